@@ -1,0 +1,80 @@
+"""All of the package's metadata; ``pyproject.toml`` holds only the tools' settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+VERSION = re.search(
+    r'__version__ = "(.+?)"',
+    (ROOT / "chatgpt4online" / "_version.py").read_text(encoding="utf-8"),
+).group(1)
+
+# scripts/matrix.py reads the lower bounds from this list and runs the tests with them.
+INSTALL_REQUIRES = [
+    "requests>=2.25.0",
+    "urllib3>=1.26.0",
+    "sseclient-py>=1.8.0",
+]
+
+EXTRAS = {
+    "cli": ["rich"],
+    "batch": ["tqdm"],
+    "notebook": ["ipython"],
+    "dask": ["distributed"],
+    "llm": ["llm"],
+    "langchain": ["langchain-core; python_version >= '3.9'"],
+}
+EXTRAS["all"] = sorted(sum(EXTRAS.values(), []))
+
+TEST = [
+    "coverage[toml]",
+    "hypothesis",
+    "pytest",
+    "pytest-timeout",
+    "responses",
+    "trustme",
+]
+DOCS = ["furo", "sphinx"]
+DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
+
+setup(
+    name="chatgpt4online",
+    version=VERSION,
+    description="A synchronous SDK for chatbots served by the WordPress plugin AI Engine",
+    long_description=(ROOT / "README.rst").read_text(encoding="utf-8"),
+    long_description_content_type="text/x-rst",
+    author="The chatgpt4online developers",
+    license="MIT",
+    keywords="wordpress ai-engine chatbot streaming sse requests synchronous",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.8",
+        "Programming Language :: Python :: 3.9",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Communications :: Chat",
+        "Topic :: Software Development :: Libraries :: Python Modules",
+        "Typing :: Typed",
+    ],
+    packages=find_packages(include=["chatgpt4online", "chatgpt4online.*"]),
+    package_data={"chatgpt4online": ["py.typed"]},
+    zip_safe=False,
+    python_requires=">=3.8",
+    install_requires=INSTALL_REQUIRES,
+    extras_require={**EXTRAS, "test": TEST, "docs": DOCS, "dev": TEST + DOCS + DEV},
+    entry_points={
+        # Named like its module, so that "-p" and pytest_plugins find it already loaded.
+        "pytest11": [
+            "chatgpt4online.testing.pytest_plugin = chatgpt4online.testing.pytest_plugin",
+        ],
+    },
+)
