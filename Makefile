@@ -1,0 +1,74 @@
+# "make help" lists the targets. Each makes what it needs; a second run finds it ready.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
+SETTINGS := setup.py pyproject.toml chatgpt4online/_version.py
+JOBS ?= 1
+
+# Two targets must not install into one virtual environment at a time.
+.NOTPARALLEL:
+.PHONY: help demo test lint types docs cover bench live matrix build check clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: $(VENV)/demo.stamp ## chat, stream and fail against an embedded site
+	@$(BIN)/python examples/demo.py
+
+test: $(VENV)/test.stamp ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev.stamp ## ruff
+	@$(BIN)/ruff check setup.py docs $(SOURCES)
+
+types: $(VENV)/dev.stamp ## mypy --strict
+	@$(BIN)/mypy $(SOURCES)
+
+docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
+	@$(BIN)/sphinx-build -W -n -q -b html docs docs/_build/html
+	@echo "docs: docs/_build/html/index.html"
+
+cover: $(VENV)/test.stamp ## branch coverage over newest and oldest dependencies
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run -m pytest -q
+	@$(BIN)/python scripts/matrix.py --coverage oldest
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage report
+
+bench: $(VENV)/test.stamp ## run the benchmarks
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+live: $(VENV)/test.stamp ## SITE=https://... asks a real site
+	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
+	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
+
+matrix: ## run the tests on every installed Python and with the oldest dependencies
+	@$(PYTHON) scripts/matrix.py --jobs $(JOBS) $(LEGS)
+
+build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
+	@rm -rf build dist
+	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python scripts/check_build.py dist
+	@$(BIN)/twine check --strict dist/*
+
+check: lint types docs cover ## all that must hold before a change goes in
+
+clean: ## remove all that these targets made
+	rm -rf $(VENV) .matrix build dist docs/_build *.egg-info .coverage .coverage.* \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find chatgpt4online docs examples scripts tests -name __pycache__ -exec rm -rf {} +
+
+$(VENV)/demo.stamp: EXTRAS :=
+$(VENV)/test.stamp: EXTRAS := [test]
+$(VENV)/dev.stamp: EXTRAS := [dev]
+$(VENV)/%.stamp: $(SETTINGS) | $(BIN)/python
+	@echo "setting up $(VENV) for $*"
+	@$(PIP) install --editable '.$(EXTRAS)'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+	@$(PIP) install --upgrade pip
