@@ -37,7 +37,7 @@ def package_files() -> Set[str]:
         check=True,
         cwd=str(ROOT),
         stdout=subprocess.PIPE,
-        universal_newlines=True,
+        text=True,
     )
     return set(listed.stdout.splitlines())
 

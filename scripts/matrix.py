@@ -68,7 +68,7 @@ def oldest_requirements() -> List[str]:
 
 
 def set_up(leg: str, python: str) -> str:
-    """Make the leg's virtual environment unless it is there as setup.py wants it; return its Python."""
+    """Make the leg's virtual environment if it is not as setup.py wants it; return its Python."""
     venv, stamp = HOME / leg, HOME / leg / "made-for"
     wanted = python + "\n" + (ROOT / "setup.py").read_text(encoding="utf-8")
     inside = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")

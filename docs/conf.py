@@ -1,0 +1,20 @@
+"""Sphinx's settings."""
+
+from __future__ import annotations
+
+from chatgpt4online import __version__
+
+project = "chatgpt4online"
+author = "The chatgpt4online developers"
+copyright = "2026, " + author
+release = __version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+html_theme = "furo"
+html_title = f"{project} {release}"
+exclude_patterns = ["_build"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+# The names of other projects would be looked up on the network, which a build must not need.
+nitpick_ignore_regex = [(r"py:.*", r"(?!chatgpt4online).*")]

@@ -1,0 +1,107 @@
+"""What every test stands on: a site, a client, no network but loopback, nothing left running."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+from typing import Any, Callable, Iterator
+
+import pytest
+from hypothesis import settings
+
+from chatgpt4online import Client
+from chatgpt4online.testing import Server
+
+# How long an example takes is the machine's business; what it finds is the test's.
+settings.register_profile("tests", deadline=None, print_blob=True)
+settings.load_profile("tests")
+
+PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+LEAK_LIMIT = 5.0
+
+
+def is_loopback(host: Any) -> bool:
+    """Return whether this host, a name or an address, is this machine."""
+    if isinstance(host, bytes):
+        host = host.decode()
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
+
+
+def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``connect`` or ``connect_ex`` as it is, but for other machines, where a test fails."""
+
+    def connect(self: socket.socket, address: Any) -> Any:
+        is_network = self.family in (socket.AF_INET, socket.AF_INET6)
+        if is_network and not is_loopback(address[0]):
+            pytest.fail(f"a test connects to {address}")
+        return real(self, address)
+
+    return connect
+
+
+def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``getaddrinfo`` that asks no name server; ``.invalid`` is unknown (RFC 6761)."""
+
+    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+        if host is None or is_loopback(host):
+            return real(host, *args, **options)
+        if str(host).endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return pytest.fail(f"a test looks up {host}")
+
+    return getaddrinfo
+
+
+@pytest.fixture(autouse=True)
+def _only_loopback(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keep every test on this machine, but for those marked as live."""
+    if request.node.get_closest_marker("live"):
+        return
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded_connect(getattr(socket.socket, name)))
+    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo(socket.getaddrinfo))
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hide from a test the proxies and settings of whoever runs it."""
+    if request.node.get_closest_marker("live"):
+        return
+    for name in list(os.environ):
+        if name.lower() in PROXIES or name.startswith("CHATGPT4ONLINE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_left() -> Iterator[None]:
+    """Fail a test that leaves a thread running which it, or what it used, has started."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread for thread in threading.enumerate() if thread not in before]
+    for thread in left:
+        thread.join(LEAK_LIMIT)
+    running = [thread.name for thread in left if thread.is_alive()]
+    assert not running, f"threads left running: {running}"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Start an AI Engine 3.6.2 site on loopback that echoes what it is not told to say."""
+    with Server(version="3.6.2") as site:
+        yield site
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    """Make a client of that site, as a guest."""
+    with Client(server.url) as guest:
+        yield guest

@@ -1,0 +1,296 @@
+"""The package as a whole: its layers, its public face and its house rules."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Set, Tuple
+
+import pytest
+
+import chatgpt4online
+
+PACKAGE = Path(chatgpt4online.__file__).parent
+
+# From the top: a module imports only from modules above it. "testing" stands apart.
+LAYERS = [
+    "_version",
+    "errors",
+    "types",
+    "_wire",
+    "_page",
+    "_sse",
+    "_auth",
+    "_body",
+    "_transport",
+    "stream",
+    "resources",
+    "conversation",
+    "batch",
+    "client",
+    "notebook",
+    "integrations",
+    "integrations.llm",
+    "integrations.langchain",
+    "cli",
+    "__main__",
+    "__init__",
+]
+PURE = ["errors", "types", "_wire", "_page", "_sse"]
+OUTSIDE_WORLD = {"os", "requests", "select", "socket", "ssl", "threading", "time", "urllib3"}
+# Imported by nobody but who uses them.
+OPTIONAL = ["__main__", "cli", "integrations", "notebook", "testing"]
+# Slow to import, and of no use to a chat.
+HEAVY = {"asyncio", "concurrent", "http.server", "multiprocessing", "sqlite3", "unittest", "xml"}
+
+Tree = ast.Module
+
+
+def module_name(path: Path) -> str:
+    """Return a file's name as a module inside the package: ``testing._site``, ``__init__``."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+
+
+def trees() -> Dict[str, Tree]:
+    """Return each of the package's modules, parsed."""
+    files = sorted(PACKAGE.rglob("*.py"))
+    return {module_name(file): ast.parse(file.read_text(encoding="utf-8")) for file in files}
+
+
+TREES = trees()
+LAYERED = [name for name in TREES if name.split(".")[0] != "testing"]
+TESTING = [name for name in TREES if name.split(".")[0] == "testing"]
+
+
+def run_time_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a module less what only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.dump(node.test).find("TYPE_CHECKING") >= 0:
+            continue
+        yield node
+        yield from run_time_nodes(node)
+
+
+def imported(module: str) -> Set[str]:
+    """Return the full dotted names that a module imports when it runs."""
+    names: Set[str] = set()
+    for node in run_time_nodes(TREES[module]):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            base = absolute(module, node)
+            names.update(f"{base}.{alias.name}" for alias in node.names)
+    return names
+
+
+def absolute(module: str, node: ast.ImportFrom) -> str:
+    """Return where a ``from ... import`` looks, written without leading dots."""
+    if not node.level:
+        return node.module or ""
+    here = ["chatgpt4online", *module.split(".")]
+    is_folder = (PACKAGE / Path(*module.split("."))).is_dir()
+    up = here if is_folder and node.level == 1 else here[: len(here) - node.level + is_folder]
+    return ".".join([*up, node.module] if node.module else up)
+
+
+def ours(names: Set[str]) -> Set[str]:
+    """Return, of imported names, the package's modules that they are or come from."""
+    found = set()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] != "chatgpt4online":
+            continue
+        inner = [".".join(parts[1:end]) for end in range(len(parts), 1, -1)]
+        found.add(next((module for module in inner if module in TREES), "__init__"))
+    return found
+
+
+@pytest.mark.parametrize("module", LAYERED)
+def test_imports_from_above(module: str) -> None:
+    """A module imports only from the modules above it; each has its place in the table."""
+    above = set(LAYERS[: LAYERS.index(module)])
+    assert ours(imported(module)) <= above
+
+
+@pytest.mark.parametrize("module", TESTING)
+def test_testing_stands_alone(module: str) -> None:
+    """The testing site knows nothing of the package, so that it cannot share its mistakes."""
+    assert ours(imported(module)) <= set(TESTING)
+
+
+@pytest.mark.parametrize("module", [name for name in PURE if name in TREES])
+def test_pure_modules_touch_nothing(module: str) -> None:
+    """What is called pure sees no network, no clock and no thread."""
+    assert not {name.split(".")[0] for name in imported(module)} & OUTSIDE_WORLD
+
+
+def test_one_importer_of_sseclient() -> None:
+    """Only ``_sse`` knows sseclient."""
+    users = [name for name in TREES if any("sseclient" in found for found in imported(name))]
+    assert users == ["_sse"]
+
+
+def test_one_place_for_raw_bodies() -> None:
+    """Only ``_body`` reaches below requests, to a response's ``raw``."""
+    users = {
+        module
+        for module, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and node.attr == "raw" and is_response(node.value)
+    }
+    assert users == {"_body"}
+
+
+def is_response(node: ast.AST) -> bool:
+    """Return whether an expression is called a response."""
+    name = getattr(node, "attr", getattr(node, "id", ""))
+    return str(name).lower().endswith("response")
+
+
+def functions(tree: Tree) -> Iterator[ast.FunctionDef]:
+    """Yield every function and method of a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            yield node
+
+
+def length(function: ast.FunctionDef) -> int:
+    """Return how many lines a function has, its docstring not counted."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    first = function.body[0]
+    if ast.get_docstring(function) is not None:
+        lines -= (first.end_lineno or 0) - first.lineno + 1
+    return lines
+
+
+def test_functions_are_short() -> None:
+    """No function is over 30 lines, so that each can be read at a glance."""
+    long = {
+        f"{module}.{function.name}": length(function)
+        for module, tree in TREES.items()
+        for function in functions(tree)
+        if length(function) > 30
+    }
+    assert not long
+
+
+def test_is_typed() -> None:
+    """The package tells type checkers that it has types."""
+    assert (PACKAGE / "py.typed").is_file()
+
+
+IMPORTS = """
+import json, sys
+import requests, sseclient
+before = set(sys.modules)
+import chatgpt4online
+new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}
+print(json.dumps(new))
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Dict[str, str]:
+    """Return what ``import chatgpt4online`` loads beyond requests and sseclient: name and file."""
+    done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, stdout=subprocess.PIPE)
+    return {name: file or "" for name, file in json.loads(done.stdout).items()}
+
+
+def test_import_is_light(loaded: Dict[str, str]) -> None:
+    """The import loads no other package, and nothing of the standard library that is slow."""
+    others = {name: file for name, file in loaded.items() if not name.startswith("chatgpt4online")}
+    packages = [name for name, file in others.items() if "site-packages" in file]
+    heavy = [name for name in others if any(f"{name}.".startswith(f"{h}.") for h in HEAVY)]
+    assert (packages, heavy) == ([], [])
+
+
+def test_import_leaves_out_what_is_optional(loaded: Dict[str, str]) -> None:
+    """The import runs no module of ours that only some users want."""
+    optional = {f"chatgpt4online.{name}" for name in OPTIONAL}
+    assert not [name for name in loaded if ".".join(name.split(".")[:2]) in optional]
+
+
+PUBLIC_NAMES: List[str] = []
+
+SIGNATURES: Dict[str, str] = {}
+
+
+def public_classes() -> Iterator[Tuple[str, type]]:
+    """Yield the classes that the package exports, with their names."""
+    for name in chatgpt4online.__all__:
+        value = getattr(chatgpt4online, name)
+        if inspect.isclass(value):
+            yield name, value
+
+
+def is_ours(value: Any) -> bool:
+    """Return whether a function or property was written here, not inherited from elsewhere."""
+    function = value.fget if isinstance(value, property) else value
+    return str(getattr(function, "__module__", "")).startswith("chatgpt4online")
+
+
+def members(cls: type) -> Iterator[Tuple[str, Any]]:
+    """Yield a class's public methods and properties that are ours."""
+    for name, value in inspect.getmembers(cls):
+        is_member = inspect.isroutine(value) or isinstance(value, property)
+        if is_member and is_ours(value) and not name.startswith("_"):
+            yield name, value
+
+
+def callables() -> Iterator[Tuple[str, Any]]:
+    """Yield every public function, and every public method of a public class, by dotted name."""
+    for name in chatgpt4online.__all__:
+        if inspect.isfunction(getattr(chatgpt4online, name)):
+            yield name, getattr(chatgpt4online, name)
+    for name, cls in public_classes():
+        for member, value in members(cls):
+            if inspect.isroutine(value):
+                yield f"{name}.{member}", value
+
+
+def signature(function: Any) -> str:
+    """Return a signature without its types."""
+    bare = inspect.signature(function)
+    parameters = [p.replace(annotation=p.empty) for p in bare.parameters.values()]
+    return str(inspect.Signature(parameters))
+
+
+def test_public_names_are_frozen() -> None:
+    """A public name comes or goes only together with this list."""
+    assert sorted(chatgpt4online.__all__) == sorted(PUBLIC_NAMES)
+
+
+def test_signatures_are_frozen() -> None:
+    """A public signature changes only together with this table."""
+    found = {name: signature(function) for name, function in callables()}
+    found["Client"] = signature(chatgpt4online.Client)
+    assert found == SIGNATURES
+
+
+@pytest.mark.parametrize(("name", "cls"), list(public_classes()))
+def test_classes_are_documented(name: str, cls: type) -> None:
+    """Each public class, and each of its members, says what it is."""
+    assert cls.__doc__, name
+    silent = [member for member, value in members(cls) if not value.__doc__]
+    assert not silent
+
+
+@pytest.mark.parametrize(("name", "function"), list(callables()))
+def test_parameters_are_documented(name: str, function: Any) -> None:
+    """Each parameter of a public function is named in its docstring."""
+    text = inspect.getdoc(function) or ""
+    unnamed = [p for p in inspect.signature(function).parameters if p != "self"]
+    assert not [p for p in unnamed if not re.search(rf"\b{p}\b", text)]
+
+
+def test_client_options_are_documented() -> None:
+    """Each option of a client is named in its docstring."""
+    text = (chatgpt4online.Client.__doc__ or "") + (chatgpt4online.Client.__init__.__doc__ or "")
+    options = inspect.signature(chatgpt4online.Client).parameters
+    assert not [option for option in options if not re.search(rf"\b{option}\b", text)]
