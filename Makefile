@@ -3,9 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
-SETTINGS := setup.py pyproject.toml chatgpt4online/_version.py
+METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
 
 # Two targets must not install into one virtual environment at a time.
@@ -50,7 +50,7 @@ matrix: ## run the tests on every installed Python and with the oldest dependenc
 
 build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
 	@rm -rf build dist
-	@$(BIN)/python -m build --outdir dist . > /dev/null
+	@$(BIN)/python -m build --quiet --outdir dist .
 	@$(BIN)/python scripts/check_build.py dist
 	@$(BIN)/twine check --strict dist/*
 
@@ -64,7 +64,7 @@ clean: ## remove all that these targets made
 $(VENV)/demo.stamp: EXTRAS :=
 $(VENV)/test.stamp: EXTRAS := [test]
 $(VENV)/dev.stamp: EXTRAS := [dev]
-$(VENV)/%.stamp: $(SETTINGS) | $(BIN)/python
+$(VENV)/%.stamp: $(METADATA) | $(BIN)/python
 	@echo "setting up $(VENV) for $*"
 	@$(PIP) install --editable '.$(EXTRAS)'
 	@touch $@

@@ -17,7 +17,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import IO, Dict, List, Optional
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".matrix"
@@ -67,37 +67,48 @@ def oldest_requirements() -> List[str]:
     return [line.replace(">=", "==") for line in ast.literal_eval(listed.group(1))]
 
 
-def set_up(leg: str, python: str) -> str:
-    """Make the leg's virtual environment if it is not as setup.py wants it; return its Python."""
-    venv, stamp = HOME / leg, HOME / leg / "made-for"
+def call(command: List[str], log: IO[bytes]) -> bool:
+    """Run a command in the source tree, its output into the log; return whether it succeeded."""
+    done = subprocess.run(
+        command, check=False, cwd=str(ROOT), stdout=log, stderr=subprocess.STDOUT
+    )
+    return done.returncode == 0
+
+
+def python_of(leg: str) -> str:
+    """Return the Python of the leg's virtual environment."""
+    return str(HOME / leg / ("Scripts" if os.name == "nt" else "bin") / "python")
+
+
+def set_up(leg: str, python: str, log: IO[bytes]) -> bool:
+    """Make the leg's virtual environment if it is not as setup.py wants it; return success."""
+    stamp = HOME / leg / "made-for"
     wanted = python + "\n" + (ROOT / "setup.py").read_text(encoding="utf-8")
-    inside = str(venv / ("Scripts" if os.name == "nt" else "bin") / "python")
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
-        return inside
-    subprocess.run([python, "-m", "venv", "--clear", str(venv)], check=True)
-    pip = [inside, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
-    subprocess.run([*pip, "--upgrade", "pip"], check=True)
+        return True
+    pip = [python_of(leg), "-m", "pip", "-qq", "--disable-pip-version-check", "install"]
     pins = oldest_requirements() if leg == OLDEST else []
+    made = call([python, "-m", "venv", "--clear", str(HOME / leg)], log)
+    made = made and call([*pip, "--upgrade", "pip"], log)
     with installing:
-        subprocess.run([*pip, "--editable", ".[test]", *pins], check=True, cwd=str(ROOT))
-    stamp.write_text(wanted, encoding="utf-8")
-    return inside
+        made = made and call([*pip, "--editable", ".[test]", *pins], log)
+    if made:
+        stamp.write_text(wanted, encoding="utf-8")
+    return made
 
 
 def run_leg(leg: str, python: str, coverage: bool) -> bool:
     """Run the tests on one leg and print one line, more if they fail; return whether they pass."""
-    command = [set_up(leg, python), *(["-m", "coverage", "run"] if coverage else [])]
-    command += ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    log = HOME / f"{leg}.log"
-    with log.open("wb") as file:
-        done = subprocess.run(
-            command, check=False, cwd=str(ROOT), stdout=file, stderr=subprocess.STDOUT
-        )
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() or ["no output"]
-    if done.returncode:
+    measured = ["-m", "coverage", "run"] if coverage else []
+    tests = [python_of(leg), *measured, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    path = HOME / f"{leg}.log"
+    with path.open("wb") as log:
+        passed = set_up(leg, python, log) and call(tests, log)
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() or ["no output"]
+    if not passed:
         print("\n".join(lines[-60:]))
-    print(f"{leg:7} {'ok' if done.returncode == 0 else 'FAILED':7} {lines[-1]}", flush=True)
-    return done.returncode == 0
+    print(f"{leg:7} {'ok' if passed else 'FAILED':7} {lines[-1]}", flush=True)
+    return passed
 
 
 def main() -> int:

@@ -12,8 +12,7 @@ def test_demo_shows_the_main_job() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", str(DEMO)],
         check=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=30,
     )
