@@ -6,7 +6,7 @@ streamed answer. With pytest, the fixture ``chatgpt4online_server`` is a started
 """
 
 from ._http import Headers, Request
+from ._model import event
 from ._server import Server
-from ._site import event
 
 __all__ = ["Headers", "Request", "Server", "event"]

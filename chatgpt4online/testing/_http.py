@@ -89,16 +89,16 @@ class Answer:
     """
     What goes back: status, header fields, and the body as steps, each written by itself.
 
-    ``before`` is a silence before the headers; ``pace`` is the seconds between two steps of
-    bytes. ``end`` is "whole"; "torn" if the connection closes within the last step; "reset" if it
-    is reset after it. ``framing`` is the server's where it is None.
+    ``before`` is a silence before the headers; ``pace`` is the seconds between two steps of bytes.
+    ``end`` is "whole"; "torn" if the connection closes within the last step; "reset" if it is reset
+    after it. ``pace`` and ``framing`` are the server's where they are None.
     """
 
     status: int
     headers: Fields
     steps: tuple[Step, ...] = ()
     before: Optional[Pause] = None
-    pace: float = 0.0
+    pace: float | None = None
     end: str = "whole"
     framing: Optional[str] = None
 
@@ -107,18 +107,13 @@ class Answer:
 
 
 def read_request(stream: BinaryIO) -> Optional[Request]:
-    """
-    Return the next request of a connection; None if there is none.
-
-    Raises:
-        ValueError: what came is not HTTP, or breaks off.
-    """
-    line = stream.readline()
-    if not line:
+    """Return the next request of a connection; None if none comes, or what comes is not HTTP."""
+    try:
+        method, target, _ = stream.readline().decode("latin-1").split()
+        headers = Headers(list(_read_fields(stream)))
+        return Request(method, target, headers, _read_body(stream, headers))
+    except ValueError:
         return None
-    method, target, _ = line.decode("latin-1").split()
-    headers = Headers(list(_read_fields(stream)))
-    return Request(method, target, headers, _read_body(stream, headers))
 
 
 def _read_fields(stream: BinaryIO) -> Iterator[tuple[str, str]]:
@@ -222,11 +217,15 @@ class Writer:
     Args:
         write: takes bytes to the wire at once.
         wait: sits a ``Pause`` out.
+        pace: seconds between two steps, for answers that do not say.
     """
 
-    def __init__(self, write: Callable[[bytes], None], wait: Callable[[Pause], None]) -> None:
+    def __init__(
+        self, write: Callable[[bytes], None], wait: Callable[[Pause], None], pace: float
+    ) -> None:
         self._write = write
         self._wait = wait
+        self._pace = pace
 
     def send(self, answer: Answer, framing: Framing, *, body: bool, closing: bool) -> None:
         """
@@ -247,7 +246,8 @@ class Writer:
 
     def _send_body(self, answer: Answer, framing: Framing) -> None:
         squeeze = zlib.compressobj(wbits=31) if framing.gzip else None
-        steps = list(_paced(_gathered(answer.steps, framing.at_once), answer.pace))
+        pace = self._pace if answer.pace is None else answer.pace
+        steps = list(_paced(_gathered(answer.steps, framing.at_once), pace))
         for number, step in enumerate(steps, 1):
             if isinstance(step, Pause):
                 self._wait(step)
@@ -283,7 +283,7 @@ def _delimited(data: bytes, framing: Framing) -> bytes:
 
 
 def _head(answer: Answer, framing: Framing, *, body: bool, closing: bool) -> bytes:
-    lines = [f"HTTP/1.1 {answer.status} {_reason(answer.status)}"]
+    lines = [f"HTTP/1.1 {answer.status} {reason(answer.status)}"]
     lines += [f"{name}: {value}" for name, value in answer.headers]
     lines.append(f"Date: {formatdate(usegmt=True)}")
     lines.append(f"Connection: {'close' if closing else 'keep-alive'}")
@@ -298,7 +298,8 @@ def _head(answer: Answer, framing: Framing, *, body: bool, closing: bool) -> byt
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def _reason(status: int) -> str:
+def reason(status: int) -> str:
+    """Return the words that go with a status."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

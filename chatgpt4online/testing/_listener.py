@@ -7,26 +7,56 @@ import socket
 import ssl
 import struct
 import sys
+import time
 from threading import Event, Lock, Thread
-from typing import BinaryIO, Callable
+from typing import TYPE_CHECKING, BinaryIO, Callable, Set
 
-Serve = Callable[["Connection"], None]
+if TYPE_CHECKING:
+    from ._http import Pause
 
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+_GLANCE = 0.05  # seconds between two looks, in a pause, whether the other side is still there
 
 
 class Connection:
     """One accepted connection; ``stream`` reads it, ``write`` takes bytes to the wire at once."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, closing: Event) -> None:
         self._sock = sock
+        self._closing = closing
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.stream: BinaryIO = sock.makefile("rb")
         self.write: Callable[[bytes], None] = sock.sendall
 
     def shake_hands(self) -> None:
+        """Begin the TLS session, if there is to be one."""
         if isinstance(self._sock, ssl.SSLSocket):
             self._sock.do_handshake()
+
+    def wait(self, pause: Pause) -> None:
+        """
+        Sit a pause out.
+
+        Raises:
+            ConnectionError: one side has closed the connection.
+        """
+        until = pause.until or self._closing
+        end = float("inf") if pause.seconds is None else time.monotonic() + pause.seconds
+        while not until.wait(min(_GLANCE, end - time.monotonic())) and time.monotonic() < end:
+            self._check_other_side()
+        if self._closing.is_set():
+            raise ConnectionAbortedError
+
+    def _check_other_side(self) -> None:
+        self._sock.settimeout(0)
+        try:
+            # Not SSLSocket's own: that one cannot peek.
+            if not socket.socket.recv(self._sock, 1, socket.MSG_PEEK):
+                raise ConnectionAbortedError
+        except BlockingIOError:
+            pass  # it is there, and has nothing to say
+        finally:
+            self._sock.settimeout(None)
 
     def reset(self) -> None:
         """Make ``close()`` send a reset, whatever has been written."""
@@ -36,7 +66,7 @@ class Connection:
         """End a TLS session as a web server does, without waiting for the other side."""
         if isinstance(self._sock, ssl.SSLSocket):
             self._sock.settimeout(0)
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError):
                 self._sock.unwrap()
 
     def abort(self) -> None:
@@ -46,6 +76,7 @@ class Connection:
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close it, in the thread that serves it."""
         self.stream.close()
         self._sock.close()
 
@@ -60,18 +91,25 @@ class Listener:
         closing: set before ``close()`` is called.
     """
 
-    def __init__(self, serve: Serve, tls: ssl.SSLContext | None, closing: Event) -> None:
+    def __init__(
+        self, serve: Callable[[Connection], None], tls: ssl.SSLContext | None, closing: Event
+    ) -> None:
         self.accepted = 0
         self._serve = serve
-        self._closing = closing
         self._tls = tls
+        self._closing = closing
         self._lock = Lock()
-        self._connections: set[Connection] = set()
-        self._threads: set[Thread] = set()
+        self._connections: Set[Connection] = set()
+        self._threads: Set[Thread] = set()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port: int = self._socket.getsockname()[1]
         self._acceptor = Thread(target=self._accept, name="testing.Server", daemon=True)
         self._acceptor.start()
+
+    @property
+    def open(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
 
     def close(self) -> None:
         """Close every connection at once and wait for the threads to end."""
@@ -98,24 +136,20 @@ class Listener:
             thread.start()
 
     def _run(self, sock: socket.socket) -> None:
-        try:
-            connection = Connection(self._secured(sock))
-        except OSError:
-            sock.close()
-            return
-        with self._lock:
-            self._connections.add(connection)
-            if self._closing.is_set():
-                connection.abort()
-        try:
-            connection.shake_hands()
-            self._serve(connection)
-        except OSError:
-            pass  # the client went away
-        finally:
+        # An OSError says that the other side went away: nothing to tell anybody.
+        with contextlib.closing(sock), contextlib.suppress(OSError):
+            connection = Connection(self._secured(sock), self._closing)
             with self._lock:
-                self._connections.remove(connection)
-            connection.close()
+                self._connections.add(connection)
+                if self._closing.is_set():
+                    connection.abort()
+            try:
+                connection.shake_hands()
+                self._serve(connection)
+            finally:
+                with self._lock:
+                    self._connections.remove(connection)
+                connection.close()
 
     def _secured(self, sock: socket.socket) -> socket.socket:
         if self._tls is None:

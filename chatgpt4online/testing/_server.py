@@ -3,34 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from http import HTTPStatus
-from itertools import islice
+from itertools import accumulate
 from threading import Event, Lock
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Iterator,
-    Mapping,
-    Optional,
-    Sequence,
-    Union,
-)
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Union
 
-from ._http import FRAMINGS, Answer, Pause, Request, Writer, read_request
+from ._bots import GREETING, Bot
+from ._chats import STREAM_TYPE
+from ._http import FRAMINGS, Answer, Pause, Request, Writer, read_request, reason
 from ._listener import Connection, Listener
-from ._site import (
-    COUNTED,
-    HTML_TYPE,
-    JSON_TYPE,
-    PROFILES,
-    STREAM_TYPE,
-    UNTOLD,
-    Part,
-    Reply,
-    Script,
-    Site,
-    php_json,
-)
+from ._model import COUNTED, UNTOLD, Part, Reply, Script, php_json
+from ._place import Place
+from ._profiles import PROFILES
+from ._site import Site
+from ._wordpress import GUEST, HTML_TYPE, JSON_TYPE
 
 if TYPE_CHECKING:
     import ssl
@@ -40,23 +25,37 @@ if TYPE_CHECKING:
 
 CHAT = "chats/submit"
 
-_NAMESPACES = {
-    "start_session": "/mwai/v1/",
-    CHAT: "/mwai-ui/v1/",
-}
+Body = Union[str, bytes, Mapping[str, Any], None]
 
 
-class ClosedError(Exception):
-    """The server is being closed."""
+class Scripts:
+    """What the server was told and has not done yet, by route."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._by_route: Dict[str, deque[Script]] = {}
+
+    def add(self, route: str, script: Script) -> None:
+        """Add what is to happen to a later request of a route."""
+        with self._lock:
+            self._by_route.setdefault(route, deque()).append(script)
+
+    def take(self, route: str, *, at_door: bool = False) -> Script:
+        """Return what is next for a route; at the door, only what happens there."""
+        with self._lock:
+            scripts = self._by_route.get(route)
+            if not scripts or (at_door and not scripts[0].at_door):
+                return UNTOLD
+            return scripts.popleft()
 
 
 class Server:
     """
     A WordPress site with AI Engine on 127.0.0.1, for tests.
 
-    It speaks HTTP over a real socket, keeps WordPress's nonces and cookies, and answers what it is
-    told to; untold, it echoes: ``Echo(2 msgs): Hello`` says that two messages (system messages
-    not counted) reached the model. ::
+    It speaks HTTP over a real socket, keeps the plugin's rules about nonces, cookies, bots, files,
+    users and discussions, and answers what it is told to; untold, it echoes: ``Echo(2 msgs):
+    Hello`` says that two messages (system messages not counted) reached the model. ::
 
         from chatgpt4online import Client
         from chatgpt4online.testing import Server
@@ -66,23 +65,28 @@ class Server:
             assert Client(server.url).chat("Hi") == "Hello"
             assert server.questions[0].json["newMessage"] == "Hi"
 
-    What it is told to do (``says``, ``fails``, ``cuts``, ``stalls``, ``sends``, ``answers``,
-    ``writes``) holds for one request each, in the order of telling, route by route. All but the
-    last two take the model's place: they are used up only by requests that the site lets through.
-    A route is named as in AI Engine, ``"chats/submit"`` or ``"start_session"``.
+    What it is told (``says``, ``fails``, ``cuts``, ``stalls``, ``sends``, ``answers``, ``writes``)
+    holds for one request each, in the order of telling, route by route. ``answers`` and ``writes``
+    speak before WordPress has looked at the request. The others take the place of the model, or of
+    the route's own work, and are kept for a request that the site lets through. Routes are
+    named as the plugin does it ("chats/submit", "start_session", "files/upload",
+    "simpleTextQuery"), pages by their paths ("/chat-page/").
 
     All methods may be called from any thread.
 
     Args:
-        version: the plugin's version to be like, "3.6.2" or "2.4.7".
-        framing: how bodies travel: "php", as a PHP server sends them (each event in two HTTP
-            chunks); "event" (one chunk an event), "big" (eight events a chunk), "tiny" (one byte a
-            chunk), "close" (ended by closing the connection), "length" (with Content-Length),
-            "gzip" or "close+gzip" (compressed, whatever the client accepts).
+        version: the plugin's version to be like: "3.6.2" or "2.4.7", as recorded from real sites,
+            or "2.4.3", which has no ``start_session`` and puts its nonce into pages.
+        framing: how bodies travel: "php", as PHP sends them (each event in two HTTP chunks);
+            "event" (one chunk an event), "big" (eight events a chunk), "tiny" (one byte a chunk),
+            "close" (ended by closing the connection), "length" (with Content-Length), "gzip" or
+            "close+gzip" (compressed, whatever the client accepts).
         pace: seconds between two events.
         tls: a server-side ``ssl.SSLContext``; then ``url`` starts with https.
         path: the directory that WordPress lives in, such as "/blog".
-        permalinks: False for a site that is reached by ``?rest_route=`` only.
+        permalinks: False for a site that is reached by ``?rest_route=`` alone.
+        rest_prefix: what the addresses of routes start with, for a site that renamed it.
+        token: the bearer token of the public API, which is off if this is None.
 
     Raises:
         ValueError: an unknown version or framing.
@@ -94,29 +98,31 @@ class Server:
         *,
         framing: str = "php",
         pace: float = 0.0,
-        tls: Optional[ssl.SSLContext] = None,
+        tls: ssl.SSLContext | None = None,
         path: str = "",
         permalinks: bool = True,
+        rest_prefix: str = "wp-json",
+        token: str | None = None,
     ) -> None:
         _check("version", version, PROFILES)
         _check("framing", framing, FRAMINGS)
         self._framing = framing
         self._pace = pace
         self._tls = tls
-        self._path = path.rstrip("/")
         self._lock = Lock()
-        self._requests: list[Request] = []
-        self._scripts: dict[str, deque[Script]] = {}
-        self._stalls: list[Event] = []
         self._closing = Event()
-        self._listener: Optional[Listener] = None
-        self._site = Site(version, self._path, permalinks, self._take)
+        self._requests: List[Request] = []
+        self._stalls: List[Event] = []
+        self._scripts = Scripts()
+        self._listener: Listener | None = None
+        place = Place(PROFILES[version], path.rstrip("/"), permalinks, rest_prefix)
+        self._site = Site(place, token, self._scripts.take)
 
     # Life.
 
     def start(self) -> Self:
         """
-        Start to serve, on a free port.
+        Start to serve on a free port, and return the server.
 
         Raises:
             RuntimeError: it has been started before.
@@ -125,11 +131,12 @@ class Server:
             raise RuntimeError("this server has been started before; make a new one")
         self._listener = Listener(self._serve, self._tls, self._closing)
         scheme = "https" if self._tls else "http"
-        self._site.url = f"{scheme}://127.0.0.1:{self._listener.port}{self._path}"
+        place = self._site.place
+        place.url = f"{scheme}://127.0.0.1:{self._listener.port}{place.path}"
         return self
 
     def close(self) -> None:
-        """Cut every connection, also those that stall, and wait until all threads have ended."""
+        """Cut every connection, silent or not, and wait until all threads have ended."""
         if self._listener and not self._closing.is_set():
             self._closing.set()
             self.release()
@@ -140,9 +147,9 @@ class Server:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -150,73 +157,79 @@ class Server:
 
     @property
     def url(self) -> str:
-        """The site's URL without a slash at its end; "" before the server has started."""
-        return self._site.url
+        """The site's address without a slash at its end; "" before the server has started."""
+        return self._site.place.url
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> List[Request]:
         """The requests so far, in order of arrival."""
         with self._lock:
             return list(self._requests)
 
     @property
-    def questions(self) -> list[Request]:
-        """Those of the requests that were to ask a chatbot, let through or not."""
+    def questions(self) -> List[Request]:
+        """Those of the requests that asked a chatbot, let through or not."""
+        chat = self._site.named(CHAT)
         return [
             request
             for request in self.requests
-            if request.method == "POST" and self._site.route(request) == _route(CHAT)
+            if request.method == "POST" and self._site.key(request) == chat
         ]
 
     @property
     def connections(self) -> int:
-        """How many connections have been accepted."""
+        """How many connections have been accepted so far."""
         return self._listener.accepted if self._listener else 0
+
+    @property
+    def open_connections(self) -> int:
+        """
+        How many connections are open now.
+
+        That the other side has closed one is noticed when the server reads or writes, and within
+        0.1 seconds while it stalls, holds or paces an answer.
+        """
+        return self._listener.open if self._listener else 0
 
     # What it is told.
 
     def says(
         self,
         *parts: Part,
-        final: Optional[str] = None,
-        usage: Optional[Mapping[str, Any]] = COUNTED,
-        images: Optional[Sequence[str]] = None,
+        final: str | None = None,
+        usage: Mapping[str, Any] | None = COUNTED,
+        images: Sequence[str] | None = None,
         actions: Sequence[Mapping[str, Any]] = (),
         shortcuts: Sequence[Mapping[str, Any]] = (),
         blocks: Sequence[Mapping[str, Any]] = (),
-        response_id: Optional[str] = "cmpl-1",
+        response_id: str | None = "cmpl-1",
         events: Sequence[Part] = (),
-        pace: Optional[float] = None,
+        route: str = CHAT,
+        pace: float | None = None,
         hold: float = 0.0,
     ) -> None:
         """
-        Let the next answer be this.
+        Let the model's next answer be this.
 
         Args:
             parts: what is streamed: a text, an event's keys (``{"subtype": "status", "data":
                 "Thinking..."}``; ``type`` is "live" if not given), or bytes to be sent as they are.
             final: the answer's ``reply``; the texts of ``parts``, joined and trimmed, if None.
             usage: the answer's ``usage``; counted if not given, null if None.
-            images: the answer's ``images``.
+            images: the answer's ``images``: addresses.
             actions: the answer's ``actions``, where the version has them.
-            shortcuts: likewise.
+            shortcuts: likewise; a ``message`` in one is hidden behind a ``shortcutId``, which
+                asks that message when it comes back.
             blocks: likewise.
             response_id: the answer's ``responseId``, likewise; left out if None.
             events: parts that come before ``parts``.
+            route: the route that asks the model: of the public API, if not the chat.
             pace: seconds between two events; the server's if None.
             hold: seconds between the last event and the end of the response.
         """
-        reply = Reply(
-            (*events, *parts),
-            final,
-            usage,
-            images,
-            actions,
-            shortcuts,
-            blocks,
-            response_id,
-        )
-        self._tell(CHAT, Script(reply, pace=pace, hold=hold))
+        said = (*events, *parts)
+        reply = Reply(said, final, usage, images, actions, shortcuts, blocks, response_id)
+        self._tell(route, Script(reply, pace=pace, hold=hold))
 
     def fails(
         self,
@@ -224,7 +237,7 @@ class Server:
         *,
         after: Sequence[Part] = (),
         route: str = CHAT,
-        pace: Optional[float] = None,
+        pace: float | None = None,
         hold: float = 0.0,
     ) -> None:
         """
@@ -246,19 +259,22 @@ class Server:
         *parts: Part,
         how: str = "clean",
         route: str = CHAT,
-        pace: Optional[float] = None,
+        pace: float | None = None,
     ) -> None:
         """
         Let the next answer break off.
 
         Args:
             parts: what is streamed before, as for ``says``; the echo if there are none.
-            how: "clean": the body ends as HTTP wants it, but has no ``end`` event; "torn": the
-                connection closes in the middle of the last event; "reset": it is reset after
-                the parts (some systems then lose what has been sent). An answer that is
-                no stream ends in its middle, with "reset" after it.
+            how: "clean": the stream has no ``end`` event, but the response ends as HTTP wants it
+                (an answer that is no stream is whole then); "torn": the connection closes in the
+                middle of the last event; "reset": it is reset after the parts, and some
+                systems then lose what has been sent.
             route: the route whose answer breaks off.
             pace: seconds between two events, as for ``says``.
+
+        Raises:
+            ValueError: another ``how``.
         """
         _check("how", how, ("clean", "torn", "reset"))
         self._tell(route, Script(Reply(parts) if parts else None, cut=how, pace=pace))
@@ -268,7 +284,7 @@ class Server:
         *,
         after: Sequence[Part] = (),
         headers: bool = True,
-        seconds: Optional[float] = None,
+        seconds: float | None = None,
         route: str = CHAT,
     ) -> None:
         """
@@ -284,8 +300,8 @@ class Server:
         with self._lock:
             self._stalls.append(until)
         reply = Reply(tuple(after)) if after else None
-        stall = Pause(seconds, until)
-        self._tell(route, Script(reply, stall=stall, headers_first=headers or bool(after)))
+        first = headers or bool(after)
+        self._tell(route, Script(reply, stall=Pause(seconds, until), headers_first=first))
 
     def release(self) -> None:
         """End every silence that ``stalls`` was told so far, begun or not."""
@@ -299,9 +315,9 @@ class Server:
         *,
         content_type: str = STREAM_TYPE,
         status: int = 200,
-        chunks: Optional[Sequence[int]] = None,
+        chunks: Sequence[int] | None = None,
         route: str = CHAT,
-        pace: Optional[float] = None,
+        pace: float | None = None,
         hold: float = 0.0,
     ) -> None:
         """
@@ -311,8 +327,8 @@ class Server:
             body: the body.
             content_type: its Content-Type.
             status: the answer's HTTP status.
-            chunks: the sizes in bytes of the HTTP chunks (or writes) that carry it, which together
-                are its size; the server's framing of the whole if None.
+            chunks: the sizes in bytes of the HTTP chunks (or writes) that carry it; the server's
+                framing of the whole if None.
             route: the route that answers so.
             pace: seconds between two of ``chunks``; the server's if None.
             hold: seconds between the last byte and the end of the response.
@@ -320,25 +336,23 @@ class Server:
         Raises:
             ValueError: the sizes do not add up to the body's.
         """
-        pieces = (body,) if chunks is None else _pieces(body, chunks)
-        framing = self._framing
-        if chunks is not None and FRAMINGS[framing].delimiter == "chunks":
-            framing = "event"
-        fields = (("Content-Type", content_type),)
-        answer = Answer(status, fields, pieces, pace=self._pace, framing=framing)
+        answer = Answer(status, (("Content-Type", content_type),), (body,))
+        if chunks is not None:
+            framing = "event" if FRAMINGS[self._framing].delimiter == "chunks" else self._framing
+            answer = Answer(status, answer.headers, _pieces(body, chunks), framing=framing)
         self._tell(route, Script(answer=answer, pace=pace, hold=hold))
 
     def answers(
         self,
         status: int,
         *,
-        body: Union[str, bytes, Mapping[str, Any], None] = None,
-        headers: Optional[Mapping[str, str]] = None,
-        retry_after: Union[int, str, None] = None,
+        body: Body = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after: int | str | None = None,
         route: str = CHAT,
     ) -> None:
         """
-        Let the next request be answered at the door, as a web server or firewall does.
+        Let the next request be answered at the door, as a web server or a firewall does.
 
         Args:
             status: the HTTP status.
@@ -366,56 +380,126 @@ class Server:
             pace: seconds between two writes.
             route: the route that answers so.
         """
-        size = step or len(raw)
+        size = step or len(raw) or 1
         pieces = tuple(raw[i : i + size] for i in range(0, len(raw), size))
         answer = Answer(0, (), pieces, pace=pace, framing="raw")
         self._tell(route, Script(answer=answer, at_door=True))
 
-    # The site.
+    def _tell(self, route: str, script: Script) -> None:
+        self._scripts.add(self._site.named(route), script)
+
+    # What the site has.
+
+    def bot(
+        self,
+        bot_id: str,
+        *,
+        name: str | None = None,
+        mode: str = "chat",
+        max_length: int | None = None,
+        start_sentence: str = GREETING,
+        custom: bool = False,
+    ) -> None:
+        """
+        Give the site a chatbot, or change the one of that id; it begins with one named "default".
+
+        Args:
+            bot_id: what clients name it by, as ``botId``, or ``customId`` if it is custom.
+            name: what people call it; its id if None.
+            mode: "chat", or "images" for one that paints.
+            max_length: the most characters that a message may have; no limit if None.
+            start_sentence: what it greets visitors with; "" for nothing.
+            custom: True for a bot that a page defines: the site knows it for a day from when
+                the page was last fetched.
+        """
+        self._site.bots.add(Bot(bot_id, name or bot_id, mode, max_length, start_sentence, custom))
+
+    def page(self, path: str, *, bots: Sequence[str] = (), html: str | None = None) -> None:
+        """
+        Give the site a page.
+
+        Args:
+            path: where it is, such as "/chat-page/".
+            bots: the ids of the chatbots on it.
+            html: the whole page instead.
+        """
+        self._site.pages.add(path, bots, html)
+
+    def user(self, name: str, password: str, *, email: str = "") -> None:
+        """
+        Give the site a user; "admin" is there, as the one that the public API's token acts as.
+
+        Args:
+            name: the login name.
+            password: an application password, with or without blanks.
+            email: the address.
+        """
+        self._site.users.add(name, password, email or f"{name}@example.com")
+
+    def bans(self, *words: str) -> None:
+        """
+        Let the plugin reject messages that have one of these words, in any case.
+
+        Args:
+            words: the words.
+        """
+        self._site.guard.banned += words
+
+    def flags(self, *words: str) -> None:
+        """
+        Let the moderator object to messages that have one of these words, in any case.
+
+        Args:
+            words: the words.
+        """
+        self._site.guard.flagged += words
+
+    def limits(self, queries: int, message: str = "You have reached the limit.") -> None:
+        """
+        Let the plugin refuse all queries after so many more.
+
+        Args:
+            queries: how many still reach the model.
+            message: what it says to the others.
+        """
+        self._site.guard.over_limit = message
+        self._site.guard.queries_left = queries
+
+    # Nonces and time.
+
+    @property
+    def nonce(self) -> str:
+        """The nonce that a guest gets now."""
+        return self._site.nonces.issue(GUEST)
 
     def expire_nonce(self) -> None:
         """Let every nonce given out so far fail from now on."""
         self._site.nonces.expire_all()
 
+    @property
+    def now(self) -> float:
+        """The time on the site's clock, in unix seconds."""
+        return self._site.place.clock.now()
+
     def advance(self, seconds: float) -> None:
         """
         Move the site's clock.
 
-        It starts six hours into a half day; nonces die with the half day after their own, and
-        each half day begins at 00:00 or 12:00 UTC.
+        It starts six hours into a half day. Nonces live to the end of the half day after their own
+        (half days begin at 00:00 and 12:00 UTC), uploaded files for an hour, custom bots for a day.
 
         Args:
             seconds: how far, backwards if negative.
         """
-        self._site.clock.advance(seconds)
-
-    # Scripts.
-
-    def _tell(self, route: str, script: Script) -> None:
-        with self._lock:
-            self._scripts.setdefault(_route(route), deque()).append(script)
-
-    def _take(self, route: str) -> Script:
-        with self._lock:
-            scripts = self._scripts.get(route)
-            return scripts.popleft() if scripts else UNTOLD
-
-    def _take_at_door(self, route: str) -> Script:
-        with self._lock:
-            scripts = self._scripts.get(route)
-            return scripts.popleft() if scripts and scripts[0].at_door else UNTOLD
+        self._site.place.clock.advance(seconds)
 
     # Serving, in the thread of each connection.
 
     def _serve(self, connection: Connection) -> None:
-        writer = Writer(connection.write, self._wait)
-        try:
-            while self._serve_one(connection, writer):
-                pass
-        except (ClosedError, ValueError):
-            pass  # the server is being closed; what came is not HTTP
+        while self._serve_one(connection):
+            pass
 
-    def _serve_one(self, connection: Connection, writer: Writer) -> bool:
+    def _serve_one(self, connection: Connection) -> bool:
         """Serve one request; False when the connection is to be closed."""
         request = read_request(connection.stream)
         if request is None:
@@ -427,6 +511,7 @@ class Server:
         ends = framing.delimiter in ("close", "raw") or answer.end != "whole"
         closing = ends or request.headers.get("Connection", "").lower() == "close"
         body = request.method != "HEAD" and answer.status not in (204, 304)
+        writer = Writer(connection.write, connection.wait, self._pace)
         writer.send(answer, framing, body=body, closing=closing)
         if answer.end == "reset":
             connection.reset()
@@ -435,24 +520,11 @@ class Server:
         return not closing
 
     def _answer(self, request: Request) -> Answer:
-        script = self._take_at_door(self._site.route(request) or request.path)
+        script = self._scripts.take(self._site.key(request), at_door=True)
         return script.answer or self._site.answer(request)
 
-    def _wait(self, pause: Pause) -> None:
-        (pause.until or self._closing).wait(pause.seconds)
-        if self._closing.is_set():
-            raise ClosedError
 
-
-def _route(name: str) -> str:
-    """Return the REST route of a name, which may be one already."""
-    if name.startswith("/"):
-        return name
-    _check("route", name, _NAMESPACES)
-    return _NAMESPACES[name] + name
-
-
-def _check(what: str, value: str, known: Union[Mapping[str, Any], Sequence[str]]) -> None:
+def _check(what: str, value: str, known: Mapping[str, Any] | Sequence[str]) -> None:
     if value not in known:
         raise ValueError(f"unknown {what} {value!r}; known are {', '.join(sorted(known))}")
 
@@ -460,13 +532,12 @@ def _check(what: str, value: str, known: Union[Mapping[str, Any], Sequence[str]]
 def _pieces(body: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
     if sum(sizes) != len(body):
         raise ValueError(f"chunks of {sum(sizes)} bytes for a body of {len(body)}")
-    rest: Iterator[int] = iter(body)
-    return tuple(bytes(islice(rest, size)) for size in sizes)
+    return tuple(body[end - size : end] for end, size in zip(accumulate(sizes), sizes))
 
 
-def _page(status: int, body: Union[str, bytes, Mapping[str, Any], None]) -> bytes:
+def _page(status: int, body: Body) -> bytes:
     if body is None:
-        title = f"{status} {HTTPStatus(status).phrase}"
+        title = f"{status} {reason(status)}"
         body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
     if isinstance(body, Mapping):
         return php_json(body)

@@ -1,0 +1,138 @@
+"""What the language model behind the site says, and how a test tells it."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Mapping, NamedTuple, Sequence, Tuple, Union
+
+from ._http import Answer, Pause
+
+Part = Union[str, bytes, Mapping[str, Any]]
+
+COUNTED: Mapping[str, Any] = MappingProxyType({})
+"""Stands for a usage that is counted, one completion token a text, as the recorded model does."""
+
+
+class RefusalError(Exception):
+    """The plugin's refusal of a request; ``status`` is the one it has as plain JSON."""
+
+    def __init__(self, message: str, status: int = 500) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the model says to one question; ``error`` makes it a failure after its parts."""
+
+    parts: Tuple[Part, ...] = ()
+    final: str | None = None
+    usage: Mapping[str, Any] | None = field(default_factory=lambda: COUNTED)
+    images: Sequence[str] | None = None
+    actions: Sequence[Mapping[str, Any]] = ()
+    shortcuts: Sequence[Mapping[str, Any]] = ()
+    blocks: Sequence[Mapping[str, Any]] = ()
+    response_id: str | None = "cmpl-1"
+    error: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The reply: ``final``, or the texts among the parts, trimmed as the plugin does it."""
+        if self.final is not None:
+            return self.final
+        return "".join(part for part in self.parts if isinstance(part, str)).strip()
+
+    def checked(self) -> Reply:
+        """
+        Return the reply itself.
+
+        Raises:
+            RefusalError: it is a failure.
+        """
+        if self.error is not None:
+            raise RefusalError(self.error)
+        return self
+
+
+@dataclass(frozen=True)
+class Script:
+    """
+    What happens to one request of a route.
+
+    ``reply`` is what the model says (None: what it says untold); ``answer`` replaces the route's
+    own; ``at_door`` gives it before WordPress has looked at the request. The rest is about the
+    answer's way: ``cut`` breaks it off, ``stall`` holds it up after the reply's parts.
+    """
+
+    reply: Reply | None = None
+    answer: Answer | None = None
+    at_door: bool = False
+    cut: str | None = None
+    stall: Pause | None = None
+    headers_first: bool = True
+    pace: float | None = None
+    hold: float = 0.0
+
+
+UNTOLD = Script()
+
+
+def sent_as_told(answer: Answer, script: Script, parts: int = 0) -> Answer:
+    """Return an answer with what a script says of its way; a stall comes after so many parts."""
+    steps = list(answer.steps)
+    if script.stall and script.headers_first:
+        steps.insert(parts, script.stall)
+    if script.hold:
+        steps.append(Pause(script.hold))
+    return replace(
+        answer,
+        steps=tuple(steps),
+        before=answer.before if script.headers_first else script.stall,
+        pace=answer.pace if script.pace is None else script.pace,
+        end=script.cut if script.cut in ("torn", "reset") else answer.end,
+    )
+
+
+class Question(NamedTuple):
+    """What reaches the model: the message, images and all, and how many messages in all."""
+
+    message: str
+    seen: int
+
+
+def echo(question: Question) -> Reply:
+    """Return what the model says untold, in the parts in which the recorded one streams it."""
+    text = f"Echo({question.seen} msgs): {question.message}"
+    return Reply(tuple(re.findall(r"\s*\S+", text)))
+
+
+def php_json(value: Any) -> bytes:
+    """Return JSON as PHP writes it: no blanks, ASCII alone, slashes escaped."""
+    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
+
+
+def event(kind: str, data: Any, **more: Any) -> bytes:
+    """
+    Return the bytes of one event of a streamed answer.
+
+    Args:
+        kind: "live", "error" or "end".
+        data: the text of a "live" or "error"; of an "end", the answer's JSON as a string.
+        more: further keys, such as the ``subtype`` of a status line.
+    """
+    return b"data: " + php_json({"type": kind, "data": data, **more}) + b"\n\n"
+
+
+def part_bytes(part: Part, now: float) -> bytes:
+    """Return a part as it is streamed: text and keys as an event, bytes as they are."""
+    if isinstance(part, bytes):
+        return part
+    if isinstance(part, str):
+        return event("live", part)
+    defaults = {"timestamp": now, "visibility": "visible"} if "subtype" in part else {}
+    keys = {"type": "live", "data": "", **defaults, **part}
+    return event(keys.pop("type"), keys.pop("data"), **keys)
