@@ -1,0 +1,55 @@
+"""
+A synchronous client for chatbots served by the WordPress plugin AI Engine.
+
+>>> from chatgpt4online import Client
+>>> client = Client("https://example.com")
+"""
+
+from __future__ import annotations
+
+from ._version import __version__
+from ._wire import WIDGET_HEADERS, format_prompt
+from .client import Client
+from .errors import (
+    AuthError,
+    BlockedError,
+    ChatGPT4OnlineError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitError,
+    ReplyError,
+    ServerError,
+    StatusError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+from .stream import Stream
+from .types import Action, Event, Image, Message, Reply, Shortcut, Usage
+
+__all__ = [
+    "WIDGET_HEADERS",
+    "Action",
+    "AuthError",
+    "BlockedError",
+    "ChatGPT4OnlineError",
+    "Client",
+    "Event",
+    "Image",
+    "Message",
+    "NotFoundError",
+    "ProtocolError",
+    "RateLimitError",
+    "Reply",
+    "ReplyError",
+    "ServerError",
+    "Shortcut",
+    "StatusError",
+    "Stream",
+    "StreamInterrupted",
+    "Timeout",
+    "TransportError",
+    "Usage",
+    "__version__",
+    "format_prompt",
+]

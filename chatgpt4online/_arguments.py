@@ -1,0 +1,161 @@
+"""Checks of what callers give. Each raises ValueError or TypeError, and says what was wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, TypeVar, Union
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+
+T = TypeVar("T")
+
+#: Seconds, or (connect, silence) in seconds; None is no limit.
+Timeouts = Union[None, float, Tuple[Optional[float], Optional[float]]]
+
+#: (connect, silence) in seconds; None is no limit.
+Limits = Tuple[Optional[float], Optional[float]]
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+#: A time limit beyond it is none: threads and sockets cannot wait longer.
+_LONGEST = 1e6
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+
+
+def from_environment(value: Optional[str], name: str, default: str) -> str:
+    """Return a value, or else that of an environment variable, or else the default."""
+    if value is not None:
+        return value
+    return os.environ.get("CHATGPT4ONLINE_" + name) or default
+
+
+def text(value: object, name: str) -> str:
+    """Return a str that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str, not {kind(value)}")
+    if LONE_SURROGATE.search(value):
+        raise ValueError(f"{name} holds half of a surrogate pair, which no site can read")
+    return value
+
+
+def identifier(value: object, name: str) -> str:
+    """Return a str that is not blank."""
+    if not text(value, name).strip():
+        raise ValueError(f"{name} is empty")
+    return str(value)
+
+
+def optional(check: Callable[[object, str], T], value: Optional[T], name: str) -> Optional[T]:
+    """Return a value that the check lets pass, or None."""
+    return None if value is None else check(value, name)
+
+
+def count(value: object, name: str) -> int:
+    """Return a whole number that is not negative."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {kind(value)}")
+    if value < 0:
+        raise ValueError(f"{name} must not be negative")
+    return value
+
+
+def one_of(value: object, known: Collection[str], name: str) -> str:
+    """Return a str that is one of the known ones."""
+    if value not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
+    return str(value)
+
+
+def limits(value: Timeouts, name: str = "timeout") -> Limits:
+    """Return the limits that one number of seconds or a pair stands for."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != 2:
+            raise ValueError(f"{name} must be a number, or a pair (connect, silence)")
+        return seconds(value[0], name), seconds(value[1], name)
+    both = seconds(value, name)
+    return both, both
+
+
+def seconds(value: Optional[float], name: str) -> Optional[float]:
+    """Return a number of seconds above 0; None, and infinity, are no limit."""
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {kind(value)}")
+    if not value > 0:  # nor is NaN
+        raise ValueError(f"{name} must be more than 0 seconds")
+    return None if value > _LONGEST else float(value)
+
+
+def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[str]]:
+    """Return headers whose names and values can be sent. No message here quotes a value."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f"headers must be a dict, not {kind(value)}")
+    return {_header_name(name): _header_value(name, each) for name, each in value.items()}
+
+
+def _header_name(name: object) -> str:
+    if not _HEADER_NAME.fullmatch(text(name, "a header's name")):
+        raise ValueError(f"{name!r} cannot be a header's name")
+    return str(name).lower()
+
+
+def _header_value(name: str, value: Optional[str]) -> Optional[str]:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"the header {name} must be a str or None, not {kind(value)}")
+    if value is not None and (not _HEADER_VALUE.fullmatch(value) or value != value.strip()):
+        raise ValueError(f"the header {name} holds characters that cannot be sent")
+    return value
+
+
+def proxy_url(value: Optional[str]) -> Optional[str]:
+    """Return the URL of a proxy. No message here quotes it, for it may hold a password."""
+    if value is None:
+        return None
+    parts = _split(text(value, "proxy"), "proxy")
+    if parts.scheme.lower() not in _PROXY_SCHEMES or not parts.hostname:
+        raise ValueError(
+            "proxy must be a URL such as http://host:port; its scheme may be "
+            + ", ".join(_PROXY_SCHEMES)
+        )
+    return value
+
+
+def site_url(value: object) -> str:
+    """Return the URL of a site in one form: with a scheme, without a slash at its end."""
+    given = identifier(value, "site").strip()
+    url = given if "://" in given else "https://" + given
+    parts = _split(url, "site")
+    if parts.scheme.lower() not in ("http", "https"):
+        raise ValueError("site must be a URL that begins with https:// or http://")
+    if "@" in parts.netloc:
+        raise ValueError("site must not hold a user or a password")
+    if parts.query or parts.fragment:
+        raise ValueError("site must be the address of the site alone, without ? or #")
+    if not parts.hostname or re.search(r"[\s\\]", url):
+        raise ValueError(f"site is not the address of a site: {given!r}")
+    prepared = requests.models.PreparedRequest()
+    try:
+        prepared.prepare_url(url, None)
+    except requests.RequestException:
+        raise ValueError(f"site is not the address of a site: {given!r}") from None
+    return str(prepared.url).rstrip("/")
+
+
+def _split(url: str, name: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - it raises where the port is no number
+    except ValueError:
+        raise ValueError(f"{name} is not a URL") from None
+    return parts
+
+
+def kind(value: Any) -> str:
+    """Return the name of a value's type."""
+    return type(value).__name__

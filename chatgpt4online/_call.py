@@ -1,0 +1,274 @@
+"""
+One call in progress: its time limits, its socket, and how to end it from elsewhere.
+
+Read limits alone do not bound a call, since they begin anew with each byte that drips in. So a
+call that must end has its socket shut, whoever is blocked on it: name resolution apart, that ends
+connecting, a TLS handshake, sending, and reading headers or body.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from time import monotonic
+from typing import Any, Dict, Optional, Type
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
+
+from ._arguments import Limits
+
+#: How many idle connections a client keeps; more threads than that still work.
+POOL_SIZE = 256
+
+_current = threading.local()
+
+
+class CallEnded(Exception):
+    """The call was ended from elsewhere; its `ended` says why."""
+
+
+class Call:
+    """
+    One call in progress. Its methods may be called from any thread, unless they say otherwise.
+
+    Args:
+        limits: the longest wait for a connection, and the longest silence, in seconds.
+        deadline: seconds from now for the whole call, or None.
+    """
+
+    def __init__(self, limits: Limits = (None, None), deadline: Optional[float] = None) -> None:
+        self.limits = limits
+        #: Why the call was ended from elsewhere, ``"deadline"`` or ``"closed"``; else None.
+        self.ended: Optional[str] = None
+        #: Whether a part of the request may have left this machine.
+        self.sent = False
+        self._ends = None if deadline is None else monotonic() + deadline
+        self._lock = threading.Lock()
+        self._over = False
+        self._socket: Any = None
+        self._wakeup: Optional[threading.Event] = None
+        self._pid = os.getpid()
+        self._timer: Optional[threading.Timer] = None
+        if deadline is not None:
+            self._timer = threading.Timer(deadline, self.end, ("deadline",))
+            self._timer.daemon = True
+            self._timer.start()
+
+    def remaining(self) -> Optional[float]:
+        """Return the seconds until the deadline, 0.0 when it has passed; None without one."""
+        return None if self._ends is None else max(0.0, self._ends - monotonic())
+
+    def within(self, seconds: Optional[float]) -> Optional[float]:
+        """Return the smaller of a time limit and what remains until the deadline, in seconds."""
+        remaining = self.remaining()
+        if remaining is None or seconds is None:
+            return seconds if remaining is None else remaining
+        return min(seconds, remaining)
+
+    def is_foreign(self) -> bool:
+        """Say whether the call was begun before a fork, by the parent process."""
+        return self._pid != os.getpid()
+
+    def end(self, reason: str) -> None:
+        """End the call now: whoever is blocked in it wakes up. A finished call stays as it is."""
+        if self.is_foreign():
+            return  # the socket is the parent's too, and shutting it would shut the parent's
+        with self._lock:
+            if self._over or self.ended:
+                return
+            self.ended = reason
+            _shut(self._socket)
+            if self._wakeup is not None:
+                self._wakeup.set()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def check(self) -> None:
+        """
+        Raises:
+            CallEnded: the call was ended, or its deadline has passed.
+        """
+        if self.remaining() == 0.0:
+            self.end("deadline")
+        if self.ended or self.is_foreign():
+            raise CallEnded
+
+    def release(self) -> bool:
+        """
+        Let go of the socket, which belongs to others from now on.
+
+        Returns:
+            False if the call has been ended before, and its socket been shut.
+        """
+        with self._lock:
+            self._socket = None
+            return self.ended is None
+
+    def finish(self) -> None:
+        """The call is over: nothing can end it any more."""
+        with self._lock:
+            self._over = True
+            self._socket = None
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def watch(self, sock: Any) -> None:
+        """Make this the socket that is shut when the call must end."""
+        with self._lock:
+            self._socket = sock
+            if self.ended:
+                _shut(sock)
+
+    def wake(self) -> None:
+        """End the present `wait`, or the next one, at once."""
+        with self._lock:
+            self._event().set()
+
+    def wait(self, seconds: Optional[float]) -> bool:
+        """
+        Wait until `wake` or `end` is called, or the time is over. For the call's own thread.
+
+        Args:
+            seconds: how long, or None for no limit but the deadline.
+
+        Returns:
+            True if it was woken.
+        """
+        with self._lock:
+            event = self._event()
+        woken = event.wait(self.within(seconds))
+        with self._lock:
+            if not self.ended:
+                event.clear()
+        return woken
+
+    def _event(self) -> threading.Event:
+        if self._wakeup is None:
+            self._wakeup = threading.Event()
+            if self.ended:
+                self._wakeup.set()
+        return self._wakeup
+
+    def __enter__(self) -> Call:
+        """Make this the call that connections made by this thread belong to."""
+        _current.call = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let connections made by this thread belong to no call."""
+        _current.call = None
+
+
+def _shut(sock: Any) -> None:
+    """
+    Shut a connection, which wakes up whoever is blocked on it. Never blocks.
+
+    The bare socket is shut, not TLS over it: that would say goodbye first, and wait.
+    """
+    while sock is not None and not isinstance(sock, socket.socket):
+        sock = getattr(sock, "socket", None)
+    try:
+        if sock is not None:
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+    except OSError:
+        pass  # not connected any more
+
+
+class _Watched:
+    """What our connections add to urllib3's: they tell the thread's call what its socket is."""
+
+    timeout: Any
+    sock: Any
+    auto_open: int
+    port: int
+    _dns_host: str
+    _handle: Optional[socket.socket] = None
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that answers, within what remains of the call's time."""
+        call: Call = _current.call
+        host, limit = self._dns_host, self.timeout
+        failure: Exception = OSError("the host has no address")
+        try:
+            for address in _addresses(host, self.port):
+                self._dns_host, self.timeout = address, call.within(limit)
+                try:
+                    return self._hold(super()._new_conn())  # type: ignore[misc]
+                except (NewConnectionError, ConnectTimeoutError) as error:
+                    failure = error
+                if call.ended or call.remaining() == 0.0:
+                    break
+        finally:
+            self._dns_host, self.timeout = host, limit
+        raise failure
+
+    def _hold(self, sock: socket.socket) -> socket.socket:
+        """Watch a handle of its own, since a TLS handshake takes the socket object out of use."""
+        self._handle = sock.dup()
+        _current.call.watch(self._handle)
+        return sock
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        finally:
+            _current.call.watch(self.sock)
+            _current.call.sent = False  # what went out, if anything, was for a proxy
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        _current.call.watch(self._handle or self.sock)
+        _current.call.sent = True
+        super().send(data)  # type: ignore[misc]
+
+
+def _addresses(host: str, port: int) -> Dict[str, None]:
+    """Return the addresses of a host in the system's order; the host itself if there are none."""
+    try:
+        found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return {host: None}  # urllib3 will say what is wrong
+    return {str(info[4][0]): None for info in found}
+
+
+def _watched(pool: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
+    connection = type("Connection", (_Watched, pool.ConnectionCls), {})
+    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
+
+
+_POOLS = {"http": _watched(HTTPConnectionPool), "https": _watched(HTTPSConnectionPool)}
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with connections that a `Call` can end before an answer has begun."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+def new_session() -> requests.Session:
+    """Return a session whose connections a `Call` can end, and which adds no headers."""
+    session = requests.Session()
+    session.headers.clear()
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, Adapter())
+    return session

@@ -1,0 +1,121 @@
+r"""
+From the bytes of a body to what the plugin says in them. No I/O: the chunks come from an iterator.
+
+sseclient parses the events. It is given whole events only, since by itself it loses the first one
+after a byte order mark, merges two at ``\n\r\n``, hands out an unfinished last one, adds line to
+line at quadratic cost, and knows no limit.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Iterable, Iterator, List, Union
+
+from sseclient import SSEClient
+
+from . import _wire
+from .errors import ProtocolError
+from .types import Event
+
+_BOM = b"\xef\xbb\xbf"
+_STREAM = (b"data:", b"event:", b"id:", b"retry:", b":")
+#: How PHP's warnings begin, which may stand before an answer.
+_WARNINGS = (b"<br />", b"<br>", b"Warning:", b"Notice:", b"Deprecated:", b"PHP ")
+_AFTER_WARNINGS = re.compile(rb"^(?:data:|event:|id:|retry:|:|\{)", re.MULTILINE)
+#: How many bytes of warnings are looked through, and how much of a page is read for an error.
+HEAD = 64 * 1024
+
+
+def start(head: bytes, ended: bool) -> int:
+    """
+    Return where in the first bytes of a body its answer starts.
+
+    Args:
+        head: the bytes so far.
+        ended: no more bytes come.
+
+    Returns:
+        The place of the first byte of an answer or page; -1 if more bytes are needed to tell.
+    """
+    begin = len(_BOM) if head.startswith(_BOM) else 0
+    body = head[begin:].lstrip()
+    begin = len(head) - len(body)
+    if body.startswith(_WARNINGS):
+        match = _AFTER_WARNINGS.search(body)
+        if match:
+            return begin + match.start()
+        return begin if ended or len(body) > HEAD else -1
+    if ended or not _undecided(body):
+        return begin
+    return -1
+
+
+def _undecided(body: bytes) -> bool:
+    """Say whether these bytes are too few to tell what they are the beginning of."""
+    return not body or any(word.startswith(body) for word in (*_STREAM, *_WARNINGS, _BOM))
+
+
+def is_stream(body: bytes) -> bool:
+    """Say whether a body starts as an event stream does."""
+    return body.startswith(_STREAM)
+
+
+def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, _wire.End, _wire.Failure]]:
+    """
+    Yield what each event says, as `_wire.parse_event` gives it.
+
+    Args:
+        chunks: the bytes of the stream, from its first event on, cut anywhere.
+
+    Raises:
+        ProtocolError: an event is not the plugin's, not UTF-8, or over the limit.
+    """
+    parse = _wire.parse_event
+    try:
+        for event in SSEClient(_whole_events(chunks)).events():
+            item = parse(event.data)
+            if item is not None:
+                yield item
+    except UnicodeDecodeError:
+        raise ProtocolError("an event is not UTF-8") from None
+
+
+def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """
+    Yield blocks that end at the end of an event, joined once each.
+
+    What is left when the chunks end is an unfinished event, and dropped.
+    """
+    held: List[bytes] = []
+    size = 0
+    for chunk in _with_plain_newlines(chunks):
+        end = _end_of_events(chunk, bool(held) and held[-1].endswith(b"\n"))
+        if end:
+            yield b"".join([*held, chunk[:end]])
+            held, size = [], 0
+        rest = chunk[end:]
+        if rest:
+            held.append(rest)
+            size += len(rest)
+            if size > _wire.LIMIT:
+                raise ProtocolError(f"an event is larger than {_wire.LIMIT} bytes")
+
+
+def _end_of_events(chunk: bytes, after_newline: bool) -> int:
+    """Return how many bytes of a chunk belong to events that it ends; 0 if it ends none."""
+    found = chunk.rfind(b"\n\n")
+    if found >= 0:
+        return found + 2
+    return 1 if after_newline and chunk.startswith(b"\n") else 0
+
+
+def _with_plain_newlines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks with each line end, which may be CR LF or CR as well, as LF."""
+    after_cr = False
+    for chunk in chunks:
+        block = chunk[1:] if after_cr and chunk.startswith(b"\n") else chunk
+        after_cr = chunk.endswith(b"\r")
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if block:
+            yield block

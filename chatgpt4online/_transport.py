@@ -1,0 +1,633 @@
+"""From a request to the body of its answer: sessions, addresses, retries, and what errors mean."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import weakref
+from contextlib import contextmanager
+from http.client import HTTPException
+from itertools import chain
+from random import SystemRandom
+from time import monotonic
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    TypeVar,
+)
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.utils import default_headers
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3.util import SKIP_HEADER
+
+from . import _sse, _wire
+from ._arguments import Limits
+from ._auth import Nonce, Ticket
+from ._body import READ_ERRORS, Body
+from ._call import Call, CallEnded, new_session
+from .errors import (
+    BlockedError,
+    ChatGPT4OnlineError,
+    ProtocolError,
+    StatusError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+
+T = TypeVar("T")
+
+log = logging.getLogger("chatgpt4online")
+
+#: Retry-After is obeyed up to this many seconds, and raised beyond.
+LONGEST_WAIT = 60.0
+
+#: Redirects that are followed in one call.
+MOST_REDIRECTS = 5
+
+_REDIRECTS = (301, 302, 307, 308)
+_LOCATION = "x-kept-location"
+_FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
+_LONGEST_BACKOFF = 8.0
+_random = SystemRandom()  # the caller's seed stays the caller's
+
+
+class Request(NamedTuple):
+    """
+    A request to one of the plugin's routes, which may have to be sent more than once.
+
+    `repeatable`: the site may get it twice even if it has run, since it changes nothing.
+    """
+
+    route: str
+    headers: Mapping[str, Optional[str]]
+    body: Optional[bytes] = None
+    with_nonce: bool = True
+    repeatable: bool = False
+
+
+class _Moved(Exception):
+    """The answer is a redirect to this REST root, which may be followed."""
+
+    def __init__(self, root: str, error: ChatGPT4OnlineError) -> None:
+        super().__init__(root)
+        self.root = root
+        self.error = error
+
+
+class Transport:
+    """
+    The way to one site. Threads may share it.
+
+    Args:
+        site: the site's URL.
+        session_headers: the headers of a start_session request.
+        proxy: the URL of a proxy for everything, or None.
+        session: the caller's session, or None for an own one.
+        retries: how often a request is sent again at most.
+    """
+
+    def __init__(
+        self,
+        site: str,
+        *,
+        session_headers: Mapping[str, Optional[str]],
+        proxy: Optional[str],
+        session: Optional[requests.Session],
+        retries: int,
+    ) -> None:
+        self.site = site
+        self.nonce = Nonce()
+        self._root = site + "/wp-json"
+        self._session_headers = session_headers
+        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
+        self._retries = retries
+        self._is_own = session is None
+        self._session = new_session() if session is None else session
+        if self._is_own:
+            weakref.finalize(self, self._session.close)
+        self._closed = False
+        self._start()
+        _transports.add(self)
+
+    def _start(self) -> None:
+        """Begin with no call under way: when new, and in a forked child."""
+        self._lock = threading.Lock()
+        self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._parked: List[Body] = []
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections, and locks that its threads may hold, to the parent."""
+        self._start()
+        self.nonce.after_fork()
+        if self._is_own:
+            self._session.adapters = new_session().adapters
+
+    @contextmanager
+    def calling(self, limits: Limits, deadline: Optional[float]) -> Iterator[Call]:
+        """
+        Begin a call; an error in the ``with`` block finishes it, else whoever takes it over does.
+
+        Raises:
+            ValueError: the client is closed.
+        """
+        call = Call(limits, deadline)
+        try:
+            self._register(call)
+            yield call
+        except BaseException:
+            call.finish()
+            raise
+
+    def _register(self, call: Call) -> None:
+        with self._lock:
+            if self._closed:
+                raise ValueError("the client is closed")
+            self._calls.add(call)
+
+    def close(self) -> None:
+        """End all calls under way, and close the connections of an own session."""
+        with self._lock:
+            self._closed = True
+            calls, bodies = list(self._calls), self._parked
+            self._parked = []
+        for call in calls:
+            call.end("closed")
+        for body in bodies:
+            body.close()
+        if self._is_own:
+            self._session.close()
+
+    def park(self, body: Body) -> None:
+        """Keep a body whose last bytes are still to come, so that its connection can be used on."""
+        with self._lock:
+            if not self._closed:
+                self._parked.append(body)
+                return
+        body.close()
+
+    def _settle(self) -> None:
+        """Free the connections whose bodies have ended since they were parked."""
+        if not self._parked:
+            return
+        with self._lock:
+            bodies, self._parked = self._parked, []
+        for body in bodies:
+            if not body.finish():
+                self.park(body)
+
+    def send(self, request: Request, call: Call) -> Answer:
+        """
+        Send a request and return its answer, whose status is one of success.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+        """
+        return self._repeat(request, call, self._exchange)
+
+    def fetch(self, request: Request, call: Call) -> Dict[str, Any]:
+        """
+        Send a request and return the JSON object of its answer, which tells of success.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+        """
+        return self._repeat(request, call, self._exchange_json)
+
+    def _repeat(
+        self,
+        request: Request,
+        call: Call,
+        exchange: Callable[[Request, Optional[Ticket], Call], T],
+    ) -> T:
+        """
+        Exchange a request for its answer, more than once where that is safe.
+
+        It is sent again only if it cannot have run on the site, or is `repeatable`: the
+        connection failed before anything was sent, the nonce was not accepted (once), the site
+        asked to come back later, or has moved.
+        """
+        tries = moves = 0
+        renewed = False
+        while True:
+            ticket = self.ticket(call) if request.with_nonce else None
+            try:
+                return exchange(request, ticket, call)
+            except _Moved as moved:
+                moves += 1
+                if moves > MOST_REDIRECTS:
+                    raise moved.error from None
+                self._move(moved.root)
+            except ChatGPT4OnlineError as error:
+                if ticket is not None and not renewed and _is_stale_nonce(error):
+                    renewed = True
+                    self.nonce.refused(ticket)
+                    continue
+                delay = self._delay(error, request, call, tries)
+                if delay is None:
+                    raise
+                tries += 1
+                self._pause(delay, request, call)
+
+    def ticket(self, call: Call) -> Ticket:
+        """
+        Return the nonce, fetched if need be.
+
+        Raises:
+            ChatGPT4OnlineError: it cannot be had.
+        """
+        try:
+            return self.nonce.ticket(call, self._fetch_nonce)
+        except CallEnded as error:
+            raise self.explain(error, call, _wire.START_SESSION) from None
+
+    def _fetch_nonce(self, call: Call) -> str:
+        """Source: mwai/v1/start_session. It must not be sent a nonce: a stale one is refused."""
+        request = Request(
+            _wire.START_SESSION, self._session_headers, with_nonce=False, repeatable=True
+        )
+        nonce = _wire.nonce(self.fetch(request, call).get("restNonce"))
+        if nonce is None:
+            error = ProtocolError("the site gave no nonce that could be used.")
+            raise self.explain(error, call, request.route)
+        log.debug("%s: a nonce has been fetched", request.route)
+        return nonce
+
+    def _move(self, root: str) -> None:
+        """Remember the site's new address. The new one is not shown what the old one gave."""
+        log.debug("the site has moved to %s", root)
+        self._root = root
+        self.nonce.forget()
+
+    def _delay(
+        self, error: ChatGPT4OnlineError, request: Request, call: Call, tries: int
+    ) -> Optional[float]:
+        """Return the seconds to wait before a request is sent again; None if it must not be."""
+        if tries >= self._retries or call.ended or isinstance(error, BlockedError):
+            return None
+        delay: Optional[float] = None
+        if isinstance(error, StatusError):
+            if error.status in (429, 503) and error.retry_after is not None:
+                delay = error.retry_after if error.retry_after <= LONGEST_WAIT else None
+            elif error.status in (502, 503, 504) and request.repeatable:
+                delay = _backoff(tries)
+        elif isinstance(error, TransportError) and not call.sent:
+            delay = _backoff(tries)
+        elif request.repeatable and isinstance(error, (TransportError, StreamInterrupted)):
+            delay = None if isinstance(error, Timeout) else _backoff(tries)
+        remaining = call.remaining()
+        fits = delay is not None and (remaining is None or delay < remaining)
+        return delay if fits else None
+
+    def _pause(self, delay: float, request: Request, call: Call) -> None:
+        log.debug("%s: sent again in %.1f s", request.route, delay)
+        ends = monotonic() + delay
+        try:
+            while monotonic() < ends:
+                call.wait(ends - monotonic())
+                call.check()
+        except CallEnded as error:
+            raise self.explain(error, call, request.route) from None
+
+    def _exchange(self, request: Request, ticket: Optional[Ticket], call: Call) -> Answer:
+        """Send a request once."""
+        began = monotonic()
+        try:
+            call.check()
+            response = self._send(request, ticket, call)
+            answer = Answer(self, request.route, response, call, ticket)
+        except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
+            raise self.explain(error, call, request.route) from error
+        log.debug("%s: %d after %.3f s", request.route, answer.status, monotonic() - began)
+        if ticket is not None:
+            self.nonce.adopt(_wire.nonce(answer.headers.get("x-wp-nonce")), ticket)
+        if 200 <= answer.status < 300:
+            return answer
+        with answer:
+            raise self._moved(request, answer) or answer.refusal()
+
+    def _exchange_json(
+        self, request: Request, ticket: Optional[Ticket], call: Call
+    ) -> Dict[str, Any]:
+        with self._exchange(request, ticket, call) as answer:
+            fields = answer.json(answer.begin())
+            answer.finish()
+            return fields
+
+    def _moved(self, request: Request, answer: Answer) -> Optional[Exception]:
+        location = answer.headers.get(_LOCATION)
+        if answer.status not in _REDIRECTS or not location:
+            return None
+        target = urljoin(f"{self._root}/{request.route}", location)
+        error = answer.explain(_wire.redirect_error(answer.status, target))
+        root = _wire.moved_root(self._root, request.route, target)
+        answer.discard()
+        return error if root is None else _Moved(root, error)
+
+    def _send(self, request: Request, ticket: Optional[Ticket], call: Call) -> requests.Response:
+        self._settle()
+        session = self._session
+        url = f"{self._root}/{request.route}"
+        connect, silence = call.limits
+        call.sent = not self._is_own  # of others' connections nothing is known
+        with call:
+            try:
+                return session.send(
+                    self._prepare(request, url, ticket),
+                    timeout=(_positive(call.within(connect)), _positive(call.within(silence))),
+                    allow_redirects=False,
+                    **session.merge_environment_settings(url, self._proxies, True, None, None),
+                )
+            except requests.RequestException as error:
+                if not self._is_own and _is_unsent(error):
+                    call.sent = False
+                raise
+
+    def _prepare(
+        self, request: Request, url: str, ticket: Optional[Ticket]
+    ) -> requests.PreparedRequest:
+        session = self._session
+        headers = self._headers(request)
+        if ticket is not None:
+            headers["x-wp-nonce"] = ticket.nonce
+        hooks = {"response": [*session.hooks.get("response", ()), _keep_location]}
+        auth = _no_auth if self._is_own else None  # an own session does not read .netrc
+        bare = requests.Request("POST", url, headers, data=request.body, auth=auth, hooks=hooks)
+        prepared = _prepared(session, bare)
+        _leave_out_php_session(prepared)
+        return prepared
+
+    def _headers(self, request: Request) -> Dict[str, Optional[str]]:
+        """Return the headers of a request. Those that the caller's session has set are its own."""
+        theirs = set() if self._is_own else _set_by_caller(self._session)
+        if "user-agent" in theirs:
+            theirs |= _wire.CLIENT_HINTS
+        origin = "{0.scheme}://{0.netloc}".format(urlsplit(self._root))
+        addressed = {"origin": origin, "referer": origin + "/", **request.headers}
+        headers = {name: value for name, value in addressed.items() if name not in theirs}
+        if "user-agent" not in theirs and headers.get("user-agent") is None:
+            headers["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
+        return headers
+
+    def explain(
+        self, error: Exception, call: Call, route: str, reading: bool = False
+    ) -> ChatGPT4OnlineError:
+        """
+        Return the error of ours for anything that a call meets. The one place that translates.
+
+        Args:
+            error: what was raised below.
+            call: the call that met it.
+            route: the route that was asked.
+            reading: an answer had begun.
+        """
+        known = error
+        if not isinstance(known, ChatGPT4OnlineError):
+            known = _translate(error, call, reading)
+        known.site, known.route = self.site, route
+        return known
+
+
+class Answer:
+    """
+    A response of the site: its body as chunks, whole or as JSON. Its `with` block closes it.
+
+    What reading raises is a `ChatGPT4OnlineError`.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        route: str,
+        response: requests.Response,
+        call: Call,
+        ticket: Optional[Ticket],
+    ) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.call = call
+        self._transport = transport
+        self._route = route
+        self._ticket = ticket
+        self._body = Body(response, call)
+        self._finished = False
+
+    def read(self) -> bytes:
+        """Return the next bytes as soon as some are there; ``b""`` at the end."""
+        try:
+            return self._body.read()
+        except (*READ_ERRORS, CallEnded, ProtocolError) as error:
+            raise self._transport.explain(error, self.call, self._route, reading=True) from error
+
+    def begin(self) -> bytes:
+        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
+        head = b""
+        while True:
+            data = self.read()
+            head += data
+            at = _sse.start(head, ended=not data)
+            if at >= 0:
+                return head[at:]
+
+    def chunks(self, first: bytes) -> Iterator[bytes]:
+        """Yield the first bytes, then the others as they come."""
+        return chain((first,), iter(self.read, b""))
+
+    def json(self, first: bytes) -> Dict[str, Any]:
+        """Return the JSON object of a plugin's answer that tells of success."""
+        try:
+            if first.startswith(b"{"):
+                return _wire.check_success(self._parse(first), self.status)
+            raise self._not_json(first)
+        except ChatGPT4OnlineError as error:
+            raise self.explain(error) from None
+
+    def _parse(self, first: bytes) -> Any:
+        pieces, size = [], 0
+        for chunk in self.chunks(first):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > _wire.LIMIT:
+                raise ProtocolError(f"the answer is larger than {_wire.LIMIT} bytes")
+        try:
+            return _wire.parse_json(b"".join(pieces).decode("utf-8"))
+        except (ProtocolError, UnicodeDecodeError):
+            if self._body.was_cut:
+                raise StreamInterrupted("the answer stopped before its end") from None
+            raise ProtocolError("the answer is broken JSON") from None
+
+    def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
+        if not first:
+            return StreamInterrupted("the answer is empty")
+        page = self._text(first)
+        if first.startswith(b"<"):
+            return _wire.page_error(self.status, self.headers, page)
+        return ProtocolError(f"what came is not AI Engine's: {_wire.plain(page)[:80]!r}")
+
+    def refusal(self) -> ChatGPT4OnlineError:
+        """Return the error for a status that is no success, with what the body says of it."""
+        body = self.discard()
+        return self.explain(_wire.refusal(self.status, self.headers, body))
+
+    def discard(self) -> str:
+        """Return the beginning of a body that matters little, and keep the connection."""
+        try:
+            body = self._text(b"")
+            self.finish()
+        except ChatGPT4OnlineError:
+            return ""
+        return body
+
+    def _text(self, first: bytes) -> str:
+        """Return the beginning of the body as text."""
+        head = first
+        while len(head) < _sse.HEAD:
+            data = self.read()
+            if not data:
+                break
+            head += data
+        return head[: _sse.HEAD].decode("utf-8", "replace")
+
+    def adopt(self, fields: Mapping[str, Any]) -> None:
+        """Take the fresh nonce that an answer's JSON may hold."""
+        if self._ticket is not None:
+            self._transport.nonce.adopt(_wire.nonce(fields.get("new_token")), self._ticket)
+
+    def explain(self, error: Exception) -> ChatGPT4OnlineError:
+        """Return the error of ours for what this answer has met."""
+        return self._transport.explain(error, self.call, self._route)
+
+    def finish(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends in time."""
+        self._finished = True
+        if not self._body.finish():
+            self._transport.park(self._body)
+
+    def close(self) -> None:
+        """Close the connection unless it is kept. From any thread; never blocks."""
+        if not self._finished:
+            self._body.close()
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _translate(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:
+    if call.remaining() == 0.0:
+        call.end("deadline")
+    if call.ended == "deadline":
+        return Timeout("the deadline passed before the answer was whole.", phase="deadline")
+    if call.ended or isinstance(error, CallEnded):
+        return StreamInterrupted("it was closed before its answer was whole.")
+    if isinstance(error, requests.ConnectTimeout):
+        return Timeout("no connection within the time limit. Is the site up?", phase="connect")
+    if isinstance(error, (requests.Timeout, ReadTimeoutError, socket.timeout)):
+        return Timeout(
+            "the site was silent for longer than the time limit. It may have run the question all"
+            " the same: look before you ask again, or allow more time.",
+            phase="read",
+        )
+    if reading:
+        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
+    return TransportError(f"no answer came: {_reason(error)}. Is the site up, and reachable?")
+
+
+def _reason(error: BaseException) -> str:
+    """
+    Return the words of the innermost error, which hold no URL, header or password.
+
+    Others' errors are named only, since they may quote what was sent.
+    """
+    inner: Optional[BaseException] = error
+    while inner is not None:
+        error = inner
+        below = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        inner = below if isinstance(below, BaseException) else error.__cause__ or error.__context__
+    if isinstance(error, (OSError, HTTPException)) and not isinstance(
+        error, requests.RequestException
+    ):
+        return _wire.plain(getattr(error, "strerror", None) or str(error)) or type(error).__name__
+    return type(error).__name__
+
+
+def _is_stale_nonce(error: ChatGPT4OnlineError) -> bool:
+    return isinstance(error, StatusError) and _wire.renewable(error.status, error.code)
+
+
+def _is_unsent(error: requests.RequestException) -> bool:
+    """Say whether a request of the caller's session failed before anything was sent."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
+
+
+def _backoff(tries: int) -> float:
+    return min(_FIRST_BACKOFF * 2.0**tries, _LONGEST_BACKOFF) * (0.5 + _random.random() / 2)
+
+
+def _positive(limit: Optional[float]) -> Optional[float]:
+    return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
+
+
+def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
+    return prepared
+
+
+def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Hide a redirect from requests, which would read its body to the end, however long."""
+    if "location" in response.headers:
+        response.headers[_LOCATION] = response.headers.pop("location")
+
+
+def _prepared(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
+    """Prepare a request, again if another thread got a cookie while requests read the jar."""
+    try:
+        return session.prepare_request(request)
+    except RuntimeError as error:
+        if "changed size" not in str(error):
+            raise
+        return _prepared(session, request)
+
+
+def _leave_out_php_session(prepared: requests.PreparedRequest) -> None:
+    """
+    Leave out the cookie PHPSESSID, and keep the plugin's own.
+
+    Source: AI Engine 2.8.5 makes calls of one PHP session wait for each other.
+    """
+    pairs = prepared.headers.pop("cookie", "").split("; ")
+    kept = [pair for pair in pairs if pair and not pair.startswith("PHPSESSID=")]
+    if kept:
+        prepared.headers["cookie"] = "; ".join(kept)
+
+
+def _set_by_caller(session: requests.Session) -> Set[str]:
+    """Return the names of the headers that a session does not have by itself, in lower case."""
+    usual = default_headers()
+    changed = {name for name, value in session.headers.items() if usual.get(name) != value}
+    return {name.lower() for name in changed} - {"content-type", "x-wp-nonce"}
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for transport in list(_transports):
+        transport.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,595 @@
+"""
+Every fact about the AI Engine plugin, without I/O: what to send, and what answers mean.
+
+Unless said otherwise, the facts are those of AI Engine 3.6.2.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from email.utils import parsedate_to_datetime
+from os import urandom
+from time import time
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, Union
+from urllib.parse import urlsplit
+
+from ._arguments import LONE_SURROGATE, kind, text
+from .errors import (
+    AuthError,
+    BlockedError,
+    ChatGPT4OnlineError,
+    NotFoundError,
+    ProtocolError,
+    RateLimitError,
+    ReplyError,
+    ServerError,
+    StatusError,
+)
+from .types import Action, Event, Image, Message, Reply, Shortcut, Usage
+
+DEFAULT_SITE = "https://chatgpt4online.org"
+DEFAULT_BOT = "default"
+
+#: Routes below the REST root.
+CHAT = "mwai-ui/v1/chats/submit"
+START_SESSION = "mwai/v1/start_session"
+
+#: The largest event or JSON body, and the longest text, that is held in memory, in bytes.
+LIMIT = 32 * 1024 * 1024
+
+#: What the widget in a visitor's browser sends; `origin` and `referer` are added for each site.
+WIDGET_HEADERS: Mapping[str, str] = {
+    "accept": "text/event-stream",
+    "accept-language": "en-US,en;q=0.9",
+    "content-type": "application/json",
+    "dnt": "1",
+    "priority": "u=1, i",
+    "sec-ch-ua": '"Not/A)Brand";v="8", "Chromium";v="126"',
+    "sec-ch-ua-mobile": "?0",
+    "sec-ch-ua-platform": '"Linux"',
+    "sec-fetch-dest": "empty",
+    "sec-fetch-mode": "cors",
+    "sec-fetch-site": "same-origin",
+    "user-agent": (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/126.0.0.0 Safari/537.36"
+    ),
+}
+
+#: Headers that tell of the browser that the user agent names.
+CLIENT_HINTS = frozenset({"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"})
+
+_ROLES = ("user", "assistant", "system")
+_CHAT_ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NONCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
+
+
+# ---------------------------------------------------------------------------------- the question
+
+
+def widget_headers(
+    overrides: Mapping[str, Optional[str]], **further: Optional[str]
+) -> Dict[str, Optional[str]]:
+    """
+    Return the widget's headers, changed by `further` and then by the caller's overrides.
+
+    Names are in lower case. None marks a header that is not sent, whatever a session has.
+    """
+    headers: Dict[str, Optional[str]] = dict(WIDGET_HEADERS)
+    headers.update((name.replace("_", "-"), value) for name, value in further.items())
+    if "user-agent" in overrides:
+        headers.update(dict.fromkeys(CLIENT_HINTS))
+    headers.update(overrides)
+    return headers
+
+
+def new_chat_id() -> str:
+    """Return an id for a new conversation: 10 characters of ``0-9a-z``, as the widget makes it."""
+    number = int.from_bytes(urandom(8), "big")
+    letters = []
+    for _ in range(10):
+        number, at = divmod(number, 36)
+        letters.append(_CHAT_ID_LETTERS[at])
+    return "".join(letters)
+
+
+def format_prompt(messages: Sequence[Message]) -> str:
+    """
+    Flatten a history into one text.
+
+    Args:
+        messages: the turns. One turn stays as it is; several become lines such as
+            ``User: ...`` and ``Assistant: ...``, and a final ``Assistant:``.
+
+    Raises:
+        ValueError: there is no turn, or one has a wrong role.
+        TypeError: a turn is not a dict with a text.
+    """
+    turns = [_turn(message) for message in _sequence(messages)]
+    if not turns:
+        raise ValueError("messages holds no turn")
+    if len(turns) == 1:
+        return turns[0]["content"]
+    lines = ["{}: {}".format(turn["role"].capitalize(), turn["content"]) for turn in turns]
+    return "\n".join([*lines, "Assistant:"])
+
+
+def conversation(
+    message: Union[str, Sequence[Message]], messages: Sequence[Message]
+) -> List[Message]:
+    """
+    Return all turns, the new one last, checked.
+
+    Raises:
+        ValueError: an empty message, a wrong role, a last turn that is not the user's, or text
+            that UTF-8 cannot hold.
+        TypeError: something that is not a text or a turn.
+    """
+    turns = [_turn(each) for each in _sequence(messages)]
+    if isinstance(message, str):
+        turns.append({"role": "user", "content": text(message, "message")})
+    elif turns:
+        raise ValueError("give the history once: in message or in messages, not in both")
+    elif isinstance(message, (list, tuple)):
+        turns = [_turn(each) for each in message]
+    else:
+        raise TypeError(f"message must be a str or a list of turns, not {kind(message)}")
+    if not turns or turns[-1]["role"] != "user":
+        raise ValueError("the last turn of the history must be the user's")
+    if not turns[-1]["content"].strip():
+        raise ValueError("the message is empty")
+    return turns
+
+
+def _sequence(messages: Sequence[Message]) -> Sequence[Message]:
+    if not isinstance(messages, (list, tuple)):
+        raise TypeError(f"messages must be a list of turns, not {kind(messages)}")
+    return messages
+
+
+def _turn(message: Message) -> Message:
+    if not isinstance(message, Mapping):
+        raise TypeError(f'a turn must be {{"role": ..., "content": ...}}, not {kind(message)}')
+    role, content = message.get("role"), message.get("content")
+    if role not in _ROLES:
+        raise ValueError(f"a turn's role must be user, assistant or system, not {role!r}")
+    return {"role": str(role), "content": text(content, "a turn's content")}
+
+
+def question(
+    turns: List[Message],
+    *,
+    bot: Optional[str],
+    custom_id: Optional[str],
+    context_id: Optional[int],
+    chat_id: str,
+    history: str,
+    model: Optional[str],
+    extra_body: Optional[Mapping[str, Any]],
+) -> bytes:
+    """
+    Return the JSON body of a question.
+
+    The plugin merges unknown fields over the bot's settings, so nothing is sent that the widget
+    does not send, but for `model` and `extra_body` when given.
+
+    Raises:
+        ValueError, TypeError: `model` or `extra_body` cannot be sent.
+
+    Source: mwai-ui/v1/chats/submit; `messages` and `chatId` are always there, since 2.6.8 to 2.9.1
+    print warnings without them.
+    """
+    flat = history == "prompt"
+    body: Dict[str, Any] = {
+        "botId": bot,
+        "customId": custom_id,
+        "contextId": context_id,
+        "chatId": chat_id,
+        "messages": [] if flat else turns[:-1],
+        "newMessage": format_prompt(turns) if flat else turns[-1]["content"],
+        "stream": True,
+    }
+    if model is not None:
+        body["model"] = text(model, "model")
+    body.update(_extra(extra_body, body))
+    try:
+        return json.dumps(body, allow_nan=False).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise type(error)(f"extra_body cannot be sent as JSON: {error}") from None
+
+
+def _extra(extra_body: Optional[Mapping[str, Any]], body: Mapping[str, Any]) -> Mapping[str, Any]:
+    if extra_body is None:
+        return {}
+    if not isinstance(extra_body, Mapping):
+        raise TypeError(f"extra_body must be a dict, not {kind(extra_body)}")
+    for name in extra_body:
+        if not isinstance(name, str):
+            raise TypeError(f"extra_body's names must be str, not {kind(name)}")
+        if name in body and name != "stream":
+            raise ValueError(f"extra_body must not replace {name!r}")
+    return extra_body
+
+
+# ----------------------------------------------------------------------------- the answer's parts
+
+
+class End(NamedTuple):
+    """The last event of a stream: the answer's JSON object, or None where it could not be read."""
+
+    answer: Optional[Dict[str, Any]]
+
+
+class Failure(NamedTuple):
+    """An `error` event. An empty message is followed by another one that says more."""
+
+    message: str
+
+
+def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
+    """
+    Return what one event says: a piece of the text as str, another `Event`, its end or a failure.
+
+    None is an event without meaning, which is skipped: no text, or a type that is not known.
+
+    Raises:
+        ProtocolError: the data is not an event of the plugin.
+
+    Source: the events `live`, `error` and `end` of mwai-ui/v1/chats/submit. A `live` event is text
+    if it has no `subtype`, or the subtype `content`.
+    """
+    if not data.strip():
+        return None
+    event = parse_json(data)
+    if not isinstance(event, dict):
+        raise ProtocolError("an event is not a JSON object")
+    kind, value = event.get("type"), event.get("data")
+    if kind == "live":
+        return _live(event, value)
+    if kind == "end":
+        return End(_answer(value))
+    if kind == "error":
+        return Failure(plain(value))
+    return None
+
+
+def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ProtocolError("an event's text is not a string")
+    subtype = event.get("subtype") or "content"
+    if subtype == "content":
+        return value or None
+    return Event(
+        str(subtype),
+        value,
+        _optional(event.get("visibility"), str),
+        _mapping(event.get("metadata")),
+        _number(event.get("timestamp")),
+    )
+
+
+def _answer(value: object) -> Optional[Dict[str, Any]]:
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except ProtocolError:
+            return None
+    return value if isinstance(value, dict) else None
+
+
+def parse_json(text: str) -> Any:
+    """
+    Return the JSON value that a text begins with; what follows it is a server's noise.
+
+    Raises:
+        ProtocolError: it begins with no JSON value.
+    """
+    try:
+        value = _decode(text, len(text) - len(text.lstrip()))[0]
+    except (ValueError, RecursionError):
+        raise ProtocolError("what came is not JSON") from None
+    return _whole(value) if "\\ud" in text or "\\uD" in text else value
+
+
+_decode = json.JSONDecoder().raw_decode
+
+
+def _whole(value: Any) -> Any:
+    """Replace halves of surrogate pairs, which no text can hold when it is printed or sent back."""
+    if isinstance(value, str):
+        return LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    return value
+
+
+def reply(answer: Dict[str, Any], so_far: str, chat_id: str) -> Reply:
+    """
+    Return the `Reply` that an answer's JSON object holds.
+
+    Args:
+        answer: the object; its `new_token` is left out of `Reply.raw`.
+        so_far: the text so far, which stands in where the object has no `reply`.
+        chat_id: the id that the question was sent under.
+
+    Raises:
+        ReplyError: its `success` is false.
+        ProtocolError: its `reply` is no text.
+
+    Source: the answer of mwai-ui/v1/chats/submit; 2.4.7 knows `reply`, `images` and `usage` alone.
+    """
+    if answer.get("success") is False:
+        raise reply_error(plain(answer.get("message")))
+    said = answer.get("reply", so_far)
+    if not isinstance(said, str):
+        raise ProtocolError("the answer holds no reply")
+    return Reply(
+        said,
+        usage=_usage(answer.get("usage")),
+        images=tuple(Image(url) for url in _items(answer, "images", str)),
+        actions=tuple(_action(item) for item in _items(answer, "actions", dict)),
+        shortcuts=tuple(_shortcut(item) for item in _items(answer, "shortcuts", dict)),
+        blocks=tuple(_items(answer, "blocks", dict)),
+        response_id=_optional(answer.get("responseId"), str),
+        chat_id=chat_id,
+        raw={name: value for name, value in answer.items() if name != "new_token"},
+    )
+
+
+def _usage(value: object) -> Optional[Usage]:
+    if not isinstance(value, dict):
+        return None
+    return Usage(
+        _optional(value.get("prompt_tokens"), int),
+        _optional(value.get("completion_tokens"), int),
+        _optional(value.get("total_tokens"), int),
+        _number(value.get("price")),
+        _optional(value.get("queries"), int),
+        _optional(value.get("accuracy"), str),
+    )
+
+
+def _action(item: Dict[str, Any]) -> Action:
+    data = _mapping(item.get("data", item))  # before 2.4.9 the fields stand beside `type`
+    name = _optional(data.get("name"), str) or ""
+    return Action(plain(item.get("type")), name, _mapping(data.get("args")), data)
+
+
+def _shortcut(item: Dict[str, Any]) -> Shortcut:
+    data = _mapping(item.get("data"))
+    shortcut_id = _optional(data.get("shortcutId"), str)
+    return Shortcut(plain(data.get("label")), plain(data.get("message")), shortcut_id, data)
+
+
+def _items(answer: Dict[str, Any], name: str, kind: type) -> List[Any]:
+    items = answer.get(name)
+    return [item for item in items if isinstance(item, kind)] if isinstance(items, list) else []
+
+
+def _mapping(value: object) -> Dict[str, Any]:
+    """Return a JSON object; PHP writes an empty one as ``[]``."""
+    return value if isinstance(value, dict) else {}
+
+
+def _optional(value: Any, kind: type) -> Any:
+    return value if isinstance(value, kind) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> Optional[float]:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value
+    return None
+
+
+def nonce(value: object) -> Optional[str]:
+    """Return a nonce if that is what the value is, else None."""
+    return value if isinstance(value, str) and _NONCE.fullmatch(value) else None
+
+
+# -------------------------------------------------------------------------------------- refusals
+
+
+def check_success(answer: object, status: int) -> Dict[str, Any]:
+    """
+    Return the JSON object of a plugin's answer if it tells of success.
+
+    Raises:
+        ReplyError: the plugin's `success` is false.
+        StatusError: WordPress refused.
+        ProtocolError: it is neither.
+    """
+    if isinstance(answer, dict):
+        if answer.get("success") is True:
+            return answer
+        if answer.get("success") is False:
+            raise reply_error(plain(answer.get("message")))
+        if isinstance(answer.get("code"), str) and "message" in answer:
+            status = _optional(_mapping(answer.get("data")).get("status"), int) or status
+            raise refusal(status, {}, json.dumps(answer))
+    raise ProtocolError("the site answered with JSON that is not AI Engine's")
+
+
+def reply_error(message: str) -> ReplyError:
+    """Return the error for a failure that the plugin tells of."""
+    said = message or "it gave no reason"
+    advice = ""
+    if "rejected" in message.lower():
+        advice = (
+            " Often the message is longer than the bot allows (512 characters by default), holds a"
+            " banned word, or the bot's id is wrong: shorten it, or check the id."
+        )
+    return ReplyError(f"AI Engine could not answer: {_sentence(said)}{advice}", message=message)
+
+
+#: Marks of pages that firewalls and CDNs put in place of an answer.
+_CHALLENGE = re.compile(
+    r"just a moment\.\.\.|cf-chl|_cf_chl_opt|challenge-platform|attention required! \| cloudflare"
+    r"|checking your browser|error code: 10\d\d|sucuri website firewall|_incapsula_resource"
+    r"|generated by wordfence|sgcaptcha|aws-?waf|ddos-guard",
+    re.IGNORECASE,
+)
+
+_ADVICE: Mapping[Type[StatusError], str] = {
+    AuthError: "The nonce, or the login, is not accepted: check the site's address and the login.",
+    BlockedError: (
+        "A firewall or CDN stands before the site: ask its owner to let this client through."
+    ),
+    NotFoundError: (
+        "Check the site's address, and that AI Engine 2.4.4 or newer and its chatbot are on there."
+    ),
+    RateLimitError: "Wait before you ask again.",
+    ServerError: "The site may have run the question all the same: look before you ask again.",
+}
+
+
+def refusal(status: int, headers: Mapping[str, str], body: str) -> ChatGPT4OnlineError:
+    """
+    Return the error for an HTTP status that is no success, or for a page in place of an answer.
+
+    Args:
+        status: the HTTP status.
+        headers: the response's headers; names in any case if the mapping allows it.
+        body: the beginning of its body.
+    """
+    answer = _json_object(body)
+    if answer.get("success") is False and status != 429:
+        return reply_error(plain(answer.get("message")))
+    code = plain(answer.get("code"))
+    message = plain(answer.get("message")) or _title(body)
+    kind = _class(status, headers, body, code)
+    what = " ".join(filter(None, ("HTTP", str(status), code)))
+    said = f": {_sentence(message)}" if message else "."
+    advice = _ADVICE.get(kind, "Check the address and the request.")
+    return kind(
+        f"the site refused with {what}{said} {advice}",
+        status=status,
+        code=code,
+        message=message,
+        retry_after=retry_after(headers),
+        request_id=plain(headers.get("x-request-id") or headers.get("cf-ray")) or None,
+    )
+
+
+def _class(status: int, headers: Mapping[str, str], body: str, code: str) -> Type[StatusError]:
+    if headers.get("cf-mitigated") or (not code and _CHALLENGE.search(body)):
+        return BlockedError
+    if status == 403 and not code:
+        return BlockedError
+    if status in (401, 403):
+        return AuthError
+    if status == 404:
+        return NotFoundError
+    if status == 429:
+        return RateLimitError
+    return ServerError if status >= 500 else StatusError
+
+
+def redirect_error(status: int, target: str) -> StatusError:
+    """Return the error for a redirect that is not followed; it names the new address."""
+    parts = urlsplit(target)
+    host = parts.netloc.rpartition("@")[2]
+    shown = plain(f"{parts.scheme}://{host}{parts.path}")
+    return StatusError(
+        f"the site redirects to {shown} (HTTP {status}): if that is where it is now, give its"
+        " address to the client.",
+        status=status,
+        message=shown,
+    )
+
+
+def page_error(status: int, headers: Mapping[str, str], body: str) -> ChatGPT4OnlineError:
+    """Return the error for a web page that came, under a status of success, for an answer."""
+    if headers.get("cf-mitigated") or _CHALLENGE.search(body):
+        return refusal(status, headers, body)
+    title = _title(body)
+    shown = f" ({title})" if title else ""
+    return ProtocolError(
+        f"a web page{shown} came instead of an answer: check the site's address, and that no cache"
+        " or login page stands before its REST API."
+    )
+
+
+def retry_after(headers: Mapping[str, str]) -> Optional[float]:
+    """Return the seconds that a response asks to wait, or None if it does not say (RFC 9110)."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,12}", value):
+        return float(value)
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def renewable(status: int, code: str) -> bool:
+    """
+    Say whether a refusal means that the nonce is not accepted, so that nothing has run.
+
+    Source: WordPress's cookie check, and the route's permission callback for guests.
+    """
+    return (status, code) in ((401, "rest_forbidden"), (403, "rest_cookie_invalid_nonce"))
+
+
+def _json_object(body: str) -> Dict[str, Any]:
+    start = body.find("{")
+    try:
+        return _mapping(parse_json(body[start:])) if start >= 0 else {}
+    except ProtocolError:
+        return {}
+
+
+def _title(body: str) -> str:
+    match = re.search(r"<title[^>]*>([^<]*)<", body, re.IGNORECASE)
+    return plain(match.group(1)) if match else ""
+
+
+def _sentence(message: str) -> str:
+    return message if message.endswith((".", "!", "?")) else message + "."
+
+
+def plain(value: object) -> str:
+    """Return a site's words as one line of plain text, 500 characters at most."""
+    if not isinstance(value, str):
+        return "" if value is None or value is False else plain(json.dumps(value))
+    from html import unescape  # here, since every import of the package would pay for it
+
+    words = unescape(re.sub(r"<[^<>]*>", " ", value[:5000])).split()
+    printable = "".join(char for char in " ".join(words) if char.isprintable())
+    return printable if len(printable) <= 500 else printable[:499] + "…"
+
+
+# ------------------------------------------------------------------------------------ addresses
+
+
+def moved_root(root: str, route: str, location: str) -> Optional[str]:
+    """
+    Return the REST root that a redirect leads to, or None if it must not be followed.
+
+    It may add or drop a leading ``www.``, go from http on 80 to https on 443, and must keep the
+    route at the end of its path.
+    """
+    old, new = urlsplit(root), urlsplit(location)
+    try:
+        ports = (old.port or _port(old.scheme), new.port or _port(new.scheme))
+    except ValueError:
+        return None
+    same_host = _bare(old.hostname) == _bare(new.hostname)
+    upward = (old.scheme, new.scheme) in (("http", "http"), ("https", "https"), ("http", "https"))
+    same_port = ports[0] == ports[1] or ports == (80, 443)
+    kept = new.path.endswith("/" + route) and not new.query and new.username is None
+    if same_host and upward and same_port and kept:
+        return location[: -len("/" + route)]
+    return None
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
+
+
+def _bare(host: Optional[str]) -> str:
+    host = host or ""
+    return host[4:] if host.startswith("www.") else host

@@ -1,0 +1,178 @@
+"""An answer as it comes."""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional, Union
+
+from . import _sse, _wire
+from ._call import CallEnded
+from ._transport import Answer
+from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
+from .types import Event, Reply
+
+__all__ = ["Stream"]
+
+
+class Stream:
+    """
+    An answer as it comes: an iterator of its text's pieces, as str that are never empty.
+
+    `Client.stream` makes it. By then the request has been sent, and a refusal been raised. It can
+    be read once, by one thread at a time; `close` may come from any thread. Its ``with`` block, an
+    error, and dropping the last reference to it free its connection.
+
+    Reading raises `Timeout`, `ReplyError`, `StreamInterrupted` or `ProtocolError`, whose `text`
+    holds what had been answered so far.
+    """
+
+    def __init__(self, answer: Answer, chat_id: str) -> None:
+        self._answer = answer
+        self._chat_id = chat_id
+        self._pieces: List[str] = []
+        self._size = 0
+        self._reply: Optional[Reply] = None
+        self._error: Optional[ChatGPT4OnlineError] = None
+        self._items = _items(answer)
+        self._ahead = self._advance()  # so that a refusal is raised now
+
+    def __iter__(self) -> Stream:
+        """Return itself."""
+        return self
+
+    def __next__(self) -> str:
+        """Return the next piece of the text, as soon as it has come."""
+        while True:
+            item = self._next()
+            if item is None:
+                raise StopIteration
+            if isinstance(item, str):
+                return item
+
+    def events(self) -> Iterator[Event]:
+        """
+        Yield everything that comes, as it comes: text, and what the site tells of its work.
+
+        Instead of iterating over the stream itself, or to read the rest of it.
+        """
+        while True:
+            item = self._next()
+            if item is None:
+                return
+            yield Event("content", item, None, {}, None) if isinstance(item, str) else item
+
+    def result(self) -> Reply:
+        """
+        Read the rest, and return the whole answer.
+
+        Its text is the site's final one, which may differ from the joined pieces.
+        """
+        while self._reply is None:
+            self._next()
+        return self._reply
+
+    @property
+    def text(self) -> str:
+        """The pieces so far, joined."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def close(self) -> None:
+        """
+        End the answer here, and free its connection. From any thread; never blocks.
+
+        A thread that is reading meets `StreamInterrupted` at once. A finished stream stays whole.
+        """
+        if self._reply is None:
+            self._answer.call.end("closed")
+            self._answer.close()
+
+    def _next(self) -> Union[str, Event, None]:
+        item, self._ahead = self._ahead, None
+        return self._advance() if item is None else item
+
+    def _advance(self) -> Union[str, Event, None]:
+        """Return the next piece of text or other event; None at the end."""
+        if self._reply is not None:
+            return None
+        if self._error is not None:
+            raise self._error
+        try:
+            self._answer.call.check()
+            item = next(self._items)
+            return self._end(item) if isinstance(item, _wire.End) else self._take(item)
+        except (ChatGPT4OnlineError, CallEnded) as error:
+            self._error = self._answer.explain(error)
+            self._error.text = self.text
+            self.close()
+            raise self._error from error.__cause__
+        except BaseException:
+            self.close()
+            raise
+
+    def _take(self, item: Union[str, Event]) -> Union[str, Event]:
+        if isinstance(item, str):
+            self._add(item)
+        return item
+
+    def _add(self, piece: str) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > _wire.LIMIT:
+            raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
+
+    def _end(self, end: _wire.End) -> Optional[str]:
+        """Keep the whole answer; return its text as one piece if no other came before."""
+        text = self.text
+        if end.answer is None:
+            if not text:
+                raise ProtocolError("the end of the answer cannot be read, and no text came.")
+            reply = Reply(text, chat_id=self._chat_id)
+        else:
+            reply = _wire.reply(end.answer, text, self._chat_id)
+            self._answer.adopt(end.answer)
+        self._reply = reply
+        self._answer.finish()
+        self._answer.call.finish()
+        if text or not reply:
+            return None
+        self._add(str(reply))
+        return self.text
+
+    def __enter__(self) -> Stream:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Free the connection."""
+        self.close()
+
+    def __del__(self) -> None:
+        """Free the connection."""
+        self.close()
+
+
+def _items(answer: Answer) -> Iterator[Union[str, Event, _wire.End]]:
+    """
+    Yield what an answer says; the last item is its `End`.
+
+    A function of its own, for a generator that knew its stream would keep it from being dropped.
+    """
+    first = answer.begin()
+    if not _sse.is_stream(first):
+        yield _wire.End(answer.json(first))
+        return
+    failed = False
+    for item in _sse.items(answer.chunks(first)):
+        if isinstance(item, _wire.Failure):
+            if item.message:
+                raise _wire.reply_error(item.message)
+            failed = True  # the real one follows
+        else:
+            yield item
+    if failed:
+        raise _wire.reply_error("")
+    raise StreamInterrupted(
+        "the answer stopped before its end. The site may have run the question all the same: look"
+        " before you ask again."
+    )

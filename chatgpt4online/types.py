@@ -1,0 +1,151 @@
+"""The values that the client gives and takes. They do not change once made."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, TypedDict
+
+__all__ = ["Action", "Event", "Image", "Message", "Reply", "Shortcut", "Usage"]
+
+
+class Message(TypedDict):
+    """One turn of a history: `role` is ``user``, ``assistant`` or ``system``."""
+
+    role: str
+    content: str
+
+
+class Usage(NamedTuple):
+    """
+    What an answer cost, as the site reports it. None: the site did not say.
+
+    Source: AI Engine 3.6.2, `usage` in the answer of mwai-ui/v1/chats/submit.
+    """
+
+    prompt_tokens: Optional[int] = None
+    completion_tokens: Optional[int] = None
+    total_tokens: Optional[int] = None
+    #: US dollars.
+    price: Optional[float] = None
+    queries: Optional[int] = None
+    #: How the numbers were found: ``none``, ``estimated``, ``tokens``, ``price`` or ``full``.
+    accuracy: Optional[str] = None
+
+
+class Event(NamedTuple):
+    """
+    One event of a stream.
+
+    Source: AI Engine 3.6.2, `live` events of mwai-ui/v1/chats/submit.
+    """
+
+    #: ``content`` for the answer's text, else the plugin's own word: ``thinking``, ``status``...
+    kind: str
+    text: str
+    #: ``visible``, ``collapsed`` or ``hidden``, where the plugin says so.
+    visibility: Optional[str]
+    #: What the plugin gave beside the text; often empty.
+    metadata: Mapping[str, Any]
+    #: Seconds since 1970, or None.
+    timestamp: Optional[float]
+
+
+class Image(NamedTuple):
+    """A picture that an image bot made. A notebook shows it."""
+
+    url: str
+
+    def _repr_html_(self) -> str:
+        """Return the picture as an HTML element."""
+        from html import escape  # here, since every import of the package would pay for it
+
+        return f'<img src="{escape(self.url, quote=True)}">'
+
+
+class Action(NamedTuple):
+    """
+    Something that the model asks the visitor's browser to do. It is data: nothing here runs it.
+
+    Source: AI Engine 3.6.2, `actions` in the answer of mwai-ui/v1/chats/submit.
+    """
+
+    #: ``function`` or ``javascript``.
+    kind: str
+    #: The function's name; empty for javascript.
+    name: str
+    #: The function's arguments by name.
+    args: Mapping[str, Any]
+    #: The whole of what the plugin gave.
+    data: Mapping[str, Any]
+
+
+class Shortcut(NamedTuple):
+    """
+    A button that the site offers below its answer.
+
+    Source: AI Engine 3.6.2, `shortcuts` in the answer of mwai-ui/v1/chats/submit.
+    """
+
+    label: str
+    #: The text that a click sends; empty when the site keeps it and gives a `shortcut_id`.
+    message: str
+    shortcut_id: Optional[str]
+    #: The whole of what the plugin gave.
+    data: Mapping[str, Any]
+
+
+class Reply(str):
+    """
+    An answer: a str with its text, equal to that str, and with what else came.
+
+    The text is the site's final answer, which may differ from the joined deltas; it is the one to
+    keep in a history. An empty text is falsy although images or actions may be there.
+
+    Args:
+        text: the answer's text, usually Markdown.
+        usage: tokens and price, or None.
+        images: of an image bot.
+        actions: what the model asks a browser to do; never run here.
+        shortcuts: buttons offered with the answer.
+        blocks: pieces of HTML offered with the answer, as the plugin gave them.
+        response_id: the model vendor's id of this answer, or None.
+        chat_id: the id of the conversation that the question was sent under.
+        raw: the answer's JSON object; empty when the site could not encode it.
+    """
+
+    usage: Optional[Usage]
+    images: Tuple[Image, ...]
+    actions: Tuple[Action, ...]
+    shortcuts: Tuple[Shortcut, ...]
+    blocks: Tuple[Mapping[str, Any], ...]
+    response_id: Optional[str]
+    chat_id: Optional[str]
+    raw: Dict[str, Any]
+
+    def __new__(
+        cls,
+        text: str = "",
+        *,
+        usage: Optional[Usage] = None,
+        images: Tuple[Image, ...] = (),
+        actions: Tuple[Action, ...] = (),
+        shortcuts: Tuple[Shortcut, ...] = (),
+        blocks: Tuple[Mapping[str, Any], ...] = (),
+        response_id: Optional[str] = None,
+        chat_id: Optional[str] = None,
+        raw: Optional[Dict[str, Any]] = None,
+    ) -> Reply:
+        """Make the str, and hang the rest on it."""
+        self = super().__new__(cls, text)
+        self.usage = usage
+        self.images = images
+        self.actions = actions
+        self.shortcuts = shortcuts
+        self.blocks = blocks
+        self.response_id = response_id
+        self.chat_id = chat_id
+        self.raw = {} if raw is None else raw
+        return self
+
+    def _repr_markdown_(self) -> str:
+        """Return the text, for a notebook to render."""
+        return str(self)
