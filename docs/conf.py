@@ -14,6 +14,8 @@ html_theme = "furo"
 html_title = f"{project} {release}"
 exclude_patterns = ["_build"]
 
+# Names in single backticks are code, as in docstrings that are read in a terminal.
+default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # The names of other projects would be looked up on the network, which a build must not need.

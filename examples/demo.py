@@ -7,7 +7,9 @@ piece. Nothing leaves your machine.
 
 from __future__ import annotations
 
-from chatgpt4online import ChatGPT4OnlineError, Client
+from typing import List
+
+from chatgpt4online import ChatGPT4OnlineError, Client, Message
 from chatgpt4online.testing import Server
 
 # Seconds between two pieces of a streamed answer, about as a model writes.
@@ -57,7 +59,10 @@ def talk(client: Client) -> None:
     print("   You:", question)
     reply = client.chat(question)
     print("   Bot:", reply)
-    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]
+    turns: List[Message] = [
+        {"role": "user", "content": question},
+        {"role": "assistant", "content": reply},
+    ]
     question = "What is my name?"
     print("   You:", question)
     print("   Bot:", client.chat(question, messages=turns))
@@ -84,8 +89,9 @@ def main() -> None:
         stream(client, server)
         talk(client)
         fail(client, server)
+        nonces = len(server.requests) - len(server.questions)
         questions, connections = len(server.questions), server.connections
-    print(f"\n{questions} questions went over {connections} connection, with one nonce.")
+    print(f"\nQuestions: {questions}. Connections: {connections}. Nonces fetched: {nonces}.")
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ import threading
 from typing import Any, Callable, Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from chatgpt4online import Client
 from chatgpt4online.testing import Server
 
 # How long an example takes is the machine's business; what it finds is the test's.
-settings.register_profile("tests", deadline=None, print_blob=True)
+settings.register_profile(
+    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("tests")
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
