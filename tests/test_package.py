@@ -336,6 +336,8 @@ def with_parameters() -> List[str]:
 @pytest.mark.parametrize("name", with_parameters())
 def test_parameters_are_documented(name: str) -> None:
     """Each parameter of a public function or class is named in its docstring."""
-    text = inspect.getdoc(INTERFACE[name]) or ""
-    parameters = [p for p in inspect.signature(INTERFACE[name]).parameters if p != "self"]
+    value = INTERFACE[name]
+    text = inspect.getdoc(value) or ""
+    function = value.__init__ if inspect.isclass(value) else value
+    parameters = [p for p in inspect.signature(function).parameters if p != "self"]
     assert not [p for p in parameters if not re.search(rf"\b{p}\b", text)]
