@@ -5,12 +5,12 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, Callable, Dict
+from typing import TYPE_CHECKING, Any, Dict
 
 from ._chats import with_pictures
 from ._files import LIFETIME, check_type
 from ._model import Question, RefusalError, Reply, echo
-from ._wordpress import GUEST, Upload, json_answer
+from ._wordpress import GUEST, Endpoint, Upload, json_answer
 
 if TYPE_CHECKING:
     from ._bots import Bot, Bots
@@ -57,26 +57,32 @@ class PublicApi:
         self._discussions = discussions
         self._chats = chats
 
-    def routes(self) -> Dict[tuple[str, str], Callable[[Call], Answer]]:
-        """Return the callbacks by method and route; none where the API is off."""
+    def routes(self) -> Dict[tuple[str, str], Endpoint]:
+        """Return what serves each method and route; nothing where the API is off."""
         if self._token is None:
             return {}
+        looks = {"simpleAuthCheck": self._auth_check, "listChatbots": self._list_chatbots}
+        works = {"simpleFileUpload": self._upload, "moderationCheck": self._moderation}
+        asks = {
+            "simpleTextQuery": self._text,
+            "simpleFastTextQuery": self._text,
+            "simpleImageQuery": self._image,
+            "simpleImageEditQuery": self._image_edit,
+            "simpleVisionQuery": self._vision,
+            "simpleJsonQuery": self._json,
+            "simpleTranscribeAudio": self._transcribe,
+            "simpleChatbotQuery": self._chatbot,
+        }
         return {
-            ("GET", "/mwai/v1/simpleAuthCheck"): self._auth_check,
-            ("GET", "/mwai/v1/listChatbots"): self._list_chatbots,
-            ("POST", "/mwai/v1/simpleTextQuery"): self._text,
-            ("POST", "/mwai/v1/simpleFastTextQuery"): self._text,
-            ("POST", "/mwai/v1/simpleImageQuery"): self._image,
-            ("POST", "/mwai/v1/simpleImageEditQuery"): self._image_edit,
-            ("POST", "/mwai/v1/simpleVisionQuery"): self._vision,
-            ("POST", "/mwai/v1/simpleJsonQuery"): self._json,
-            ("POST", "/mwai/v1/simpleTranscribeAudio"): self._transcribe,
-            ("POST", "/mwai/v1/simpleFileUpload"): self._upload,
-            ("POST", "/mwai/v1/simpleChatbotQuery"): self._chatbot,
-            ("POST", "/mwai/v1/moderationCheck"): self._moderation,
+            **{("GET", f"/mwai/v1/{name}"): Endpoint(do, self._may) for name, do in looks.items()},
+            **{("POST", f"/mwai/v1/{name}"): Endpoint(do, self._may) for name, do in works.items()},
+            **{
+                ("POST", f"/mwai/v1/{name}"): Endpoint(do, self._may, asks_model=True)
+                for name, do in asks.items()
+            },
         }
 
-    def may(self, call: Call) -> bool:
+    def _may(self, call: Call) -> bool:
         """Let users in, and the token, which acts as the first administrator."""
         if call.request.headers.get("Authorization") == f"Bearer {self._token}":
             call.user = self._users.admin
@@ -107,13 +113,12 @@ class PublicApi:
         return _data(self._said(call, message).text)
 
     def _image(self, call: Call) -> Answer:
-        self._message(call)
-        return self._painted(call)
+        return self._painted(call, self._message(call))
 
     def _image_edit(self, call: Call) -> Answer:
-        self._message(call)
+        message = self._message(call)
         self._required(call, "mediaId")
-        return self._painted(call)
+        return self._painted(call, message)
 
     def _transcribe(self, call: Call) -> Answer:
         source = call.text("url") or call.text("mediaId")
@@ -138,7 +143,8 @@ class PublicApi:
         if bot is None:
             raise RefusalError("Chatbot not found.")
         chat_id = call.text("chatId") or call.session()
-        reply = self._said(call, message, len(self._discussions.messages(chat_id)) + 1)
+        seen = len(self._discussions.messages(chat_id)) + 1
+        reply = self._said(call, message, echo(Question(message, seen)))
         self._discussions.append(call, bot, chat_id, message, reply)
         values: Dict[str, Any] = {"success": True, "data": reply.text}
         if self._place.profile.extras:
@@ -155,17 +161,18 @@ class PublicApi:
             raise RefusalError(f"The {shown or name} is required.")
         return call.text(name)
 
-    def _said(self, call: Call, message: str, seen: int = 1) -> Reply:
+    def _said(self, call: Call, message: str, untold: Reply | None = None) -> Reply:
+        """Return what the model says to a message, which echoes where nothing else is given."""
         call.session()
         objection = self._chats.guard.objection(message)
         if objection is not None:
             raise RefusalError(objection)
-        return call.script.reply or echo(Question(message, seen))
+        reply = call.take_script().reply or untold or echo(Question(message, 1))
+        return reply.checked()
 
-    def _painted(self, call: Call) -> Answer:
-        if call.script.reply:
-            return _data(call.script.reply.text)
-        return _data(self._files.url(self._files.paint(call.user, call.session())))
+    def _painted(self, call: Call, message: str) -> Answer:
+        url = self._files.url(self._files.paint(call.user, call.session()))
+        return _data(self._said(call, message, Reply(final=url)).text)
 
     def _described(self, bot: Bot) -> Dict[str, Any]:
         vendor = "OpenAI" if bot.mode == "images" else "Fake"

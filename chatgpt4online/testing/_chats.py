@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping
 
 from ._http import Answer, Step
 from ._model import (
@@ -13,12 +13,10 @@ from ._model import (
     Question,
     RefusalError,
     Reply,
-    Script,
     echo,
     event,
     part_bytes,
     php_json,
-    sent_as_told,
 )
 from ._wordpress import JSON_TYPE, critical_error, json_answer, php_true
 
@@ -72,25 +70,16 @@ class Chats:
         bots: its chatbots.
         files: its files.
         discussions: where exchanges are written down.
-        take: gives the script that is due for a route.
 
     Source: AI Engine 3.6.2 and 2.4.7, mwai-ui/v1/chats/submit.
     """
 
-    def __init__(
-        self,
-        place: Place,
-        bots: Bots,
-        files: Files,
-        discussions: Discussions,
-        take: Callable[[str], Script],
-    ) -> None:
+    def __init__(self, place: Place, bots: Bots, files: Files, discussions: Discussions) -> None:
         self.guard = Guard()
         self._place = place
         self._bots = bots
         self._files = files
         self._discussions = discussions
-        self._take = take
         self._shortcuts: Dict[str, str] = {}
 
     def submit(self, call: Call) -> Answer:
@@ -107,14 +96,12 @@ class Chats:
             raise
         objection = self.guard.objection(message)
         if objection is not None:
-            return self._put(call, bot, Reply(error=objection), Script())
-        script = self._take(call.route)
-        reply = script.reply or self.untold(call, bot, message)
+            return self._put(call, bot, Reply(error=objection))
+        reply = call.take_script().reply or self._untold(call, bot, message)
         if reply.error is None:
             chat_id = call.text("chatId") or call.session()
             self._discussions.append(call, bot, chat_id, message, reply)
-        answer = script.answer or self._put(call, bot, reply, script)
-        return sent_as_told(answer, script, len(reply.parts))
+        return self._put(call, bot, reply)
 
     # What is asked.
 
@@ -145,7 +132,7 @@ class Chats:
         several = call.fields.get("newFileIds") if self._place.profile.owned_files else None
         return [str(name) for name in several or [call.fields.get("newFileId")] if name]
 
-    def untold(self, call: Call, bot: Bot, message: str) -> Reply:
+    def _untold(self, call: Call, bot: Bot, message: str) -> Reply:
         """Return what the model says by itself."""
         if bot.mode == "images":
             return self._painted(call)
@@ -161,14 +148,14 @@ class Chats:
 
     # How the answer is put.
 
-    def _put(self, call: Call, bot: Bot, reply: Reply, script: Script) -> Answer:
+    def _put(self, call: Call, bot: Bot, reply: Reply) -> Answer:
         if not php_true(call.fields.get("stream")):
             return json_answer(self._values(call, reply.checked()))
         now = self._place.clock.now()
         steps = [part_bytes(part, now) for part in reply.parts]
         if reply.error is not None:
             steps.append(event("error", reply.error))
-        elif script.cut in (None, "torn"):
+        elif call.script.cut in (None, "torn"):
             steps.append(event("end", php_json(self._values(call, reply)).decode()))
         plain = bot.mode == "images" and not self._place.profile.image_bots_stream
         return _stream(steps, JSON_TYPE if plain else STREAM_TYPE)

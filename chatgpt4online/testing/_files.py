@@ -151,7 +151,8 @@ class Files:
 
     def keep(self, call: Call, upload: Upload, purpose: str, lifetime: float = LIFETIME) -> Answer:
         """Keep a file for the caller, and say where it is."""
-        kept = self.add(upload, purpose, call.user, call.session(), lifetime)
+        session = call.session() if call.user is GUEST else ""
+        kept = self.add(upload, purpose, call.user, session, lifetime)
         return json_answer({"success": True, "data": {"id": kept.id, "url": self.url(kept)}})
 
     def list(self, call: Call) -> Answer:

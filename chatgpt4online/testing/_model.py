@@ -77,15 +77,26 @@ class Script:
     pace: float | None = None
     hold: float = 0.0
 
+    def check(self) -> None:
+        """
+        Do nothing, if what is to happen is no failure of the plugin.
+
+        Raises:
+            RefusalError: it is one.
+        """
+        if self.reply:
+            self.reply.checked()
+
 
 UNTOLD = Script()
 
 
-def sent_as_told(answer: Answer, script: Script, parts: int = 0) -> Answer:
-    """Return an answer with what a script says of its way; a stall comes after so many parts."""
+def sent_as_told(answer: Answer, script: Script) -> Answer:
+    """Return an answer with what a script says of its way; it stalls before its last step."""
     steps = list(answer.steps)
     if script.stall and script.headers_first:
-        steps.insert(parts, script.stall)
+        parts = len(script.reply.parts) if script.reply else 0
+        steps.insert(min(parts, len(steps) - 1), script.stall)
     if script.hold:
         steps.append(Pause(script.hold))
     return replace(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 from urllib.parse import parse_qs, urlsplit
@@ -20,6 +19,7 @@ from ._wordpress import (
     GUEST,
     BrokenJsonError,
     Call,
+    Endpoint,
     Nonces,
     Users,
     critical_error,
@@ -28,6 +28,7 @@ from ._wordpress import (
     no_route,
     read_fields,
     with_headers,
+    with_nonce,
     wordpress_error,
 )
 
@@ -42,29 +43,6 @@ REST_HEADERS = [
     ("Access-Control-Expose-Headers", "X-WP-Total, X-WP-TotalPages, Link"),
     ("Access-Control-Allow-Headers", ALLOWED),
 ]
-
-
-def _anyone(call: Call) -> bool:  # noqa: ARG001 (asked as the other permissions are)
-    return True
-
-
-def _with_nonce(call: Call) -> bool:
-    return call.nonce_age > 0
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """
-    What serves one route.
-
-    ``takes_script`` is False where the callback asks for the script itself, after its own checks;
-    ``new_token`` is True where answers may carry a fresh nonce.
-    """
-
-    callback: Callable[[Call], Answer]
-    may: Callable[[Call], bool] = _anyone
-    takes_script: bool = True
-    new_token: bool = False
 
 
 class Site:
@@ -87,7 +65,7 @@ class Site:
         self._lock = Lock()
         self._files = Files(place)
         self._discussions = Discussions(place)
-        self._chats = Chats(place, self.bots, self._files, self._discussions, take)
+        self._chats = Chats(place, self.bots, self._files, self._discussions)
         self.guard = self._chats.guard
         api = PublicApi(
             token,
@@ -107,18 +85,18 @@ class Site:
             ("GET", "/wp/v2/users/me"): Endpoint(self._me),
             ("POST", "/mwai/v1/start_session"): Endpoint(self._start_session, new_token=True),
             ("POST", "/mwai-ui/v1/chats/submit"): Endpoint(
-                self._chats.submit, _with_nonce, takes_script=False, new_token=True
+                self._chats.submit, with_nonce, asks_model=True, new_token=True
             ),
-            ("POST", "/mwai-ui/v1/files/upload"): Endpoint(files.upload, _with_nonce),
-            ("POST", "/mwai-ui/v1/files/list"): Endpoint(self._list_files, _with_nonce),
-            ("POST", "/mwai-ui/v1/files/delete"): Endpoint(files.delete, _with_nonce),
+            ("POST", "/mwai-ui/v1/files/upload"): Endpoint(files.upload, with_nonce),
+            ("POST", "/mwai-ui/v1/files/list"): Endpoint(self._list_files, with_nonce),
+            ("POST", "/mwai-ui/v1/files/delete"): Endpoint(files.delete, with_nonce),
             ("POST", "/mwai-ui/v1/discussions/list"): Endpoint(rows.list, new_token=True),
             ("POST", "/mwai-ui/v1/discussions/edit"): Endpoint(rows.edit, new_token=True),
             ("POST", "/mwai-ui/v1/discussions/delete"): Endpoint(
                 rows.delete, rows.may_delete, new_token=True
             ),
         }
-        endpoints.update((key, Endpoint(call, api.may)) for key, call in api.routes().items())
+        endpoints.update(api.routes())
         absent = self.place.profile.absent
         return {key: endpoint for key, endpoint in endpoints.items() if key[1] not in absent}
 
@@ -152,7 +130,7 @@ class Site:
                 page = self._files.served(path) or self.pages.answer(request)
                 script = self._take(path)
                 return sent_as_told(script.answer or page, script)
-            call = Call(request, route, self.place.profile)
+            call = Call(request, route, self.place.profile, lambda: self._take(route))
             answer = self._judged(call)
             headers = [("Link", self.place.link), *REST_HEADERS, *self._headers(call)]
             return with_headers(answer, headers)
@@ -180,16 +158,14 @@ class Site:
     def _called(self, call: Call, endpoint: Endpoint) -> Answer:
         if endpoint.new_token and self.place.profile.new_token and call.nonce_age == 2:
             call.new_token = {"new_token": self.nonces.issue(call.user)}
-        if endpoint.takes_script:
-            call.script = self._take(call.route)
         try:
-            if call.script.reply:
-                call.script.reply.checked()
-            answer = call.script.answer or endpoint.callback(call)
+            if not endpoint.asks_model:
+                call.take_script().check()
+            answer = endpoint.callback(call)
         except RefusalError as refusal:
             values = {"success": False, "message": refusal.message, **call.new_token}
             answer = json_answer(values, refusal.status)
-        return sent_as_told(answer, call.script)
+        return sent_as_told(call.script.answer or answer, call.script)
 
     def _headers(self, call: Call) -> List[tuple[str, str]]:
         fields = []

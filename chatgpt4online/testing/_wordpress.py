@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Dict, Mapping, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequence
 from urllib.parse import parse_qsl, urlsplit
 
 from ._http import Answer, Request
@@ -186,11 +186,16 @@ class Upload(NamedTuple):
 
 @dataclass
 class Call:
-    """One request on its way through WordPress: who asks, for what, with what."""
+    """
+    One request on its way through WordPress: who asks, for what, with what.
+
+    ``take`` gives the script that is due; ``script`` is what it gave.
+    """
 
     request: Request
     route: str
     profile: Profile
+    take: Callable[[], Script]
     fields: Mapping[str, Any] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
     user: User = GUEST
@@ -198,6 +203,11 @@ class Call:
     script: Script = UNTOLD
     new_token: Mapping[str, str] = field(default_factory=dict)
     opened_session: str | None = None
+
+    def take_script(self) -> Script:
+        """Return what the server was told about this request."""
+        self.script = self.take()
+        return self.script
 
     @property
     def cookies(self) -> Dict[str, str]:
@@ -223,6 +233,31 @@ class Call:
         """Return a field as a number; the default where it is none."""
         text = self.text(name)
         return int(text) if text.isdigit() else default
+
+
+def anyone(call: Call) -> bool:  # noqa: ARG001 (asked as the other permissions are)
+    """Let everybody in."""
+    return True
+
+
+def with_nonce(call: Call) -> bool:
+    """Let those in who have a nonce of theirs."""
+    return call.nonce_age > 0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """
+    What serves one route.
+
+    ``asks_model`` is True where the callback takes the script itself, when it asks the model;
+    ``new_token`` where answers may carry a fresh nonce.
+    """
+
+    callback: Callable[[Call], Answer]
+    may: Callable[[Call], bool] = anyone
+    asks_model: bool = False
+    new_token: bool = False
 
 
 class BrokenJsonError(ValueError):
