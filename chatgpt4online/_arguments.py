@@ -142,7 +142,8 @@ def site_url(value: object) -> str:
     prepared = requests.models.PreparedRequest()
     try:
         prepared.prepare_url(url, None)
-    except requests.RequestException:
+        str(urlsplit(str(prepared.url)).hostname).encode("idna")
+    except (requests.RequestException, UnicodeError):
         raise ValueError(f"site is not the address of a site: {given!r}") from None
     return str(prepared.url).rstrip("/")
 

@@ -84,8 +84,8 @@ class Nonce:
         with self._lock:
             self._ticket = None
 
-    def adopt(self, nonce: Optional[str], ticket: Ticket) -> None:
-        """Take a fresh nonce that came with an answer, unless it has been renewed since."""
+    def adopt(self, ticket: Ticket, nonce: Optional[str]) -> None:
+        """Take a fresh nonce that came in an answer to this one, unless it was renewed since."""
         with self._lock:
             if nonce is not None and self._ticket == ticket and nonce != ticket.nonce:
                 self._take(nonce)

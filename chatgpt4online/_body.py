@@ -33,6 +33,9 @@ LONGEST_LINE = 64 * 1024
 
 #: How long a connection waits, in seconds, for the end of a body whose answer is complete.
 PARKING_TIME = 5.0
+
+#: How long the next call waits, in seconds, for such an end rather than connect anew.
+GRACE_TIME = 0.01
 _BROKEN_FRAMING = "the chunked framing of the answer is broken"
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DRAINING_TIME = 0.01
@@ -58,7 +61,7 @@ class Body:
         self._call = call
         self._busy = threading.Lock()
         self._released = False
-        self._parked_at: Optional[float] = None
+        self._finished_at = 0.0
         self._http = _http_response(self._raw)
         self._framing: Union[Chunked, Length, UntilClose] = UntilClose()
         if self._http is not None:
@@ -124,28 +127,38 @@ class Body:
 
     def finish(self) -> bool:
         """
-        Keep the connection for other calls, for the answer is complete. Never blocks.
+        Keep the connection for other calls, for the answer is complete. Does not block.
 
         Returns:
             False if the end of the body, mostly a few bytes of framing, is still to come: call
-            again later. True when the connection has been kept, or closed.
+            `settle` later. True when the connection has been kept, or closed.
         """
-        if self._parked_at is None:
-            self._parked_at = monotonic()
-            self._usable = self._usable and self._call.release()
+        self._finished_at = monotonic()
+        self._usable = self._usable and self._call.release()
+        return self._settle(0.0)
+
+    def settle(self) -> bool:
+        """
+        As `finish`, later on. The first `GRACE_TIME` after that, it waits for the rest.
+
+        A new connection takes longer than that, and the end of a body mostly less.
+        """
+        return self._settle(max(0.0, self._finished_at + GRACE_TIME - monotonic()))
+
+    def _settle(self, wait: float) -> bool:
         if self._usable:
-            self._drain()
-        if not self._usable or monotonic() > self._parked_at + PARKING_TIME:
+            self._drain(wait)
+        if not self._usable or monotonic() > self._finished_at + PARKING_TIME:
             self._free()
         elif self._framing.ended:
             self._keep()
         return self._released
 
-    def _drain(self) -> None:
-        """Read what has arrived of the rest; find out whether the connection stays usable."""
+    def _drain(self, wait: float) -> None:
+        """Read what comes of the rest; find out whether the connection stays usable."""
         try:
             for _ in range(_DRAINING_READS):
-                if self._framing.ended or not self._has_arrived():
+                if self._framing.ended or not self._comes(wait):
                     break
                 received = self._read_promptly()
                 self._framing.feed(received)
@@ -157,10 +170,10 @@ class Body:
     def _socket(self) -> Any:
         return self._http.fp.raw._sock  # noqa: SLF001 - there is no public way to it
 
-    def _has_arrived(self) -> bool:
+    def _comes(self, wait: float) -> bool:
         sock = self._socket()
         decrypted = sock.pending() if hasattr(sock, "pending") else 0
-        return decrypted > 0 or wait_for_read(sock, timeout=0)
+        return decrypted > 0 or wait_for_read(sock, timeout=wait)
 
     def _read_promptly(self) -> bytes:
         """Read what has arrived. TLS may find in it no data at all, and would wait for more."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import weakref
 from contextlib import contextmanager
-from http.client import HTTPException
-from itertools import chain
+from functools import partial
 from random import SystemRandom
 from time import monotonic
 from typing import (
@@ -28,10 +26,11 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.utils import default_headers
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
-from . import _sse, _wire
+from . import _wire
+from ._answer import Answer, cause, explain
 from ._arguments import Limits
 from ._auth import Nonce, Ticket
 from ._body import READ_ERRORS, Body
@@ -184,7 +183,7 @@ class Transport:
         with self._lock:
             bodies, self._parked = self._parked, []
         for body in bodies:
-            if not body.finish():
+            if not body.settle():
                 self.park(body)
 
     def send(self, request: Request, call: Call) -> Answer:
@@ -250,7 +249,7 @@ class Transport:
         try:
             return self.nonce.ticket(call, self._fetch_nonce)
         except CallEnded as error:
-            raise self.explain(error, call, _wire.START_SESSION) from None
+            raise explain(error, call, self.site, _wire.START_SESSION) from None
 
     def _fetch_nonce(self, call: Call) -> str:
         """Source: mwai/v1/start_session. It must not be sent a nonce: a stale one is refused."""
@@ -260,7 +259,7 @@ class Transport:
         nonce = _wire.nonce(self.fetch(request, call).get("restNonce"))
         if nonce is None:
             error = ProtocolError("the site gave no nonce that could be used.")
-            raise self.explain(error, call, request.route)
+            raise explain(error, call, self.site, request.route)
         log.debug("%s: a nonce has been fetched", request.route)
         return nonce
 
@@ -298,20 +297,22 @@ class Transport:
                 call.wait(ends - monotonic())
                 call.check()
         except CallEnded as error:
-            raise self.explain(error, call, request.route) from None
+            raise explain(error, call, self.site, request.route) from None
 
     def _exchange(self, request: Request, ticket: Optional[Ticket], call: Call) -> Answer:
         """Send a request once."""
         began = monotonic()
+        adopt = _ignore if ticket is None else partial(self.nonce.adopt, ticket)
         try:
             call.check()
             response = self._send(request, ticket, call)
-            answer = Answer(self, request.route, response, call, ticket)
+            answer = Answer(
+                response, call, site=self.site, route=request.route, adopt=adopt, park=self.park
+            )
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
-            raise self.explain(error, call, request.route) from error
+            raise explain(error, call, self.site, request.route) from cause(error)
         log.debug("%s: %d after %.3f s", request.route, answer.status, monotonic() - began)
-        if ticket is not None:
-            self.nonce.adopt(_wire.nonce(answer.headers.get("x-wp-nonce")), ticket)
+        adopt(_wire.nonce(answer.headers.get("x-wp-nonce")))
         if 200 <= answer.status < 300:
             return answer
         with answer:
@@ -380,188 +381,9 @@ class Transport:
             headers["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
         return headers
 
-    def explain(
-        self, error: Exception, call: Call, route: str, reading: bool = False
-    ) -> ChatGPT4OnlineError:
-        """
-        Return the error of ours for anything that a call meets. The one place that translates.
 
-        Args:
-            error: what was raised below.
-            call: the call that met it.
-            route: the route that was asked.
-            reading: an answer had begun.
-        """
-        known = error
-        if not isinstance(known, ChatGPT4OnlineError):
-            known = _translate(error, call, reading)
-        known.site, known.route = self.site, route
-        return known
-
-
-class Answer:
-    """
-    A response of the site: its body as chunks, whole or as JSON. Its `with` block closes it.
-
-    What reading raises is a `ChatGPT4OnlineError`.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        route: str,
-        response: requests.Response,
-        call: Call,
-        ticket: Optional[Ticket],
-    ) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
-        self.call = call
-        self._transport = transport
-        self._route = route
-        self._ticket = ticket
-        self._body = Body(response, call)
-        self._finished = False
-
-    def read(self) -> bytes:
-        """Return the next bytes as soon as some are there; ``b""`` at the end."""
-        try:
-            return self._body.read()
-        except (*READ_ERRORS, CallEnded, ProtocolError) as error:
-            raise self._transport.explain(error, self.call, self._route, reading=True) from error
-
-    def begin(self) -> bytes:
-        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
-        head = b""
-        while True:
-            data = self.read()
-            head += data
-            at = _sse.start(head, ended=not data)
-            if at >= 0:
-                return head[at:]
-
-    def chunks(self, first: bytes) -> Iterator[bytes]:
-        """Yield the first bytes, then the others as they come."""
-        return chain((first,), iter(self.read, b""))
-
-    def json(self, first: bytes) -> Dict[str, Any]:
-        """Return the JSON object of a plugin's answer that tells of success."""
-        try:
-            if first.startswith(b"{"):
-                return _wire.check_success(self._parse(first), self.status)
-            raise self._not_json(first)
-        except ChatGPT4OnlineError as error:
-            raise self.explain(error) from None
-
-    def _parse(self, first: bytes) -> Any:
-        pieces, size = [], 0
-        for chunk in self.chunks(first):
-            pieces.append(chunk)
-            size += len(chunk)
-            if size > _wire.LIMIT:
-                raise ProtocolError(f"the answer is larger than {_wire.LIMIT} bytes")
-        try:
-            return _wire.parse_json(b"".join(pieces).decode("utf-8"))
-        except (ProtocolError, UnicodeDecodeError):
-            if self._body.was_cut:
-                raise StreamInterrupted("the answer stopped before its end") from None
-            raise ProtocolError("the answer is broken JSON") from None
-
-    def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
-        if not first:
-            return StreamInterrupted("the answer is empty")
-        page = self._text(first)
-        if first.startswith(b"<"):
-            return _wire.page_error(self.status, self.headers, page)
-        return ProtocolError(f"what came is not AI Engine's: {_wire.plain(page)[:80]!r}")
-
-    def refusal(self) -> ChatGPT4OnlineError:
-        """Return the error for a status that is no success, with what the body says of it."""
-        body = self.discard()
-        return self.explain(_wire.refusal(self.status, self.headers, body))
-
-    def discard(self) -> str:
-        """Return the beginning of a body that matters little, and keep the connection."""
-        try:
-            body = self._text(b"")
-            self.finish()
-        except ChatGPT4OnlineError:
-            return ""
-        return body
-
-    def _text(self, first: bytes) -> str:
-        """Return the beginning of the body as text."""
-        head = first
-        while len(head) < _sse.HEAD:
-            data = self.read()
-            if not data:
-                break
-            head += data
-        return head[: _sse.HEAD].decode("utf-8", "replace")
-
-    def adopt(self, fields: Mapping[str, Any]) -> None:
-        """Take the fresh nonce that an answer's JSON may hold."""
-        if self._ticket is not None:
-            self._transport.nonce.adopt(_wire.nonce(fields.get("new_token")), self._ticket)
-
-    def explain(self, error: Exception) -> ChatGPT4OnlineError:
-        """Return the error of ours for what this answer has met."""
-        return self._transport.explain(error, self.call, self._route)
-
-    def finish(self) -> None:
-        """Nothing more is wanted: keep the connection if the body ends in time."""
-        self._finished = True
-        if not self._body.finish():
-            self._transport.park(self._body)
-
-    def close(self) -> None:
-        """Close the connection unless it is kept. From any thread; never blocks."""
-        if not self._finished:
-            self._body.close()
-
-    def __enter__(self) -> Answer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _translate(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:
-    if call.remaining() == 0.0:
-        call.end("deadline")
-    if call.ended == "deadline":
-        return Timeout("the deadline passed before the answer was whole.", phase="deadline")
-    if call.ended or isinstance(error, CallEnded):
-        return StreamInterrupted("it was closed before its answer was whole.")
-    if isinstance(error, requests.ConnectTimeout):
-        return Timeout("no connection within the time limit. Is the site up?", phase="connect")
-    if isinstance(error, (requests.Timeout, ReadTimeoutError, socket.timeout)):
-        return Timeout(
-            "the site was silent for longer than the time limit. It may have run the question all"
-            " the same: look before you ask again, or allow more time.",
-            phase="read",
-        )
-    if reading:
-        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
-    return TransportError(f"no answer came: {_reason(error)}. Is the site up, and reachable?")
-
-
-def _reason(error: BaseException) -> str:
-    """
-    Return the words of the innermost error, which hold no URL, header or password.
-
-    Others' errors are named only, since they may quote what was sent.
-    """
-    inner: Optional[BaseException] = error
-    while inner is not None:
-        error = inner
-        below = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-        inner = below if isinstance(below, BaseException) else error.__cause__ or error.__context__
-    if isinstance(error, (OSError, HTTPException)) and not isinstance(
-        error, requests.RequestException
-    ):
-        return _wire.plain(getattr(error, "strerror", None) or str(error)) or type(error).__name__
-    return type(error).__name__
+def _ignore(_: object) -> None:
+    """Take no nonce: the request needed none."""
 
 
 def _is_stale_nonce(error: ChatGPT4OnlineError) -> bool:

@@ -62,6 +62,12 @@ class ChatGPT4OnlineError(Exception):
         self.route = route
         self.text = text
 
+    def __str__(self) -> str:
+        """Return the explanation, after the site and the route that it is about."""
+        where = " ".join(filter(None, (self.site, self.route)))
+        explanation = super().__str__()
+        return f"{where}: {explanation}" if where else explanation
+
 
 class TransportError(ChatGPT4OnlineError):
     """No whole HTTP answer came: no DNS entry, no connection, no TLS, or no headers."""

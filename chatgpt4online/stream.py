@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Iterator, List, Optional, Union
 
 from . import _sse, _wire
+from ._answer import Answer
 from ._call import CallEnded
-from ._transport import Answer
 from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from .types import Event, Reply
 

@@ -1,0 +1,224 @@
+"""A response of the site as an answer, or as the error that it stands for."""
+
+from __future__ import annotations
+
+import socket
+from http.client import HTTPException
+from itertools import chain
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional
+
+import requests
+from urllib3.exceptions import ReadTimeoutError
+
+from . import _sse, _wire
+from ._body import READ_ERRORS, Body
+from ._call import Call, CallEnded
+from .errors import (
+    ChatGPT4OnlineError,
+    ProtocolError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+
+
+class Answer:
+    """
+    A response of the site: its body as chunks, whole or as JSON. Its `with` block closes it.
+
+    What its methods raise is a `ChatGPT4OnlineError`.
+
+    Args:
+        response: as requests gave it, with nothing read.
+        call: the call that it answers.
+        site: the site's URL, for errors.
+        route: the route that was asked, for errors.
+        adopt: takes a fresh nonce, or None.
+        park: takes a body whose last bytes are still to come.
+    """
+
+    def __init__(
+        self,
+        response: requests.Response,
+        call: Call,
+        *,
+        site: str,
+        route: str,
+        adopt: Callable[[Optional[str]], None],
+        park: Callable[[Body], None],
+    ) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.call = call
+        self._site = site
+        self._route = route
+        self._adopt = adopt
+        self._park = park
+        self._body = Body(response, call)
+        self._finished = False
+
+    def read(self) -> bytes:
+        """Return the next bytes as soon as some are there; ``b""`` at the end."""
+        try:
+            return self._body.read()
+        except (*READ_ERRORS, CallEnded, ProtocolError) as error:
+            raise self.explain(error) from cause(error)
+
+    def begin(self) -> bytes:
+        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
+        head = b""
+        while True:
+            data = self.read()
+            head += data
+            at = _sse.start(head, ended=not data)
+            if at >= 0:
+                return head[at:]
+
+    def chunks(self, first: bytes) -> Iterator[bytes]:
+        """Yield the first bytes, then the others as they come."""
+        return chain((first,), iter(self.read, b""))
+
+    def json(self, first: bytes) -> Dict[str, Any]:
+        """Return the JSON object of a plugin's answer that tells of success."""
+        try:
+            if first.startswith(b"{"):
+                return _wire.check_success(self._parse(first), self.status)
+            raise self._not_json(first)
+        except ChatGPT4OnlineError as error:
+            raise self.explain(error) from None
+
+    def _parse(self, first: bytes) -> Any:
+        pieces, size = [], 0
+        for chunk in self.chunks(first):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > _wire.LIMIT:
+                raise ProtocolError(f"the answer is larger than {_wire.LIMIT} bytes")
+        try:
+            return _wire.parse_json(b"".join(pieces).decode("utf-8"))
+        except (ProtocolError, UnicodeDecodeError):
+            if self._body.was_cut:
+                raise StreamInterrupted("the answer stopped before its end") from None
+            raise ProtocolError("the answer is broken JSON") from None
+
+    def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
+        if not first:
+            return StreamInterrupted("the answer is empty")
+        page = self._text(first)
+        if first.startswith(b"<"):
+            return _wire.page_error(self.status, self.headers, page)
+        return ProtocolError(f"what came is not AI Engine's: {_wire.plain(page)[:80]!r}")
+
+    def refusal(self) -> ChatGPT4OnlineError:
+        """Return the error for a status that is no success, with what the body says of it."""
+        body = self.discard()
+        return self.explain(_wire.refusal(self.status, self.headers, body))
+
+    def discard(self) -> str:
+        """Return the beginning of a body that matters little, and keep the connection."""
+        try:
+            body = self._text(b"")
+            self.finish()
+        except ChatGPT4OnlineError:
+            return ""
+        return body
+
+    def _text(self, first: bytes) -> str:
+        """Return the beginning of the body as text."""
+        head = first
+        while len(head) < _sse.HEAD:
+            data = self.read()
+            if not data:
+                break
+            head += data
+        return head[: _sse.HEAD].decode("utf-8", "replace")
+
+    def adopt(self, fields: Mapping[str, Any]) -> None:
+        """Take the fresh nonce that an answer's JSON may hold."""
+        self._adopt(_wire.nonce(fields.get("new_token")))
+
+    def explain(self, error: Exception) -> ChatGPT4OnlineError:
+        """Return the error of ours for what reading this answer has met."""
+        return explain(error, self.call, self._site, self._route, reading=True)
+
+    def finish(self) -> None:
+        """Nothing more is wanted: keep the connection if the body ends in time."""
+        self._finished = True
+        if not self._body.finish():
+            self._park(self._body)
+
+    def close(self) -> None:
+        """Close the connection unless it is kept. From any thread; never blocks."""
+        if not self._finished:
+            self._body.close()
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def explain(
+    error: Exception, call: Call, site: str, route: str, *, reading: bool = False
+) -> ChatGPT4OnlineError:
+    """
+    Return the error of ours for anything that a call meets. The one place that translates.
+
+    Args:
+        error: what was raised below.
+        call: the call that met it.
+        site: the site's URL.
+        route: the route that was asked.
+        reading: an answer had begun.
+    """
+    known = error if isinstance(error, ChatGPT4OnlineError) else _translate(error, call, reading)
+    known.site, known.route = site, route
+    return known
+
+
+def cause(error: Exception) -> Optional[Exception]:
+    """Return what to name as the cause of our error: what another library raised."""
+    return None if isinstance(error, (ChatGPT4OnlineError, CallEnded)) else error
+
+
+def _translate(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:
+    if call.remaining() == 0.0:
+        call.end("deadline")
+    if call.ended == "deadline":
+        return Timeout("the deadline passed before the answer was whole.", phase="deadline")
+    if call.ended or isinstance(error, CallEnded):
+        return StreamInterrupted("it was closed before its answer was whole.")
+    if isinstance(error, (requests.Timeout, ReadTimeoutError, socket.timeout)):
+        return _timeout("read" if call.sent else "connect")
+    if reading:
+        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
+    return TransportError(f"no answer came: {_reason(error)}. Is the site up, and reachable?")
+
+
+def _timeout(phase: str) -> Timeout:
+    if phase == "connect":
+        return Timeout("no connection within the time limit. Is the site up?", phase=phase)
+    return Timeout(
+        "the site was silent for longer than the time limit. It may have run the question all the"
+        " same: look before you ask again, or allow more time.",
+        phase=phase,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """
+    Return the words of the innermost error, which hold no URL, header or password.
+
+    Others' errors are named only, since they may quote what was sent.
+    """
+    inner: Optional[BaseException] = error
+    while inner is not None:
+        error = inner
+        below = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        inner = below if isinstance(below, BaseException) else error.__cause__ or error.__context__
+    if isinstance(error, (OSError, HTTPException)) and not isinstance(
+        error, requests.RequestException
+    ):
+        return _wire.plain(getattr(error, "strerror", None) or str(error)) or type(error).__name__
+    return type(error).__name__
