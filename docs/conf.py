@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatgpt4online import __version__
 
 project = "chatgpt4online"
@@ -20,3 +22,15 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # The names of other projects would be looked up on the network, which a build must not need.
 nitpick_ignore_regex = [(r"py:.*", r"(?!chatgpt4online).*")]
+
+
+def drop_alias_notes(*event: Any) -> None:
+    """Remove what namedtuple says of a field that has no comment of its own."""
+    lines = event[-1]
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
+def setup(app: Any) -> None:
+    """Let Sphinx ask us about each docstring."""
+    app.connect("autodoc-process-docstring", drop_alias_notes)
