@@ -28,7 +28,7 @@ types: $(VENV)/dev.stamp ## mypy --strict
 	@$(BIN)/mypy $(SOURCES)
 
 docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
-	@$(BIN)/sphinx-build -W -n -q -b html docs docs/_build/html
+	@$(BIN)/sphinx-build -E -W -n -q -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 cover: $(VENV)/test.stamp ## branch coverage over newest and oldest dependencies
