@@ -1,0 +1,34 @@
+"""The fence around all tests holds."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+
+def test_connecting_elsewhere_fails() -> None:
+    """A test that connects to another machine fails."""
+    with socket.socket() as elsewhere, pytest.raises(pytest.fail.Exception, match="192.0.2.1"):
+        # Bound here, it could not leave the machine even without the fence.
+        elsewhere.bind(("127.0.0.1", 0))
+        elsewhere.connect(("192.0.2.1", 80))
+
+
+def test_looking_up_a_name_fails() -> None:
+    """A test that asks a name server fails."""
+    with pytest.raises(pytest.fail.Exception, match="example.com"):
+        socket.getaddrinfo("example.com", 80)
+
+
+def test_invalid_names_do_not_exist() -> None:
+    """A name that cannot exist is unknown, without a name server's word."""
+    with pytest.raises(socket.gaierror):
+        socket.getaddrinfo("nowhere.invalid", 80)
+
+
+def test_settings_of_the_machine_are_hidden() -> None:
+    """No proxy and no site of whoever runs the tests reaches a test."""
+    hidden = ("HTTPS_PROXY", "https_proxy", "CHATGPT4ONLINE_SITE")
+    assert not [name for name in hidden if name in os.environ]
