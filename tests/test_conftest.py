@@ -10,15 +10,16 @@ import pytest
 
 def test_connecting_elsewhere_fails() -> None:
     """A test that connects to another machine fails."""
-    with socket.socket() as elsewhere, pytest.raises(pytest.fail.Exception, match="192.0.2.1"):
+    with socket.socket() as elsewhere:
         # Bound here, it could not leave the machine even without the fence.
         elsewhere.bind(("127.0.0.1", 0))
-        elsewhere.connect(("192.0.2.1", 80))
+        with pytest.raises(pytest.fail.Exception, match="a test connects to"):
+            elsewhere.connect(("192.0.2.1", 80))
 
 
 def test_looking_up_a_name_fails() -> None:
     """A test that asks a name server fails."""
-    with pytest.raises(pytest.fail.Exception, match="example.com"):
+    with pytest.raises(pytest.fail.Exception, match="a test looks up"):
         socket.getaddrinfo("example.com", 80)
 
 
