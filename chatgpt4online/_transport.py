@@ -16,25 +16,21 @@ from typing import (
     Dict,
     Iterator,
     List,
-    Mapping,
     NamedTuple,
     Optional,
-    Set,
     TypeVar,
 )
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.utils import default_headers
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.util import SKIP_HEADER
 
 from . import _wire
 from ._answer import Answer, cause, explain
 from ._arguments import Limits
 from ._auth import Nonce, Ticket
 from ._body import READ_ERRORS, Body
-from ._call import Call, CallEnded, new_session
+from ._call import Call, CallEnded
+from ._session import LOCATION, CallersSession, Headers, OwnSession
 from .errors import (
     BlockedError,
     ChatGPT4OnlineError,
@@ -56,7 +52,6 @@ LONGEST_WAIT = 60.0
 MOST_REDIRECTS = 5
 
 _REDIRECTS = (301, 302, 307, 308)
-_LOCATION = "x-kept-location"
 _FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
 _LONGEST_BACKOFF = 8.0
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -70,7 +65,7 @@ class Request(NamedTuple):
     """
 
     route: str
-    headers: Mapping[str, Optional[str]]
+    headers: Headers
     body: Optional[bytes] = None
     with_nonce: bool = True
     repeatable: bool = False
@@ -101,7 +96,7 @@ class Transport:
         self,
         site: str,
         *,
-        session_headers: Mapping[str, Optional[str]],
+        session_headers: Headers,
         proxy: Optional[str],
         session: Optional[requests.Session],
         retries: int,
@@ -110,12 +105,9 @@ class Transport:
         self.nonce = Nonce()
         self._root = site + "/wp-json"
         self._session_headers = session_headers
-        self._proxies = {"http": proxy, "https": proxy} if proxy else {}
         self._retries = retries
-        self._is_own = session is None
-        self._session = new_session() if session is None else session
-        if self._is_own:
-            weakref.finalize(self, self._session.close)
+        self._session = OwnSession(proxy) if session is None else CallersSession(session, proxy)
+        weakref.finalize(self, self._session.close)
         self._closed = False
         self._start()
         _transports.add(self)
@@ -130,8 +122,7 @@ class Transport:
         """Leave the parent's connections, and locks that its threads may hold, to the parent."""
         self._start()
         self.nonce.after_fork()
-        if self._is_own:
-            self._session.adapters = new_session().adapters
+        self._session.after_fork()
 
     @contextmanager
     def calling(self, limits: Limits, deadline: Optional[float]) -> Iterator[Call]:
@@ -165,8 +156,7 @@ class Transport:
             call.end("closed")
         for body in bodies:
             body.close()
-        if self._is_own:
-            self._session.close()
+        self._session.close()
 
     def park(self, body: Body) -> None:
         """Keep a body whose last bytes are still to come, so that its connection can be used on."""
@@ -327,7 +317,7 @@ class Transport:
             return fields
 
     def _moved(self, request: Request, answer: Answer) -> Optional[Exception]:
-        location = answer.headers.get(_LOCATION)
+        location = answer.headers.get(LOCATION)
         if answer.status not in _REDIRECTS or not location:
             return None
         target = urljoin(f"{self._root}/{request.route}", location)
@@ -338,48 +328,14 @@ class Transport:
 
     def _send(self, request: Request, ticket: Optional[Ticket], call: Call) -> requests.Response:
         self._settle()
-        session = self._session
-        url = f"{self._root}/{request.route}"
-        connect, silence = call.limits
-        call.sent = not self._is_own  # of others' connections nothing is known
-        with call:
-            try:
-                return session.send(
-                    self._prepare(request, url, ticket),
-                    timeout=(_positive(call.within(connect)), _positive(call.within(silence))),
-                    allow_redirects=False,
-                    **session.merge_environment_settings(url, self._proxies, True, None, None),
-                )
-            except requests.RequestException as error:
-                if not self._is_own and _is_unsent(error):
-                    call.sent = False
-                raise
-
-    def _prepare(
-        self, request: Request, url: str, ticket: Optional[Ticket]
-    ) -> requests.PreparedRequest:
-        session = self._session
-        headers = self._headers(request)
-        if ticket is not None:
-            headers["x-wp-nonce"] = ticket.nonce
-        hooks = {"response": [*session.hooks.get("response", ()), _keep_location]}
-        auth = _no_auth if self._is_own else None  # an own session does not read .netrc
-        bare = requests.Request("POST", url, headers, data=request.body, auth=auth, hooks=hooks)
-        prepared = _prepared(session, bare)
-        _leave_out_php_session(prepared)
-        return prepared
-
-    def _headers(self, request: Request) -> Dict[str, Optional[str]]:
-        """Return the headers of a request. Those that the caller's session has set are its own."""
-        theirs = set() if self._is_own else _set_by_caller(self._session)
-        if "user-agent" in theirs:
-            theirs |= _wire.CLIENT_HINTS
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(self._root))
-        addressed = {"origin": origin, "referer": origin + "/", **request.headers}
-        headers = {name: value for name, value in addressed.items() if name not in theirs}
-        if "user-agent" not in theirs and headers.get("user-agent") is None:
-            headers["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
-        return headers
+        return self._session.send(
+            f"{self._root}/{request.route}",
+            {"origin": origin, "referer": origin + "/", **request.headers},
+            None if ticket is None else ticket.nonce,
+            request.body,
+            call,
+        )
 
 
 def _ignore(_: object) -> None:
@@ -390,57 +346,8 @@ def _is_stale_nonce(error: ChatGPT4OnlineError) -> bool:
     return isinstance(error, StatusError) and _wire.renewable(error.status, error.code)
 
 
-def _is_unsent(error: requests.RequestException) -> bool:
-    """Say whether a request of the caller's session failed before anything was sent."""
-    reason = getattr(error.args[0] if error.args else None, "reason", None)
-    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
-
-
 def _backoff(tries: int) -> float:
     return min(_FIRST_BACKOFF * 2.0**tries, _LONGEST_BACKOFF) * (0.5 + _random.random() / 2)
-
-
-def _positive(limit: Optional[float]) -> Optional[float]:
-    return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
-
-
-def _no_auth(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
-
-
-def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Hide a redirect from requests, which would read its body to the end, however long."""
-    if "location" in response.headers:
-        response.headers[_LOCATION] = response.headers.pop("location")
-
-
-def _prepared(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
-    """Prepare a request, again if another thread got a cookie while requests read the jar."""
-    try:
-        return session.prepare_request(request)
-    except RuntimeError as error:
-        if "changed size" not in str(error):
-            raise
-        return _prepared(session, request)
-
-
-def _leave_out_php_session(prepared: requests.PreparedRequest) -> None:
-    """
-    Leave out the cookie PHPSESSID, and keep the plugin's own.
-
-    Source: AI Engine 2.8.5 makes calls of one PHP session wait for each other.
-    """
-    pairs = prepared.headers.pop("cookie", "").split("; ")
-    kept = [pair for pair in pairs if pair and not pair.startswith("PHPSESSID=")]
-    if kept:
-        prepared.headers["cookie"] = "; ".join(kept)
-
-
-def _set_by_caller(session: requests.Session) -> Set[str]:
-    """Return the names of the headers that a session does not have by itself, in lower case."""
-    usual = default_headers()
-    changed = {name for name, value in session.headers.items() if usual.get(name) != value}
-    return {name.lower() for name in changed} - {"content-type", "x-wp-nonce"}
 
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()

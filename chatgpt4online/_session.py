@@ -1,0 +1,208 @@
+"""Two ways to send a request: by a session of our own, and by the caller's."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Tuple
+
+import requests
+from requests.cookies import get_cookie_header
+from requests.utils import default_headers
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util import SKIP_HEADER
+
+from . import _wire
+from ._call import Call, new_session
+
+#: By name in lower case. None marks a header that is not sent, whatever a session has.
+Headers = Mapping[str, Optional[str]]
+
+#: Where the address of a redirect is found in a response.
+LOCATION = "x-kept-location"
+
+
+class _Prepared(NamedTuple):
+    """What is the same each time that a URL is asked: the request, and how it is sent."""
+
+    request: requests.PreparedRequest
+    settings: Mapping[str, Any]
+
+
+class OwnSession:
+    """
+    A session of our own. Threads may share it.
+
+    What requests finds out about a URL - its form, proxies, certificates - is found out once.
+
+    Args:
+        proxy: the URL of a proxy for everything, or None.
+    """
+
+    def __init__(self, proxy: Optional[str]) -> None:
+        self.session = new_session()
+        self._proxies = _proxies(proxy)
+        self._prepared: Dict[str, _Prepared] = {}
+
+    def send(
+        self, url: str, headers: Headers, nonce: Optional[str], body: Optional[bytes], call: Call
+    ) -> requests.Response:
+        """
+        Send a request.
+
+        Args:
+            url: where to.
+            headers: its headers, the same each time that this URL is asked.
+            nonce: the REST nonce, or None.
+            body: its body, or None.
+            call: the call that it belongs to; `Call.sent` tells of it from now on.
+        """
+        call.sent = False
+        prepared = self._prepared.get(url)
+        if prepared is None:
+            prepared = self._prepared[url] = self._prepare(url, headers)
+        request = self._filled(prepared.request, nonce, body)
+        with call:
+            return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+
+    def _prepare(self, url: str, headers: Headers) -> _Prepared:
+        fields = {**headers, "user-agent": headers.get("user-agent") or SKIP_HEADER}
+        # An auth that does nothing keeps requests from reading .netrc.
+        bare = requests.Request("POST", url, fields, auth=_unchanged, hooks=_hooks())
+        settings = self.session.merge_environment_settings(url, self._proxies, True, None, None)
+        return _Prepared(self.session.prepare_request(bare), {**settings, "allow_redirects": False})
+
+    def _filled(
+        self, template: requests.PreparedRequest, nonce: Optional[str], body: Optional[bytes]
+    ) -> requests.PreparedRequest:
+        request = requests.PreparedRequest()
+        request.method, request.url, request.hooks = "POST", template.url, template.hooks
+        request.headers = template.headers.copy()
+        request.body = body
+        request.headers["Content-Length"] = str(len(body or b""))
+        if nonce is not None:
+            request.headers["x-wp-nonce"] = nonce
+        jar = self.session.cookies
+        cookie = _without_php_session(get_cookie_header(jar, request))  # type: ignore[no-untyped-call]
+        if cookie:
+            request.headers["Cookie"] = cookie
+        return request
+
+    def after_fork(self) -> None:
+        """Leave the connections to the parent process."""
+        self.session.adapters = new_session().adapters
+
+    def close(self) -> None:
+        """Close the connections that wait for use."""
+        self.session.close()
+
+
+class CallersSession:
+    """
+    A session that the caller gave: used the ordinary way, so that all its settings hold.
+
+    Args:
+        session: the session; nothing but its cookies is changed.
+        proxy: the URL of a proxy for everything, or None.
+    """
+
+    def __init__(self, session: requests.Session, proxy: Optional[str]) -> None:
+        self.session = session
+        self._proxies = _proxies(proxy)
+
+    def send(
+        self, url: str, headers: Headers, nonce: Optional[str], body: Optional[bytes], call: Call
+    ) -> requests.Response:
+        """Send a request, as `OwnSession.send` does."""
+        session = self.session
+        call.sent = True  # as far as can be known
+        fields = {**_without(headers, _set_by_caller(session)), "x-wp-nonce": nonce}
+        hooks = _hooks(*session.hooks.get("response", ()))
+        request = _prepare(session, requests.Request("POST", url, fields, data=body, hooks=hooks))
+        cookie = _without_php_session(request.headers.pop("Cookie", None))
+        if cookie:
+            request.headers["Cookie"] = cookie
+        settings = session.merge_environment_settings(url, self._proxies, True, None, None)
+        try:
+            return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
+        except requests.RequestException as error:
+            call.sent = not _is_unsent(error)
+            raise
+
+    def after_fork(self) -> None:
+        """Do nothing: it is the caller's."""
+
+    def close(self) -> None:
+        """Do nothing: it is the caller's."""
+
+
+def _proxies(proxy: Optional[str]) -> Dict[str, str]:
+    return {"http": proxy, "https": proxy} if proxy else {}
+
+
+def _timeout(call: Call) -> Tuple[Optional[float], Optional[float]]:
+    connect, silence = call.limits
+    return _positive(call.within(connect)), _positive(call.within(silence))
+
+
+def _positive(limit: Optional[float]) -> Optional[float]:
+    return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _hooks(*callers: Any) -> Dict[str, Any]:
+    return {"response": [*callers, _keep_location]}
+
+
+def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Hide a redirect from requests, which would read its body to the end, however long."""
+    if "location" in response.headers:
+        response.headers[LOCATION] = response.headers.pop("location")
+
+
+def _prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
+    """Prepare a request, again if another thread got a cookie while requests read the jar."""
+    try:
+        return session.prepare_request(request)
+    except RuntimeError as error:
+        if "changed size" not in str(error):
+            raise
+        return _prepare(session, request)
+
+
+def _without_php_session(cookie: Optional[str]) -> Optional[str]:
+    """
+    Leave out the cookie PHPSESSID, and keep the plugin's own.
+
+    Source: AI Engine 2.8.5 makes calls of one PHP session wait for each other.
+    """
+    if not cookie or "PHPSESSID=" not in cookie:
+        return cookie
+    return "; ".join(pair for pair in cookie.split("; ") if not pair.startswith("PHPSESSID="))
+
+
+def _set_by_caller(session: requests.Session) -> Set[str]:
+    """Return the names of the headers that a session does not have by itself, in lower case."""
+    usual = default_headers()
+    changed = {name for name, value in session.headers.items() if usual.get(name) != value}
+    return {name.lower() for name in changed}
+
+
+def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
+    """Return our headers less those that the caller has set, but for what the protocol needs."""
+    if "user-agent" in theirs:
+        theirs = theirs | _wire.CLIENT_HINTS
+    kept = {name: value for name, value in headers.items() if name not in theirs - _NEEDED}
+    if kept.get("user-agent", "") is None:
+        kept["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
+    return kept
+
+
+_NEEDED = {"content-type"}
+
+
+def _is_unsent(error: requests.RequestException) -> bool:
+    """Say whether a request failed before a connection was made, so that nothing was sent."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))
