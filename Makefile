@@ -24,7 +24,7 @@ test: $(VENV)/test.stamp ## run the tests
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
 
-types: $(VENV)/dev.stamp ## mypy --strict
+types: $(VENV)/dev.stamp ## mypy --strict (its and the stubs' releases for Python 3.10 or newer)
 	@$(BIN)/mypy $(SOURCES)
 
 docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
@@ -50,7 +50,7 @@ matrix: ## run the tests on every installed Python and with the oldest dependenc
 
 build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
 	@rm -rf build dist
-	@$(BIN)/python -m build --quiet --outdir dist .
+	@$(BIN)/python -m build --outdir dist . > /dev/null
 	@$(BIN)/python scripts/check_build.py dist
 	@$(BIN)/twine check --strict dist/*
 
