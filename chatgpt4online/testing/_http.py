@@ -100,7 +100,7 @@ class Answer:
     before: Optional[Pause] = None
     pace: float | None = None
     end: str = "whole"
-    framing: Optional[str] = None
+    framing: Framing | None = None
 
 
 # Reading.
@@ -180,8 +180,9 @@ FRAMINGS = {
     "length": Framing("length"),
     "gzip": Framing(gzip=True),
     "close+gzip": Framing("close", gzip=True),
-    "raw": Framing("raw"),
 }
+
+RAW = Framing("raw")  # nothing is added, not even a status line
 
 
 def _gathered(steps: Iterable[Step], at_once: int) -> Iterator[Step]:

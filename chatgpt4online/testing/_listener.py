@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._http import Pause
 
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-_GLANCE = 0.05  # seconds between two looks, in a pause, whether the other side is still there
+_GLANCE = 0.05  # seconds between two looks at what another thread or the other side has done
 
 
 class Connection:
@@ -117,11 +117,16 @@ class Listener:
         socket.create_connection(("127.0.0.1", self.port)).close()
         self._acceptor.join()
         self._socket.close()
+        for thread in self._threads:
+            while thread.is_alive():
+                # Again and again, as its connection may be too young to be among them.
+                self._abort_all()
+                thread.join(_GLANCE)
+
+    def _abort_all(self) -> None:
         with self._lock:
             for connection in self._connections:
                 connection.abort()
-        for thread in self._threads:
-            thread.join()
 
     def _accept(self) -> None:
         while True:
@@ -141,8 +146,6 @@ class Listener:
             connection = Connection(self._secured(sock), self._closing)
             with self._lock:
                 self._connections.add(connection)
-                if self._closing.is_set():
-                    connection.abort()
             try:
                 connection.shake_hands()
                 self._serve(connection)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Union
 
 from ._bots import GREETING, Bot
 from ._chats import STREAM_TYPE
-from ._http import FRAMINGS, Answer, Pause, Request, Writer, read_request, reason
+from ._http import FRAMINGS, RAW, Answer, Pause, Request, Writer, read_request, reason
 from ._listener import Connection, Listener
 from ._model import COUNTED, UNTOLD, Part, Reply, Script, php_json
 from ._place import Place
@@ -106,7 +106,7 @@ class Server:
     ) -> None:
         _check("version", version, PROFILES)
         _check("framing", framing, FRAMINGS)
-        self._framing = framing
+        self._framing = FRAMINGS[framing]
         self._pace = pace
         self._tls = tls
         self._lock = Lock()
@@ -338,7 +338,8 @@ class Server:
         """
         answer = Answer(status, (("Content-Type", content_type),), (body,))
         if chunks is not None:
-            framing = "event" if FRAMINGS[self._framing].delimiter == "chunks" else self._framing
+            in_chunks = self._framing.delimiter == "chunks"
+            framing = FRAMINGS["event"] if in_chunks else self._framing
             answer = Answer(status, answer.headers, _pieces(body, chunks), framing=framing)
         self._tell(route, Script(answer=answer, pace=pace, hold=hold))
 
@@ -382,7 +383,7 @@ class Server:
         """
         size = step or len(raw) or 1
         pieces = tuple(raw[i : i + size] for i in range(0, len(raw), size))
-        answer = Answer(0, (), pieces, pace=pace, framing="raw")
+        answer = Answer(0, (), pieces, pace=pace, framing=RAW)
         self._tell(route, Script(answer=answer, at_door=True))
 
     def _tell(self, route: str, script: Script) -> None:
@@ -507,7 +508,7 @@ class Server:
         with self._lock:
             self._requests.append(request)
         answer = self._answer(request)
-        framing = FRAMINGS[answer.framing or self._framing]
+        framing = answer.framing or self._framing
         ends = framing.delimiter in ("close", "raw") or answer.end != "whole"
         closing = ends or request.headers.get("Connection", "").lower() == "close"
         body = request.method != "HEAD" and answer.status not in (204, 304)
