@@ -64,11 +64,14 @@ class OwnSession:
             return self.session.send(request, timeout=_timeout(call), **prepared.settings)
 
     def _prepare(self, url: str, headers: Headers) -> _Prepared:
-        fields = {**headers, "user-agent": headers.get("user-agent") or SKIP_HEADER}
-        # An auth that does nothing keeps requests from reading .netrc.
-        bare = requests.Request("POST", url, fields, auth=_unchanged, hooks=_hooks())
-        settings = self.session.merge_environment_settings(url, self._proxies, True, None, None)
-        return _Prepared(self.session.prepare_request(bare), {**settings, "allow_redirects": False})
+        fields = {name: value for name, value in headers.items() if value is not None}
+        fields.setdefault("user-agent", SKIP_HEADER)
+        fields.pop("x-wp-nonce", None)
+        # Not by the session, which would add the cookies of this moment, and read .netrc.
+        request = requests.Request("POST", url, fields, hooks=_hooks()).prepare()
+        proxies = dict(self._proxies)  # requests adds to it what the environment says of this URL
+        settings = self.session.merge_environment_settings(url, proxies, True, None, None)
+        return _Prepared(request, {**settings, "allow_redirects": False})
 
     def _filled(
         self, template: requests.PreparedRequest, nonce: Optional[str], body: Optional[bytes]
@@ -120,7 +123,10 @@ class CallersSession:
         cookie = _without_php_session(request.headers.pop("Cookie", None))
         if cookie:
             request.headers["Cookie"] = cookie
-        settings = session.merge_environment_settings(url, self._proxies, True, None, None)
+        proxies = {**session.proxies, **self._proxies}
+        settings = session.merge_environment_settings(
+            url, proxies, True, session.verify, session.cert
+        )  # given like this, since requests lets the environment replace a session's own
         try:
             return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
         except requests.RequestException as error:
@@ -145,10 +151,6 @@ def _timeout(call: Call) -> Tuple[Optional[float], Optional[float]]:
 
 def _positive(limit: Optional[float]) -> Optional[float]:
     return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
 
 
 def _hooks(*callers: Any) -> Dict[str, Any]:
