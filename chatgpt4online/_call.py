@@ -48,7 +48,7 @@ class Call:
         #: Whether a part of the request may have left this machine.
         self.sent = False
         self._ends = None if deadline is None else monotonic() + deadline
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may end the call that it interrupts
         self._over = False
         self._socket: Any = None
         self._wakeup: Optional[threading.Event] = None

@@ -114,7 +114,7 @@ class Transport:
 
     def _start(self) -> None:
         """Begin with no call under way: when new, and in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may close the client
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
         self._parked: List[Body] = []
 

@@ -325,7 +325,7 @@ def reply(answer: Dict[str, Any], so_far: str, chat_id: str) -> Reply:
     """
     if answer.get("success") is False:
         raise reply_error(plain(answer.get("message")))
-    said = answer.get("reply", so_far)
+    said = answer.get("reply", so_far or None)
     if not isinstance(said, str):
         raise ProtocolError("the answer holds no reply")
     return Reply(
@@ -460,13 +460,14 @@ def refusal(status: int, headers: Mapping[str, str], body: str) -> ChatGPT4Onlin
     if answer.get("success") is False and status != 429:
         return reply_error(plain(answer.get("message")))
     code = plain(answer.get("code"))
-    message = plain(answer.get("message")) or _title(body)
+    said = answer.get("data") if answer.get("type") == "error" else answer.get("message")
+    message = plain(said) or _title(body)
     kind = _class(status, headers, body, code)
     what = " ".join(filter(None, ("HTTP", str(status), code)))
-    said = f": {_sentence(message)}" if message else "."
+    reason = f": {_sentence(message)}" if message else "."
     advice = _ADVICE.get(kind, "Check the address and the request.")
     return kind(
-        f"the site refused with {what}{said} {advice}",
+        f"the site refused with {what}{reason} {advice}",
         status=status,
         code=code,
         message=message,

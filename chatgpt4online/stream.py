@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Union
+from io import StringIO
+from typing import Iterator, Optional, Union
 
 from . import _sse, _wire
 from ._answer import Answer
@@ -27,13 +28,14 @@ class Stream:
 
     def __init__(self, answer: Answer, chat_id: str) -> None:
         self._answer = answer
+        self._call = answer.call
         self._chat_id = chat_id
-        self._pieces: List[str] = []
+        self._text = StringIO()
         self._size = 0
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
         self._items = _items(answer)
-        self._ahead = self._advance()  # so that a refusal is raised now
+        self._ahead = self._read()  # so that a refusal is raised now
 
     def __iter__(self) -> Stream:
         """Return itself."""
@@ -43,10 +45,10 @@ class Stream:
         """Return the next piece of the text, as soon as it has come."""
         while True:
             item = self._next()
-            if item is None:
-                raise StopIteration
             if isinstance(item, str):
                 return item
+            if item is None:
+                raise StopIteration
 
     def events(self) -> Iterator[Event]:
         """
@@ -72,10 +74,8 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """The pieces so far, joined."""
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else ""
+        """The pieces so far, joined. From any thread."""
+        return self._text.getvalue()
 
     def close(self) -> None:
         """
@@ -84,23 +84,28 @@ class Stream:
         A thread that is reading meets `StreamInterrupted` at once. A finished stream stays whole.
         """
         if self._reply is None:
-            self._answer.call.end("closed")
+            self._call.end("closed")
             self._answer.close()
 
     def _next(self) -> Union[str, Event, None]:
-        item, self._ahead = self._ahead, None
-        return self._advance() if item is None else item
-
-    def _advance(self) -> Union[str, Event, None]:
         """Return the next piece of text or other event; None at the end."""
+        if self._ahead is not None:
+            item, self._ahead = self._ahead, None
+            return item
         if self._reply is not None:
             return None
         if self._error is not None:
             raise self._error
+        return self._read()
+
+    def _read(self) -> Union[str, Event, None]:
         try:
-            self._answer.call.check()
+            if self._call.ended:
+                self._call.check()
             item = next(self._items)
-            return self._end(item) if isinstance(item, _wire.End) else self._take(item)
+            if isinstance(item, str):
+                self._add(item)
+            return self._end(item) if isinstance(item, _wire.End) else item
         except (ChatGPT4OnlineError, CallEnded) as error:
             self._error = self._answer.explain(error)
             self._error.text = self.text
@@ -110,33 +115,26 @@ class Stream:
             self.close()
             raise
 
-    def _take(self, item: Union[str, Event]) -> Union[str, Event]:
-        if isinstance(item, str):
-            self._add(item)
-        return item
-
     def _add(self, piece: str) -> None:
-        self._pieces.append(piece)
+        self._text.write(piece)
         self._size += len(piece)
         if self._size > _wire.LIMIT:
             raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
 
     def _end(self, end: _wire.End) -> Optional[str]:
         """Keep the whole answer; return its text as one piece if no other came before."""
-        text = self.text
-        if end.answer is None:
-            if not text:
-                raise ProtocolError("the end of the answer cannot be read, and no text came.")
-            reply = Reply(text, chat_id=self._chat_id)
-        else:
-            reply = _wire.reply(end.answer, text, self._chat_id)
+        if end.answer is not None:
+            self._reply = _wire.reply(end.answer, self.text, self._chat_id)
             self._answer.adopt(end.answer)
-        self._reply = reply
+        elif self._size:
+            self._reply = Reply(self.text, chat_id=self._chat_id)
+        else:
+            raise ProtocolError("the end of the answer cannot be read, and no text came.")
         self._answer.finish()
-        self._answer.call.finish()
-        if text or not reply:
+        self._call.finish()
+        if self._size or not self._reply:
             return None
-        self._add(str(reply))
+        self._add(str(self._reply))
         return self.text
 
     def __enter__(self) -> Stream:

@@ -31,6 +31,7 @@ LAYERS = [
     "_call",
     "_auth",
     "_body",
+    "_session",
     "_answer",
     "_transport",
     "stream",
