@@ -126,6 +126,13 @@ def proxy_url(value: Optional[str]) -> Optional[str]:
     return value
 
 
+def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
+    """Return a session of requests, or None."""
+    if value is not None and not isinstance(value, requests.Session):
+        raise TypeError(f"session must be a requests.Session, not {kind(value)}")
+    return value
+
+
 def site_url(value: object) -> str:
     """Return the URL of a site in one form: with a scheme, without a slash at its end."""
     given = identifier(value, "site").strip()
@@ -133,7 +140,7 @@ def site_url(value: object) -> str:
     parts = _split(url, "site")
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError("site must be a URL that begins with https:// or http://")
-    if "@" in parts.netloc:
+    if "@" in url:
         raise ValueError("site must not hold a user or a password")
     if parts.query or parts.fragment:
         raise ValueError("site must be the address of the site alone, without ? or #")

@@ -78,7 +78,7 @@ class Client:
             "timeout": check.limits(timeout),
             "deadline": check.seconds(deadline, "deadline"),
             "retries": check.count(retries, "retries"),
-            "session": session,
+            "session": check.session(session),
         }
         self.site: str = self._settings["site"]
         self.bot: str = self._settings["bot"]
@@ -178,7 +178,7 @@ class Client:
             model=settings["model"] if model is None else model,
             extra_body=extra_body,
         )
-        request = Request(_wire.CHAT, self._headers(accept_encoding="identity"), body)
+        request = Request(_wire.CHAT, self._headers(), body)
         with self._calling(timeout, deadline) as call:
             return Stream(self._transport.send(request, call), chat_id)
 
@@ -224,7 +224,9 @@ class Client:
         )
 
     def _headers(self, **further: Optional[str]) -> Dict[str, Optional[str]]:
-        return _wire.widget_headers(self._settings["headers"], **further)
+        return _wire.widget_headers(
+            self._settings["headers"], accept_encoding="identity", **further
+        )
 
     def __enter__(self) -> Client:
         """Return itself."""
