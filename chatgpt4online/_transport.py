@@ -318,13 +318,13 @@ class Transport:
 
     def _moved(self, request: Request, answer: Answer) -> Optional[Exception]:
         location = answer.headers.get(LOCATION)
-        if answer.status not in _REDIRECTS or not location:
+        if answer.status // 100 != 3 or not location:
             return None
-        target = urljoin(f"{self._root}/{request.route}", location)
+        target = _joined(f"{self._root}/{request.route}", location)
         error = answer.explain(_wire.redirect_error(answer.status, target))
         root = _wire.moved_root(self._root, request.route, target)
         answer.discard()
-        return error if root is None else _Moved(root, error)
+        return _Moved(root, error) if root and answer.status in _REDIRECTS else error
 
     def _send(self, request: Request, ticket: Optional[Ticket], call: Call) -> requests.Response:
         self._settle()
@@ -336,6 +336,13 @@ class Transport:
             request.body,
             call,
         )
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location  # no URL, which its reader finds out too
 
 
 def _ignore(_: object) -> None:

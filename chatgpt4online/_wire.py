@@ -492,15 +492,21 @@ def _class(status: int, headers: Mapping[str, str], body: str, code: str) -> Typ
 
 def redirect_error(status: int, target: str) -> StatusError:
     """Return the error for a redirect that is not followed; it names the new address."""
-    parts = urlsplit(target)
-    host = parts.netloc.rpartition("@")[2]
-    shown = plain(f"{parts.scheme}://{host}{parts.path}")
+    shown = plain(_without_secrets(target))
     return StatusError(
         f"the site redirects to {shown} (HTTP {status}): if that is where it is now, give its"
         " address to the client.",
         status=status,
         message=shown,
     )
+
+
+def _without_secrets(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is no URL"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def page_error(status: int, headers: Mapping[str, str], body: str) -> ChatGPT4OnlineError:
@@ -573,8 +579,9 @@ def moved_root(root: str, route: str, location: str) -> Optional[str]:
     It may add or drop a leading ``www.``, go from http on 80 to https on 443, and must keep the
     route at the end of its path.
     """
-    old, new = urlsplit(root), urlsplit(location)
+    old = urlsplit(root)
     try:
+        new = urlsplit(location)
         ports = (old.port or _port(old.scheme), new.port or _port(new.scheme))
     except ValueError:
         return None
@@ -583,7 +590,7 @@ def moved_root(root: str, route: str, location: str) -> Optional[str]:
     same_port = ports[0] == ports[1] or ports == (80, 443)
     kept = new.path.endswith("/" + route) and not new.query and new.username is None
     if same_host and upward and same_port and kept:
-        return location[: -len("/" + route)]
+        return f"{new.scheme}://{new.netloc}{new.path[: -len(route) - 1]}"
     return None
 
 
