@@ -29,6 +29,7 @@ LAYERS = [
     "_page",
     "_sse",
     "_call",
+    "_session",
     "_auth",
     "_body",
     "_session",
