@@ -14,7 +14,7 @@ from time import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, Union
 from urllib.parse import urlsplit
 
-from ._arguments import LONE_SURROGATE, kind, text
+from ._arguments import LONE_SURROGATE, identifier, kind, text
 from .errors import (
     AuthError,
     BlockedError,
@@ -129,12 +129,12 @@ def conversation(
     turns = [_turn(each) for each in _sequence(messages)]
     if isinstance(message, str):
         turns.append({"role": "user", "content": text(message, "message")})
+    elif not isinstance(message, (list, tuple)):
+        raise TypeError(f"message must be a str or a list of turns, not {kind(message)}")
     elif turns:
         raise ValueError("give the history once: in message or in messages, not in both")
-    elif isinstance(message, (list, tuple)):
-        turns = [_turn(each) for each in message]
     else:
-        raise TypeError(f"message must be a str or a list of turns, not {kind(message)}")
+        turns = [_turn(each) for each in message]
     if not turns or turns[-1]["role"] != "user":
         raise ValueError("the last turn of the history must be the user's")
     if not turns[-1]["content"].strip():
@@ -191,12 +191,21 @@ def question(
         "stream": True,
     }
     if model is not None:
-        body["model"] = text(model, "model")
+        body["model"] = identifier(model, "model")
     body.update(_extra(extra_body, body))
+    return _encoded(body)
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
     try:
-        return json.dumps(body, allow_nan=False).encode("ascii")
-    except (TypeError, ValueError, RecursionError) as error:
-        raise type(error)(f"extra_body cannot be sent as JSON: {error}") from None
+        return json.dumps(body, allow_nan=False, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        problem = "it holds half of a surrogate pair"
+    except TypeError as error:
+        raise TypeError(f"extra_body cannot be sent as JSON: {error}") from None
+    except (ValueError, RecursionError) as error:
+        problem = str(error)
+    raise ValueError(f"extra_body cannot be sent as JSON: {problem}")
 
 
 def _extra(extra_body: Optional[Mapping[str, Any]], body: Mapping[str, Any]) -> Mapping[str, Any]:
