@@ -272,7 +272,7 @@ def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
     if subtype == "content":
         return value or None
     return Event(
-        str(subtype),
+        _words(subtype),
         value,
         _optional(event.get("visibility"), str),
         _mapping(event.get("metadata")),
@@ -298,9 +298,9 @@ def parse_json(text: str) -> Any:
     """
     try:
         value = _decode(text, len(text) - len(text.lstrip()))[0]
+        return _whole(value) if "\\ud" in text or "\\uD" in text else value
     except (ValueError, RecursionError):
         raise ProtocolError("what came is not JSON") from None
-    return _whole(value) if "\\ud" in text or "\\uD" in text else value
 
 
 _decode = json.JSONDecoder().raw_decode
@@ -372,7 +372,7 @@ def _action(item: Dict[str, Any]) -> Action:
 def _shortcut(item: Dict[str, Any]) -> Shortcut:
     data = _mapping(item.get("data"))
     shortcut_id = _optional(data.get("shortcutId"), str)
-    return Shortcut(plain(data.get("label")), plain(data.get("message")), shortcut_id, data)
+    return Shortcut(_words(data.get("label")), _words(data.get("message")), shortcut_id, data)
 
 
 def _items(answer: Dict[str, Any], name: str, kind: type) -> List[Any]:
@@ -383,6 +383,11 @@ def _items(answer: Dict[str, Any], name: str, kind: type) -> List[Any]:
 def _mapping(value: object) -> Dict[str, Any]:
     """Return a JSON object; PHP writes an empty one as ``[]``."""
     return value if isinstance(value, dict) else {}
+
+
+def _words(value: object) -> str:
+    """Return a site's text as it is, whatever marks or lines are in it."""
+    return value if isinstance(value, str) else plain(value)
 
 
 def _optional(value: Any, kind: type) -> Any:
@@ -419,7 +424,7 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
             raise reply_error(plain(answer.get("message")))
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = _optional(_mapping(answer.get("data")).get("status"), int) or status
-            raise refusal(status, {}, json.dumps(answer))
+            raise _refusal(status, {}, "", answer)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
 
 
@@ -465,7 +470,12 @@ def refusal(status: int, headers: Mapping[str, str], body: str) -> ChatGPT4Onlin
         headers: the response's headers; names in any case if the mapping allows it.
         body: the beginning of its body.
     """
-    answer = _json_object(body)
+    return _refusal(status, headers, body, _json_object(body))
+
+
+def _refusal(
+    status: int, headers: Mapping[str, str], body: str, answer: Dict[str, Any]
+) -> ChatGPT4OnlineError:
     if answer.get("success") is False and status != 429:
         return reply_error(plain(answer.get("message")))
     code = plain(answer.get("code"))
@@ -567,10 +577,17 @@ def _sentence(message: str) -> str:
     return message if message.endswith((".", "!", "?")) else message + "."
 
 
+def _dumped(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except RecursionError:
+        return ""
+
+
 def plain(value: object) -> str:
     """Return a site's words as one line of plain text, 500 characters at most."""
     if not isinstance(value, str):
-        return "" if value is None or value is False else plain(json.dumps(value))
+        return "" if value is None or value is False else plain(_dumped(value))
     from html import unescape  # here, since every import of the package would pay for it
 
     words = unescape(re.sub(r"<[^<>]*>", " ", value[:5000])).split()
