@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from os import urandom
 from time import time
@@ -546,7 +547,8 @@ def retry_after(headers: Mapping[str, str]) -> Optional[float]:
     if re.fullmatch(r"[0-9]{1,12}", value):
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time())
+        moment = parsedate_to_datetime(value)
+        return max(0.0, moment.replace(tzinfo=moment.tzinfo or timezone.utc).timestamp() - time())
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
 
@@ -569,7 +571,7 @@ def _json_object(body: str) -> Dict[str, Any]:
 
 
 def _title(body: str) -> str:
-    match = re.search(r"<title[^>]*>([^<]*)<", body, re.IGNORECASE)
+    match = re.search(r"<title[^<>]*>([^<]*)<", body, re.IGNORECASE)
     return plain(match.group(1)) if match else ""
 
 
