@@ -45,7 +45,7 @@ def start(head: bytes, ended: bool) -> int:
         if match:
             return begin + match.start()
         return begin if ended or len(body) > HEAD else -1
-    if ended or not _undecided(body):
+    if ended or len(head) > HEAD or not _undecided(body):
         return begin
     return -1
 
