@@ -323,7 +323,7 @@ class Inflater:
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
-        self._begun = False
+        self._begun = False  # its two first bytes, which tell the format, have not come
         self._waiting = b""
         self._more = False  # output waits inside zlib
 
@@ -338,19 +338,22 @@ class Inflater:
         Raises:
             ProtocolError: these are no compressed bytes.
         """
-        if not self._waiting and not self._more:
-            return b""
-        try:
-            data = self._inflate()
-        except zlib.error:
-            raise ProtocolError("the compression of the answer is broken") from None
+        data = b""
+        while not data and (self._more or len(self._waiting) > (0 if self._begun else 1)):
+            try:
+                data = self._inflate()
+            except zlib.error:
+                raise ProtocolError("the compression of the answer is broken") from None
+            self._take_stock(len(data))
+        return data
+
+    def _take_stock(self, size: int) -> None:
         self._begun = True
-        self._more = len(data) == BLOCK
+        self._more = size == BLOCK
         self._waiting = self._zlib.unconsumed_tail
         if self._zlib.eof and self._zlib.unused_data:  # gzip may come in several members
             self._waiting = self._zlib.unused_data
             self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
-        return data
 
     def _inflate(self) -> bytes:
         try:
