@@ -1,0 +1,333 @@
+"""
+What real sites have answered to questions, replayed over a socket.
+
+What must come out is read from the recorded body by plain `json`, not by the package.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
+
+import pytest
+from support import Peer, RawServer, chunk
+
+from chatgpt4online import (
+    AuthError,
+    ChatGPT4OnlineError,
+    Client,
+    ProtocolError,
+    Reply,
+    ReplyError,
+    ServerError,
+    StatusError,
+    StreamInterrupted,
+)
+
+HERE = Path(__file__).parent
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+#: Makes of a recording the pieces that are written one by one, the head first.
+Cut = Callable[["Recording"], List[bytes]]
+
+
+class Expected(NamedTuple):
+    """What a body says: pieces of text, and then the answer's JSON object or an error."""
+
+    pieces: List[str]
+    answer: Optional[Dict[str, Any]]
+    error: Optional[Type[ChatGPT4OnlineError]] = None
+    message: str = ""
+
+
+class Recording(NamedTuple):
+    """One exchange with a real site."""
+
+    name: str
+    status: int
+    status_line: str
+    fields: List[Tuple[str, str]]
+    body: bytes
+    sizes: List[int]
+
+    def head(self, *framing: str) -> bytes:
+        """Return the recorded head, with other framing."""
+        dropped = ("transfer-encoding", "content-length", "connection")
+        kept = [f"{name}: {value}" for name, value in self.fields if name.lower() not in dropped]
+        return "\r\n".join([self.status_line, *kept, *framing, "", ""]).encode()
+
+    def expected(self) -> Expected:
+        """Return what the body says."""
+        if self.body.startswith(b"data:"):
+            return expected_of_events(self.body.decode().split("\n\n")[:-1])
+        answer = json.loads(self.body)
+        if answer.get("success"):
+            return Expected([answer["reply"]] if answer["reply"] else [], answer)
+        return Expected([], None, expected_class(self.status, answer), answer["message"])
+
+
+def expected_class(status: int, answer: Dict[str, Any]) -> Type[ChatGPT4OnlineError]:
+    """Return the class of the error for a refusal in JSON."""
+    if answer.get("success") is False:
+        return ReplyError
+    return {400: StatusError, 401: AuthError, 403: AuthError, 503: ServerError}[status]
+
+
+def expected_of_events(events: List[str]) -> Expected:
+    """Return what the events of a stream say, each given as one ``data:`` line."""
+    pieces: List[str] = []
+    for each in events:
+        said = json.loads(each[len("data: ") :])
+        if said["type"] == "error":
+            return Expected(pieces, None, ReplyError, said["data"])
+        if said["type"] == "end":
+            answer = json.loads(said["data"])
+            return Expected(pieces or list(filter(None, [answer["reply"]])), answer)
+        if said.get("subtype", "content") == "content":
+            pieces.append(said["data"])
+    return Expected(pieces, None, StreamInterrupted)
+
+
+def recordings() -> Iterator[Recording]:
+    """Yield the recorded answers to questions."""
+    for version in ("2.4.7", "3.6.2"):
+        for path in sorted((HERE / version).glob("*.json")):
+            exchange = json.loads(path.read_text(encoding="utf-8"))
+            if not exchange["request"]["path"].endswith("chats/submit"):
+                continue
+            response = exchange["response"]
+            yield Recording(
+                f"{version}/{path.stem}",
+                int(response["status_line"].split()[1]),
+                response["status_line"],
+                [(name, value) for name, value in response["headers"]],
+                response["body"].encode(),
+                response["chunk_sizes"],
+            )
+
+
+RECORDINGS = {recording.name: recording for recording in recordings()}
+
+
+# How a recording goes over the wire.
+
+
+def recorded_chunks(recording: Recording) -> List[bytes]:
+    """Return the response in the chunks in which it was recorded."""
+    pieces, at = [recording.head("Transfer-Encoding: chunked")], 0
+    for size in recording.sizes:
+        pieces.append(chunk(recording.body[at : at + size]))
+        at += size
+    return [*pieces, LAST_CHUNK]
+
+
+def single_bytes(recording: Recording) -> List[bytes]:
+    """Return the response with one byte of the body in each chunk."""
+    body = recording.body
+    framed = b"".join(chunk(body[i : i + 1]) for i in range(len(body)))
+    return [recording.head("Transfer-Encoding: chunked"), framed, LAST_CHUNK]
+
+
+def until_close(recording: Recording) -> List[bytes]:
+    """Return the response whose body ends when the connection does."""
+    return [recording.head("Connection: close"), recording.body]
+
+
+def counted(recording: Recording) -> List[bytes]:
+    """Return the response with the length of its body."""
+    return [recording.head(f"Content-Length: {len(recording.body)}"), recording.body]
+
+
+CUTS: Dict[str, Cut] = {
+    "recorded chunks": recorded_chunks,
+    "single bytes": single_bytes,
+    "until close": until_close,
+}
+
+
+class Site:
+    """A server and its client, which plays one response after another over one connection."""
+
+    def __init__(self) -> None:
+        self.response: List[bytes] = []
+        self.server = RawServer(self._serve)
+        self.client = Client(self.server.url, retries=0)
+
+    def _serve(self, peer: Peer) -> None:
+        while peer.question():
+            for piece in self.response:
+                peer.send(piece)
+            if self.response[-1] != LAST_CHUNK:
+                return
+
+    def close(self) -> None:
+        """Close both."""
+        self.client.close()
+        self.server.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    """Start a site."""
+    site = Site()
+    yield site
+    site.close()
+
+
+# What must come out.
+
+
+def check_reply(reply: Reply, answer: Dict[str, Any]) -> None:
+    """Hold a reply to the answer's recorded JSON."""
+    assert reply == answer["reply"]
+    assert [image.url for image in reply.images] == (answer["images"] or [])
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens", "price", "queries"):
+        assert getattr(reply.usage, name) == answer["usage"].get(name)
+    assert reply.response_id == answer.get("responseId")
+    assert list(reply.blocks) == answer.get("blocks", [])
+    check_actions(reply, answer.get("actions", []))
+    check_shortcuts(reply, answer.get("shortcuts", []))
+    assert reply.raw == {name: value for name, value in answer.items() if name != "new_token"}
+
+
+def check_actions(reply: Reply, actions: List[Any]) -> None:
+    """Hold a reply's actions to the recorded ones."""
+    assert len(reply.actions) == len(actions)
+    for action, recorded in zip(reply.actions, actions):
+        assert action.kind == recorded["type"]
+        assert action.name == recorded["data"].get("name", "")
+        assert action.args == (recorded["data"].get("args") or {})
+        assert action.data == recorded["data"]
+
+
+def check_shortcuts(reply: Reply, shortcuts: List[Any]) -> None:
+    """Hold a reply's shortcuts to the recorded ones."""
+    assert len(reply.shortcuts) == len(shortcuts)
+    for shortcut, recorded in zip(reply.shortcuts, shortcuts):
+        assert shortcut.label == recorded["data"]["label"]
+        assert shortcut.message == recorded["data"].get("message", "")
+        assert shortcut.shortcut_id == recorded["data"].get("shortcutId")
+        assert shortcut.data == recorded["data"]
+
+
+def check_error(error: ChatGPT4OnlineError, expected: Expected) -> None:
+    """Hold an error to what the recording says."""
+    assert type(error) is expected.error
+    assert error.text == "".join(expected.pieces)
+    assert isinstance(error, (ReplyError, StatusError))
+    assert error.message == expected.message
+    if expected.message:
+        assert expected.message.rstrip(".") in str(error)
+
+
+def test_recordings_are_there() -> None:
+    """The recordings hold whole streams, JSON, failures and refusals, of both versions."""
+    kinds = {
+        (name.split("/")[0], each.expected().error, each.body[:1])
+        for name, each in RECORDINGS.items()
+    }
+    for version in ("2.4.7", "3.6.2"):
+        assert {error for v, error, _ in kinds if v == version} >= {None, ReplyError, AuthError}
+        assert {begin for v, _, begin in kinds if v == version} == {b"d", b"{"}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_chat_gives_what_was_recorded(site: Site, name: str, cut: str) -> None:
+    """`chat` returns the recorded answer with all its parts, or raises the recorded failure."""
+    expected = RECORDINGS[name].expected()
+    site.response = CUTS[cut](RECORDINGS[name])
+    if expected.answer is not None:
+        check_reply(site.client.chat("Hi"), expected.answer)
+        return
+    with pytest.raises(ChatGPT4OnlineError) as caught:
+        site.client.chat("Hi")
+    check_error(caught.value, expected)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_stream_gives_what_was_recorded(site: Site, name: str, cut: str) -> None:
+    """`stream` yields the recorded pieces of text, no status line, and then ends as recorded."""
+    expected = RECORDINGS[name].expected()
+    site.response = CUTS[cut](RECORDINGS[name])
+    pieces: List[str] = []
+    try:
+        stream = site.client.stream("Hi")
+        for piece in stream:
+            pieces.append(piece)  # noqa: PERF402 - what comes before an error counts
+    except ChatGPT4OnlineError as error:
+        check_error(error, expected)
+    else:
+        assert expected.answer is not None
+        check_reply(stream.result(), expected.answer)
+        assert stream.text == "".join(expected.pieces)
+    assert pieces == expected.pieces
+
+
+def test_status_lines_are_events_alone(site: Site) -> None:
+    """"Starting stream..." is an event of kind `status`, and no text."""
+    site.response = recorded_chunks(RECORDINGS["3.6.2/chat_stream_event_logs"])
+    stream = site.client.stream("Hi")
+    events = list(stream.events())
+    assert [each.text for each in events if each.kind == "status"] == ["Starting stream..."]
+    assert "".join(each.text for each in events if each.kind == "content") == stream.text
+    assert "Starting" not in stream.text + stream.result()
+
+
+# A response that is cut.
+
+
+def cut_chunks(recording: Recording, at: int) -> List[bytes]:
+    """Return the response cut so many bytes into its chunked body."""
+    begin, *rest = recorded_chunks(recording)
+    return [begin, b"".join(rest)[:at]]
+
+
+def cut_length(recording: Recording, at: int) -> List[bytes]:
+    """Return the response cut so many bytes into a body of known length."""
+    begin, body = counted(recording)
+    return [begin, body[:at]]
+
+
+def cut_close(recording: Recording, at: int) -> List[bytes]:
+    """Return the response whose body ends early, as if it had ended."""
+    begin, body = until_close(recording)
+    return [begin, body[:at]]
+
+
+@pytest.mark.parametrize(
+    ("cut", "framing_at_end"),
+    [(cut_chunks, len(b"\r\n" + LAST_CHUNK)), (cut_length, 0), (cut_close, 0)],
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "2.4.7/chat_json",
+        "2.4.7/chat_images_stream",
+        "2.4.7/upstream_500_stream",
+        "3.6.2/chat_stream",
+    ],
+)
+def test_no_cut_answer_looks_whole(
+    site: Site, name: str, cut: Callable[[Recording, int], List[bytes]], framing_at_end: int
+) -> None:
+    """Cut at any byte, an answer is an error with the text so far, unless all of it was there."""
+    recording = RECORDINGS[name]
+    expected = recording.expected()
+    size = len(b"".join(cut(recording, 10**9)[1:]))
+    for at in range(size - framing_at_end):
+        site.response = cut(recording, at)
+        with pytest.raises(ProtocolError) as caught:
+            site.client.chat("Hi")
+        assert type(caught.value) in (StreamInterrupted, ProtocolError)
+        assert "".join(expected.pieces).startswith(caught.value.text)
+    for at in range(size - framing_at_end, size):
+        site.response = cut(recording, at)
+        if expected.answer is None:
+            with pytest.raises(ReplyError):
+                site.client.chat("Hi")
+        else:
+            check_reply(site.client.chat("Hi"), expected.answer)
