@@ -5,21 +5,16 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, Dict
+from typing import Any, Dict, Optional, Tuple
 
-from ._chats import with_pictures
-from ._files import LIFETIME, check_type
+from ._bots import Bot, Bots
+from ._chats import Chats, with_pictures
+from ._discussions import Discussions
+from ._files import LIFETIME, Files, check_type
+from ._http import Answer
 from ._model import Question, RefusalError, Reply, echo
-from ._wordpress import GUEST, Endpoint, Upload, json_answer
-
-if TYPE_CHECKING:
-    from ._bots import Bot, Bots
-    from ._chats import Chats
-    from ._discussions import Discussions
-    from ._files import Files
-    from ._http import Answer
-    from ._place import Place
-    from ._wordpress import Call, Users
+from ._place import Place
+from ._wordpress import GUEST, Call, Endpoint, Upload, Users, json_answer
 
 
 class PublicApi:
@@ -40,7 +35,7 @@ class PublicApi:
 
     def __init__(
         self,
-        token: str | None,
+        token: Optional[str],
         *,
         place: Place,
         users: Users,
@@ -57,7 +52,7 @@ class PublicApi:
         self._discussions = discussions
         self._chats = chats
 
-    def routes(self) -> Dict[tuple[str, str], Endpoint]:
+    def routes(self) -> Dict[Tuple[str, str], Endpoint]:
         """Return what serves each method and route; nothing where the API is off."""
         if self._token is None:
             return {}
@@ -161,7 +156,7 @@ class PublicApi:
             raise RefusalError(f"The {shown or name} is required.")
         return call.text(name)
 
-    def _said(self, call: Call, message: str, untold: Reply | None = None) -> Reply:
+    def _said(self, call: Call, message: str, untold: Optional[Reply] = None) -> Reply:
         """Return what the model says to a message, which echoes where nothing else is given."""
         call.session()
         objection = self._chats.guard.objection(message)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Dict, List
+from typing import Dict, List, Optional
 
-from ._wordpress import HALF_DAY
-
-if TYPE_CHECKING:
-    from ._place import Place
-    from ._wordpress import Call
+from ._place import Place
+from ._wordpress import HALF_DAY, Call
 
 GREETING = "Hi! How can I help you?"
 
@@ -21,7 +18,7 @@ class Bot:
     id: str
     name: str
     mode: str = "chat"
-    max_length: int | None = None
+    max_length: Optional[int] = None
     start_sentence: str = GREETING
     custom: bool = False
 
@@ -53,14 +50,14 @@ class Bots:
         self._rendered[name] = self._place.clock.now()
         return self._custom.get(name) or self._bots[name]
 
-    def find(self, call: Call) -> Bot | None:
+    def find(self, call: Call) -> Optional[Bot]:
         """Return the bot that a request is for."""
         custom = self._custom.get(call.text("customId"))
         if custom and self._age(custom) < 2 * HALF_DAY:
             return custom
         return self.named(call.text("botId"))
 
-    def named(self, name: str) -> Bot | None:
+    def named(self, name: str) -> Optional[Bot]:
         """Return the bot of an id, or what the version takes instead."""
         fallback = "default" if self._place.profile.unknown_bot_is_default else ""
         return self._bots.get(name) or self._bots.get(fallback)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
+from ._bots import Bot, Bots
+from ._discussions import Discussions
+from ._files import Files, StoredFile
 from ._http import Answer, Step
 from ._model import (
     COUNTED,
@@ -17,15 +20,10 @@ from ._model import (
     event,
     part_bytes,
     php_json,
+    php_trim,
 )
-from ._wordpress import JSON_TYPE, critical_error, json_answer, php_true
-
-if TYPE_CHECKING:
-    from ._bots import Bot, Bots
-    from ._discussions import Discussions
-    from ._files import Files, StoredFile
-    from ._place import Place
-    from ._wordpress import Call
+from ._place import Place
+from ._wordpress import JSON_TYPE, Call, critical_error, json_answer, php_true
 
 STREAM_TYPE = "text/event-stream;charset=UTF-8"
 REJECTED = "Sorry, your query has been rejected."
@@ -39,14 +37,14 @@ class Guard:
     def __init__(self) -> None:
         self.banned: List[str] = []
         self.flagged: List[str] = []
-        self.queries_left: int | None = None
+        self.queries_left: Optional[int] = None
         self.over_limit = ""
 
     def flags(self, text: str) -> bool:
         """Tell whether the moderator objects to a text."""
         return _has(text, self.flagged)
 
-    def objection(self, text: str) -> str | None:
+    def objection(self, text: str) -> Optional[str]:
         """Return why a query is not let through to the model, counting it if it is."""
         if _has(text, self.banned):
             return BANNED
@@ -106,7 +104,7 @@ class Chats:
     # What is asked.
 
     def _message(self, call: Call) -> str:
-        message = call.text("newMessage").strip()
+        message = php_trim(call.text("newMessage"))
         if not message and call.text("shortcutId"):
             if call.text("shortcutId") not in self._shortcuts:
                 raise RefusalError("Invalid or expired shortcut.", 400)
@@ -171,7 +169,7 @@ class Chats:
             values["responseId"] = reply.response_id
         return {**values, **call.new_token}
 
-    def _usage(self, reply: Reply) -> Mapping[str, Any] | None:
+    def _usage(self, reply: Reply) -> Optional[Mapping[str, Any]]:
         if reply.usage is not COUNTED:
             return reply.usage
         count = sum(isinstance(part, str) for part in reply.parts)

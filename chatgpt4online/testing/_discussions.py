@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import Any, Dict, List, Optional
 
-from ._model import RefusalError, php_json
-from ._wordpress import GUEST, json_answer
-
-if TYPE_CHECKING:
-    from ._bots import Bot
-    from ._http import Answer
-    from ._model import Reply
-    from ._place import Place
-    from ._wordpress import Call, User
+from ._bots import Bot
+from ._http import Answer
+from ._model import RefusalError, Reply, php_json
+from ._place import Place
+from ._wordpress import GUEST, Call, User, json_answer
 
 
 @dataclass
@@ -27,9 +23,9 @@ class Discussion:
     created: float
     user: User = GUEST
     session: str = ""
-    title: str | None = None
+    title: Optional[str] = None
     updated: float = 0.0
-    response_id: str | None = None
+    response_id: Optional[str] = None
     messages: List[Dict[str, Any]] = field(default_factory=list)
 
 

@@ -7,15 +7,12 @@ import time
 from base64 import b64decode
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Dict, Iterable
+from typing import Any, Dict, Iterable, Optional, Set
 
 from ._http import Answer
 from ._model import RefusalError
-from ._wordpress import GUEST, Upload, json_answer
-
-if TYPE_CHECKING:
-    from ._place import Place
-    from ._wordpress import Call, User
+from ._place import Place
+from ._wordpress import GUEST, Call, Upload, User, json_answer
 
 LIFETIME = 3600  # seconds, as the plugin has it by default
 
@@ -130,7 +127,7 @@ class Files:
         alive = {file.id: file for file in self.alive()}
         return [alive[name] for name in ids if name in alive]
 
-    def served(self, path: str) -> Answer | None:
+    def served(self, path: str) -> Optional[Answer]:
         """Return the file at a path of the site."""
         for file in self.alive():
             if self._place.path + file.path == path:
@@ -197,7 +194,7 @@ class Files:
             return named
         return "analysis"
 
-    def _purposes(self, call: Call) -> set[str]:
+    def _purposes(self, call: Call) -> Set[str]:
         wanted = call.fields.get("purpose") or []
         names = wanted if isinstance(wanted, list) else [wanted]
         return {self._purpose(str(name)) for name in names}

@@ -7,13 +7,15 @@ import zlib
 from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
+from threading import Event
 from typing import (
-    TYPE_CHECKING,
     Any,
     BinaryIO,
     Callable,
+    Dict,
     Iterable,
     Iterator,
+    List,
     Mapping,
     NamedTuple,
     Optional,
@@ -22,9 +24,6 @@ from typing import (
     Union,
 )
 
-if TYPE_CHECKING:
-    from threading import Event
-
 Fields = Sequence[Tuple[str, str]]
 
 
@@ -32,7 +31,7 @@ class Headers(Mapping[str, str]):
     """The header fields of a request: names in any case, repeated fields joined by a comma."""
 
     def __init__(self, fields: Fields) -> None:
-        self._fields: dict[str, tuple[str, str]] = {}
+        self._fields: Dict[str, Tuple[str, str]] = {}
         for name, value in fields:
             _, earlier = self._fields.get(name.lower(), (name, ""))
             self._fields[name.lower()] = (name, f"{earlier}, {value}" if earlier else value)
@@ -96,11 +95,11 @@ class Answer:
 
     status: int
     headers: Fields
-    steps: tuple[Step, ...] = ()
+    steps: Tuple[Step, ...] = ()
     before: Optional[Pause] = None
-    pace: float | None = None
+    pace: Optional[float] = None
     end: str = "whole"
-    framing: Framing | None = None
+    framing: Optional[Framing] = None
 
 
 # Reading.
@@ -116,7 +115,7 @@ def read_request(stream: BinaryIO) -> Optional[Request]:
         return None
 
 
-def _read_fields(stream: BinaryIO) -> Iterator[tuple[str, str]]:
+def _read_fields(stream: BinaryIO) -> Iterator[Tuple[str, str]]:
     for line in iter(stream.readline, b"\r\n"):
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon:
@@ -187,7 +186,7 @@ RAW = Framing("raw")  # nothing is added, not even a status line
 
 def _gathered(steps: Iterable[Step], at_once: int) -> Iterator[Step]:
     """Join up to so many neighbouring steps of bytes into one."""
-    gathered: list[bytes] = []
+    gathered: List[bytes] = []
     for step in steps:
         if gathered and (isinstance(step, Pause) or len(gathered) == at_once):
             yield b"".join(gathered)

@@ -9,10 +9,9 @@ import struct
 import sys
 import time
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, BinaryIO, Callable, Set
+from typing import BinaryIO, Callable, Optional, Set
 
-if TYPE_CHECKING:
-    from ._http import Pause
+from ._http import Pause
 
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _GLANCE = 0.05  # seconds between two looks at what another thread or the other side has done
@@ -92,7 +91,7 @@ class Listener:
     """
 
     def __init__(
-        self, serve: Callable[[Connection], None], tls: ssl.SSLContext | None, closing: Event
+        self, serve: Callable[[Connection], None], tls: Optional[ssl.SSLContext], closing: Event
     ) -> None:
         self.accepted = 0
         self._serve = serve

@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from ._http import Answer, Pause
 
@@ -30,21 +30,21 @@ class Reply:
     """What the model says to one question; ``error`` makes it a failure after its parts."""
 
     parts: Tuple[Part, ...] = ()
-    final: str | None = None
-    usage: Mapping[str, Any] | None = field(default_factory=lambda: COUNTED)
-    images: Sequence[str] | None = None
+    final: Optional[str] = None
+    usage: Optional[Mapping[str, Any]] = field(default_factory=lambda: COUNTED)
+    images: Optional[Sequence[str]] = None
     actions: Sequence[Mapping[str, Any]] = ()
     shortcuts: Sequence[Mapping[str, Any]] = ()
     blocks: Sequence[Mapping[str, Any]] = ()
-    response_id: str | None = "cmpl-1"
-    error: str | None = None
+    response_id: Optional[str] = "cmpl-1"
+    error: Optional[str] = None
 
     @property
     def text(self) -> str:
         """The reply: ``final``, or the texts among the parts, trimmed as the plugin does it."""
         if self.final is not None:
             return self.final
-        return "".join(part for part in self.parts if isinstance(part, str)).strip()
+        return php_trim("".join(part for part in self.parts if isinstance(part, str)))
 
     def checked(self) -> Reply:
         """
@@ -68,13 +68,13 @@ class Script:
     answer's way: ``cut`` breaks it off, ``stall`` holds it up after the reply's parts.
     """
 
-    reply: Reply | None = None
-    answer: Answer | None = None
+    reply: Optional[Reply] = None
+    answer: Optional[Answer] = None
     at_door: bool = False
-    cut: str | None = None
-    stall: Pause | None = None
+    cut: Optional[str] = None
+    stall: Optional[Pause] = None
     headers_first: bool = True
-    pace: float | None = None
+    pace: Optional[float] = None
     hold: float = 0.0
 
     def check(self) -> None:
@@ -118,7 +118,12 @@ class Question(NamedTuple):
 def echo(question: Question) -> Reply:
     """Return what the model says untold, in the parts in which the recorded one streams it."""
     text = f"Echo({question.seen} msgs): {question.message}"
-    return Reply(tuple(re.findall(r"\s*\S+", text)))
+    return Reply(tuple(re.findall(r"\s*\S+|\s+$", text)))
+
+
+def php_trim(text: str) -> str:
+    """Return a text without the white space at its ends that PHP takes for such."""
+    return text.strip(" \t\n\r\0\x0b")
 
 
 def php_json(value: Any) -> bytes:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from itertools import count
-from typing import TYPE_CHECKING, Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
+from ._bots import Bot, Bots
+from ._http import Answer, Request
 from ._model import php_json
-from ._wordpress import GUEST, html_answer, with_headers
-
-if TYPE_CHECKING:
-    from ._bots import Bot, Bots
-    from ._http import Answer, Request
-    from ._place import Place
-    from ._wordpress import Nonces
+from ._place import Place
+from ._wordpress import GUEST, Nonces, html_answer, with_headers
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Page:
 
     id: int
     bots: Sequence[str] = ()
-    html: str | None = None
+    html: Optional[str] = None
 
 
 class Pages:
@@ -37,7 +34,7 @@ class Pages:
         self._ids = count(4)
         self._pages = {"/": Page(2)}
 
-    def add(self, path: str, bots: Sequence[str], html: str | None) -> None:
+    def add(self, path: str, bots: Sequence[str], html: Optional[str]) -> None:
         """Add a page, or replace the one at its path."""
         self._pages[path] = Page(next(self._ids), bots, html)
 
@@ -52,7 +49,7 @@ class Pages:
             text = self._html([self._element(self._bots.render(bot), page) for bot in page.bots])
         return with_headers(html_answer(text), self._links(page))
 
-    def _links(self, page: Page) -> List[tuple[str, str]]:
+    def _links(self, page: Page) -> List[Tuple[str, str]]:
         alternate = f'<{self._place.rest_url}/wp/v2/pages/{page.id}>; rel="alternate"'
         return [
             ("Link", self._place.link),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Optional
 from urllib.parse import urlsplit
 
+from ._http import Request
+from ._profiles import Profile
 from ._wordpress import Clock, rest_route
-
-if TYPE_CHECKING:
-    from ._http import Request
-    from ._profiles import Profile
 
 
 @dataclass
@@ -39,7 +37,7 @@ class Place:
         """What WordPress says of its REST API in the header of each answer."""
         return f'<{self.rest_url}/>; rel="https://api.w.org/"'
 
-    def route(self, request: Request) -> str | None:
+    def route(self, request: Request) -> Optional[str]:
         """Return the REST route that a request names, such as "/mwai/v1/start_session"."""
         path = urlsplit(request.path).path
         root = f"{self.path}/{self.prefix}"

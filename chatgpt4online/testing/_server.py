@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 from collections import deque
 from itertools import accumulate
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Sequence, Union
+from types import TracebackType
+from typing import Any, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from ._bots import GREETING, Bot
 from ._chats import STREAM_TYPE
@@ -17,12 +19,6 @@ from ._profiles import PROFILES
 from ._site import Site
 from ._wordpress import GUEST, HTML_TYPE, JSON_TYPE
 
-if TYPE_CHECKING:
-    import ssl
-    from types import TracebackType
-
-    from typing_extensions import Self
-
 CHAT = "chats/submit"
 
 Body = Union[str, bytes, Mapping[str, Any], None]
@@ -33,7 +29,7 @@ class Scripts:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_route: Dict[str, deque[Script]] = {}
+        self._by_route: Dict[str, Deque[Script]] = {}
 
     def add(self, route: str, script: Script) -> None:
         """Add what is to happen to a later request of a route."""
@@ -98,11 +94,11 @@ class Server:
         *,
         framing: str = "php",
         pace: float = 0.0,
-        tls: ssl.SSLContext | None = None,
+        tls: Optional[ssl.SSLContext] = None,
         path: str = "",
         permalinks: bool = True,
         rest_prefix: str = "wp-json",
-        token: str | None = None,
+        token: Optional[str] = None,
     ) -> None:
         _check("version", version, PROFILES)
         _check("framing", framing, FRAMINGS)
@@ -114,13 +110,13 @@ class Server:
         self._requests: List[Request] = []
         self._stalls: List[Event] = []
         self._scripts = Scripts()
-        self._listener: Listener | None = None
+        self._listener: Optional[Listener] = None
         place = Place(PROFILES[version], path.rstrip("/"), permalinks, rest_prefix)
         self._site = Site(place, token, self._scripts.take)
 
     # Life.
 
-    def start(self) -> Self:
+    def start(self) -> Server:
         """
         Start to serve on a free port, and return the server.
 
@@ -142,14 +138,14 @@ class Server:
             self.release()
             self._listener.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Server:
         return self.start()
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
     ) -> None:
         self.close()
 
@@ -196,16 +192,16 @@ class Server:
     def says(
         self,
         *parts: Part,
-        final: str | None = None,
-        usage: Mapping[str, Any] | None = COUNTED,
-        images: Sequence[str] | None = None,
+        final: Optional[str] = None,
+        usage: Optional[Mapping[str, Any]] = COUNTED,
+        images: Optional[Sequence[str]] = None,
         actions: Sequence[Mapping[str, Any]] = (),
         shortcuts: Sequence[Mapping[str, Any]] = (),
         blocks: Sequence[Mapping[str, Any]] = (),
-        response_id: str | None = "cmpl-1",
+        response_id: Optional[str] = "cmpl-1",
         events: Sequence[Part] = (),
         route: str = CHAT,
-        pace: float | None = None,
+        pace: Optional[float] = None,
         hold: float = 0.0,
     ) -> None:
         """
@@ -237,7 +233,7 @@ class Server:
         *,
         after: Sequence[Part] = (),
         route: str = CHAT,
-        pace: float | None = None,
+        pace: Optional[float] = None,
         hold: float = 0.0,
     ) -> None:
         """
@@ -259,7 +255,7 @@ class Server:
         *parts: Part,
         how: str = "clean",
         route: str = CHAT,
-        pace: float | None = None,
+        pace: Optional[float] = None,
     ) -> None:
         """
         Let the next answer break off.
@@ -284,7 +280,7 @@ class Server:
         *,
         after: Sequence[Part] = (),
         headers: bool = True,
-        seconds: float | None = None,
+        seconds: Optional[float] = None,
         route: str = CHAT,
     ) -> None:
         """
@@ -315,9 +311,9 @@ class Server:
         *,
         content_type: str = STREAM_TYPE,
         status: int = 200,
-        chunks: Sequence[int] | None = None,
+        chunks: Optional[Sequence[int]] = None,
         route: str = CHAT,
-        pace: float | None = None,
+        pace: Optional[float] = None,
         hold: float = 0.0,
     ) -> None:
         """
@@ -348,8 +344,8 @@ class Server:
         status: int,
         *,
         body: Body = None,
-        headers: Mapping[str, str] | None = None,
-        retry_after: int | str | None = None,
+        headers: Optional[Mapping[str, str]] = None,
+        retry_after: Union[int, str, None] = None,
         route: str = CHAT,
     ) -> None:
         """
@@ -395,9 +391,9 @@ class Server:
         self,
         bot_id: str,
         *,
-        name: str | None = None,
+        name: Optional[str] = None,
         mode: str = "chat",
-        max_length: int | None = None,
+        max_length: Optional[int] = None,
         start_sentence: str = GREETING,
         custom: bool = False,
     ) -> None:
@@ -415,7 +411,7 @@ class Server:
         """
         self._site.bots.add(Bot(bot_id, name or bot_id, mode, max_length, start_sentence, custom))
 
-    def page(self, path: str, *, bots: Sequence[str] = (), html: str | None = None) -> None:
+    def page(self, path: str, *, bots: Sequence[str] = (), html: Optional[str] = None) -> None:
         """
         Give the site a page.
 
@@ -525,12 +521,12 @@ class Server:
         return script.answer or self._site.answer(request)
 
 
-def _check(what: str, value: str, known: Mapping[str, Any] | Sequence[str]) -> None:
+def _check(what: str, value: str, known: Union[Mapping[str, Any], Sequence[str]]) -> None:
     if value not in known:
         raise ValueError(f"unknown {what} {value!r}; known are {', '.join(sorted(known))}")
 
 
-def _pieces(body: bytes, sizes: Sequence[int]) -> tuple[bytes, ...]:
+def _pieces(body: bytes, sizes: Sequence[int]) -> Tuple[bytes, ...]:
     if sum(sizes) != len(body):
         raise ValueError(f"chunks of {sum(sizes)} bytes for a body of {len(body)}")
     return tuple(body[end - size : end] for end, size in zip(accumulate(sizes), sizes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 from ._api import PublicApi
@@ -15,6 +15,7 @@ from ._files import Files
 from ._http import Answer, Request
 from ._model import RefusalError, Script, sent_as_told
 from ._pages import Pages
+from ._place import Place
 from ._wordpress import (
     GUEST,
     BrokenJsonError,
@@ -31,9 +32,6 @@ from ._wordpress import (
     with_nonce,
     wordpress_error,
 )
-
-if TYPE_CHECKING:
-    from ._place import Place
 
 NAMESPACES = ["oembed/1.0", "mwai-ui/v1", "mwai/v1", "wp/v2", "wp-site-health/v1"]
 ALLOWED = "Authorization, X-WP-Nonce, Content-Disposition, Content-MD5, Content-Type"
@@ -55,7 +53,7 @@ class Site:
         take: gives the script that is due for a route, or for the path of a page.
     """
 
-    def __init__(self, place: Place, token: str | None, take: Callable[[str], Script]) -> None:
+    def __init__(self, place: Place, token: Optional[str], take: Callable[[str], Script]) -> None:
         self.place = place
         self.nonces = Nonces(place.clock)
         self.users = Users()
@@ -78,7 +76,7 @@ class Site:
         )
         self._endpoints = self._routes(api)
 
-    def _routes(self, api: PublicApi) -> Dict[tuple[str, str], Endpoint]:
+    def _routes(self, api: PublicApi) -> Dict[Tuple[str, str], Endpoint]:
         files, rows = self._files, self._discussions
         endpoints = {
             ("GET", "/"): Endpoint(self._index),
@@ -167,7 +165,7 @@ class Site:
             answer = json_answer(values, refusal.status)
         return sent_as_told(call.script.answer or answer, call.script)
 
-    def _headers(self, call: Call) -> List[tuple[str, str]]:
+    def _headers(self, call: Call) -> List[Tuple[str, str]]:
         fields = []
         if call.nonce_age and call.user is GUEST:
             fields.append(("X-WP-Nonce", self.nonces.issue(call.user)))

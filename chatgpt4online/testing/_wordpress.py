@@ -12,15 +12,12 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 from urllib.parse import parse_qsl, urlsplit
 
 from ._http import Answer, Request
-from ._model import UNTOLD, php_json
-
-if TYPE_CHECKING:
-    from ._model import Script
-    from ._profiles import Profile
+from ._model import UNTOLD, Script, php_json
+from ._profiles import Profile
 
 HALF_DAY = 43200  # seconds: half of a nonce's life
 JSON_TYPE = "application/json; charset=UTF-8"
@@ -40,7 +37,7 @@ def html_answer(text: str, status: int = 200) -> Answer:
     return Answer(status, (("Content-Type", HTML_TYPE),), (text.encode(),))
 
 
-def with_headers(answer: Answer, fields: Sequence[tuple[str, str]]) -> Answer:
+def with_headers(answer: Answer, fields: Sequence[Tuple[str, str]]) -> Answer:
     """Return an answer with further header fields."""
     return replace(answer, headers=(*answer.headers, *fields))
 
@@ -97,7 +94,7 @@ class Clock:
         """Move the clock by so many seconds."""
         self._ahead += seconds
 
-    def text(self, seconds: float | None = None) -> str:
+    def text(self, seconds: Optional[float] = None) -> str:
         """Return a time (None: now) as the database holds it, in UTC."""
         return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds or self.now()))
 
@@ -202,7 +199,7 @@ class Call:
     nonce_age: int = 0
     script: Script = UNTOLD
     new_token: Mapping[str, str] = field(default_factory=dict)
-    opened_session: str | None = None
+    opened_session: Optional[str] = None
 
     def take_script(self) -> Script:
         """Return what the server was told about this request."""
@@ -264,7 +261,7 @@ class BrokenJsonError(ValueError):
     """A body that WordPress cannot read, with PHP's number and name for the reason."""
 
 
-def read_fields(request: Request) -> tuple[Mapping[str, Any], Mapping[str, Upload]]:
+def read_fields(request: Request) -> Tuple[Mapping[str, Any], Mapping[str, Upload]]:
     """
     Return the fields and files of a request's body, which only its Content-Type tells how to read.
 
@@ -298,7 +295,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is Python's, not JSON's")
 
 
-def _form_parts(body: bytes, boundary: bytes) -> tuple[Mapping[str, Any], Mapping[str, Upload]]:
+def _form_parts(body: bytes, boundary: bytes) -> Tuple[Mapping[str, Any], Mapping[str, Upload]]:
     fields, uploads = {}, {}
     for part in body.split(b"--" + boundary)[1:-1]:
         head, _, data = part[:-2].partition(b"\r\n\r\n")

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from chatgpt4online.testing import Headers, Request, Server, event, pytest_plugin
 
@@ -118,6 +120,7 @@ def chunks(body: bytes) -> List[bytes]:
     return found
 
 
+FRAMINGS = ["php", "event", "big", "tiny", "close", "length", "gzip", "close+gzip"]
 HEL, LO = event("live", "Hel"), event("live", "lo")
 
 
@@ -206,9 +209,7 @@ def test_gzip_framing_flushes_each_event(framing: str) -> None:
         assert zlib.decompressobj(wbits=31).decompress(pieces[0]) == HEL
 
 
-@pytest.mark.parametrize(
-    "framing", ["php", "event", "big", "tiny", "close", "length", "gzip", "close+gzip"]
-)
+@pytest.mark.parametrize("framing", FRAMINGS)
 def test_what_precedes_a_silence_has_been_sent(framing: str) -> None:
     """Under every framing the client has the events before a stall while the server is silent."""
     with Server(framing=framing) as server, requests.Session() as session:
@@ -227,6 +228,19 @@ def test_what_precedes_a_silence_has_been_sent(framing: str) -> None:
 
     assert seen == HEL
     assert b'"type":"end"' in rest
+
+
+@settings(max_examples=50)
+@given(parts=st.lists(st.text()), framing=st.sampled_from(FRAMINGS))
+def test_how_an_answer_travels_does_not_change_it(parts: List[str], framing: str) -> None:
+    """Any text comes out as it went in, under every framing, in any number of parts."""
+    with Server(framing=framing) as server, requests.Session() as session:
+        server.says(*parts)
+
+        answer = data(ask(session, server))
+
+    assert answer[:-1] == parts
+    assert answer[-1]["reply"] == "".join(parts).strip(" \t\n\r\0\x0b")
 
 
 def test_an_answer_without_a_body_has_none(server: Server, session: requests.Session) -> None:

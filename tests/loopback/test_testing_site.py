@@ -292,6 +292,11 @@ def test_the_echo_counts_messages(server: Server) -> None:
     assert Visitor(server).reply("Hi", messages=turns) == "Echo(3 msgs): Hi"
 
 
+def test_the_echo_is_to_the_letter(server: Server) -> None:
+    """White space stays as it is, but for what PHP trims off the ends."""
+    assert Visitor(server).reply(" \v a  b\u2028c\u2003\n") == "Echo(1 msgs): a  b\u2028c\u2003"
+
+
 def test_length_limits_count_characters(server: Server) -> None:
     """A message as long as the limit goes through, one longer does not; not bytes."""
     server.bot("short", max_length=3)
