@@ -14,8 +14,10 @@ import ssl
 import struct
 import sys
 import threading
+import warnings
 import zlib
 from concurrent.futures import Future
+from pathlib import Path
 from time import monotonic
 from typing import (
     Any,
@@ -29,6 +31,8 @@ from typing import (
     Set,
     TypeVar,
 )
+
+import pytest
 
 T = TypeVar("T")
 
@@ -469,3 +473,18 @@ def together(functions: Sequence[Callable[[], T]]) -> List[Future[T]]:
     for future in futures:
         future.exception(SOON)
     return futures
+
+
+def tls_context(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, *names: str
+) -> ssl.SSLContext:
+    """Return a server's side of TLS for these names and 127.0.0.1, which clients will trust."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography warns of each old Python
+        import trustme
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", *names).configure_cert(context)
+    authority.cert_pem.write_to_path(str(directory / "authority.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(directory / "authority.pem"))
+    return context
