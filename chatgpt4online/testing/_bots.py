@@ -45,6 +45,9 @@ class Bots:
         """Return the bots in the site's settings."""
         return list(self._bots.values())
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._bots or name in self._custom
+
     def render(self, name: str) -> Bot:
         """Return a bot for a page, which makes a custom one known for a day."""
         self._rendered[name] = self._place.clock.now()

@@ -23,7 +23,7 @@ from ._model import (
     php_trim,
 )
 from ._place import Place
-from ._wordpress import JSON_TYPE, Call, critical_error, json_answer, php_true
+from ._wordpress import JSON_TYPE, Call, json_answer, php_true
 
 STREAM_TYPE = "text/event-stream;charset=UTF-8"
 REJECTED = "Sorry, your query has been rejected."
@@ -82,8 +82,7 @@ class Chats:
 
     def submit(self, call: Call) -> Answer:
         """Ask a chatbot."""
-        if _breaks_php(call.fields):
-            return critical_error()
+        _check_types(call.fields)
         try:
             message = self._message(call)
             bot = self._checked_bot(call, message)
@@ -96,7 +95,7 @@ class Chats:
         if objection is not None:
             return self._put(call, bot, Reply(error=objection))
         reply = call.take_script().reply or self._untold(call, bot, message)
-        if reply.error is None:
+        if reply.error is None and call.script.answer is None:
             chat_id = call.text("chatId") or call.session()
             self._discussions.append(call, bot, chat_id, message, reply)
         return self._put(call, bot, reply)
@@ -194,15 +193,19 @@ def _stream(steps: List[bytes], content_type: str) -> Answer:
     return Answer(200, fields, tuple(body))
 
 
-def _breaks_php(fields: Mapping[str, Any]) -> bool:
-    """PHP's typed setters die of fields of another type."""
+def _check_types(fields: Mapping[str, Any]) -> None:
+    """
+    Check the fields that PHP's typed setters die of.
+
+    Raises:
+        TypeError: one is of another type than the plugin wants.
+    """
     messages = fields.get("messages") or []
-    texts = (fields.get(name) for name in ("newMessage", "chatId"))
-    return (
-        any(isinstance(text, (list, dict)) for text in texts)
-        or not isinstance(messages, list)
-        or not all(isinstance(item, dict) for item in messages)
-    )
+    texts = [fields.get(name) for name in ("newMessage", "chatId")]
+    if any(isinstance(text, (list, dict)) for text in texts) or not isinstance(messages, list):
+        raise TypeError
+    if not all(isinstance(item, dict) for item in messages):
+        raise TypeError
 
 
 def with_pictures(message: str, urls: Iterable[str]) -> str:

@@ -166,7 +166,7 @@ class Files:
 
     def delete(self, call: Call) -> Answer:
         """Delete the caller's files."""
-        names = [str(name) for name in call.fields.get("files") or []]
+        names = {str(name): None for name in call.fields.get("files") or []}
         if not self._place.profile.owned_files:
             # These versions know files by their numbers, and ignore what they do not know.
             for file in self.alive():

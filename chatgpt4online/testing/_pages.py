@@ -111,7 +111,7 @@ class Pages:
 
 def _loosened(name: str) -> Any:
     """Return an id as the plugin prints it: one of digits alone becomes a number."""
-    return int(name) if name.isdigit() else name
+    return int(name) if name.isdecimal() else name
 
 
 _PLUGIN = "/wp-content/plugins/ai-engine"

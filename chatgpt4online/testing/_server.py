@@ -419,7 +419,13 @@ class Server:
             path: where it is, such as "/chat-page/".
             bots: the ids of the chatbots on it.
             html: the whole page instead.
+
+        Raises:
+            ValueError: the site has no chatbot of such an id.
         """
+        for bot_id in bots:
+            if bot_id not in self._site.bots:
+                raise ValueError(f"the site has no bot {bot_id!r}")
         self._site.pages.add(path, bots, html)
 
     def user(self, name: str, password: str, *, email: str = "") -> None:

@@ -109,11 +109,13 @@ class Site:
         Raises:
             ValueError: the site has no such route.
         """
-        routes = {route.partition("/v1/")[2]: route for _, route in self._endpoints}
+        routes = {
+            route.partition("/v1/")[2]: route for _, route in self._endpoints if "/v1/" in route
+        }
         if name.startswith("/"):
             return name
         if name not in routes:
-            known = ", ".join(sorted(routes)[1:])
+            known = ", ".join(sorted(routes))
             raise ValueError(f"unknown route {name!r}; known are {known}, and paths with a slash")
         return routes[name]
 
@@ -151,18 +153,23 @@ class Site:
             code, message = error.args
             data = {"json_error_code": code, "json_error_message": message}
             return wordpress_error(400, "rest_invalid_json", "Invalid JSON body passed.", **data)
-        return self._called(call, endpoint) if endpoint.may(call) else forbidden(call.user)
+        return self._called(call, endpoint)
 
     def _called(self, call: Call, endpoint: Endpoint) -> Answer:
         if endpoint.new_token and self.place.profile.new_token and call.nonce_age == 2:
             call.new_token = {"new_token": self.nonces.issue(call.user)}
         try:
+            if not endpoint.may(call):
+                return forbidden(call.user)
             if not endpoint.asks_model:
                 call.take_script().check()
             answer = endpoint.callback(call)
         except RefusalError as refusal:
             values = {"success": False, "message": refusal.message, **call.new_token}
             answer = json_answer(values, refusal.status)
+        except TypeError:
+            # A field of the wrong type kills PHP, which is no Exception to the plugin.
+            answer = critical_error()
         return sent_as_told(call.script.answer or answer, call.script)
 
     def _headers(self, call: Call) -> List[Tuple[str, str]]:

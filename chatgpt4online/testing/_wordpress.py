@@ -229,7 +229,7 @@ class Call:
     def number(self, name: str, default: int) -> int:
         """Return a field as a number; the default where it is none."""
         text = self.text(name)
-        return int(text) if text.isdigit() else default
+        return int(text) if text.isdecimal() else default
 
 
 def anyone(call: Call) -> bool:  # noqa: ARG001 (asked as the other permissions are)
@@ -299,11 +299,11 @@ def _form_parts(body: bytes, boundary: bytes) -> Tuple[Mapping[str, Any], Mappin
     fields, uploads = {}, {}
     for part in body.split(b"--" + boundary)[1:-1]:
         head, _, data = part[:-2].partition(b"\r\n\r\n")
-        quoted = dict(re.findall(r'(\w+)="([^"]*)"', head.decode()))
+        quoted = dict(re.findall(r'(\w+)="([^"]*)"', head.decode(errors="replace")))
         if "filename" in quoted:
-            uploads[quoted["name"]] = Upload(quoted["filename"], data)
+            uploads[quoted.get("name", "")] = Upload(quoted["filename"], data)
         else:
-            fields[quoted["name"]] = data.decode()
+            fields[quoted.get("name", "")] = data.decode(errors="replace")
     return fields, uploads
 
 

@@ -255,6 +255,16 @@ def test_wrong_types_kill_php(server: Server, fields: Dict[str, Any]) -> None:
     assert said(answer) == (500, "internal_server_error")
 
 
+@pytest.mark.parametrize(
+    ("route", "fields"), [("files/delete", {"files": 1}), ("discussions/delete", {"chatIds": 1})]
+)
+def test_wrong_types_kill_php_on_any_route(
+    server: Server, route: str, fields: Dict[str, Any]
+) -> None:
+    """A number where a list is wanted."""
+    assert said(Visitor(server, "ada").call(route, **fields)) == (500, "internal_server_error")
+
+
 def test_wrong_methods_and_routes_are_no_routes(server: Server) -> None:
     """There is no 405."""
     root = f"{server.url}/wp-json"
@@ -472,7 +482,7 @@ def test_a_list_of_files_wins_over_one(server: Server) -> None:
 def test_guests_own_files_by_their_cookie(server: Server) -> None:
     """Another visitor cannot delete them; the owner can, once."""
     owner, other = Visitor(server), Visitor(server)
-    names = [owner.uploaded()]
+    names = [owner.uploaded()] * 2
 
     assert said(other.call("files/delete", files=names)) == (403, "No authorized files to delete")
     assert owner.call("files/delete", files=names).json() == {"success": True, "deleted": 1}
@@ -608,7 +618,9 @@ def test_failures_are_not_written_down(server: Server) -> None:
     """Only a whole answer is."""
     ada = Visitor(server, "ada")
     server.fails("no")
-    ada.ask(chatId="a")
+    server.sends(b"{}")
+    for _ in range(2):
+        ada.ask(chatId="a")
 
     assert ada.discussions() == []
 
@@ -819,6 +831,12 @@ def test_pages_show_bots(server: Server) -> None:
     params = json.loads(unescape(re.findall("data-params='([^']*)'", page.text)[0]))
     assert params["startSentence"] == 'It\'s <me> & "you"'
     assert f'<{server.url}/wp-json/>; rel="https://api.w.org/"' in page.headers["Link"]
+
+
+def test_a_page_shows_bots_that_are_there(server: Server) -> None:
+    """Another id is an error."""
+    with pytest.raises(ValueError, match="no bot 'nobody'"):
+        server.page("/chat/", bots=["default", "nobody"])
 
 
 def test_a_page_may_be_given_whole(server: Server) -> None:
