@@ -92,7 +92,7 @@ UNTOLD = Script()
 
 
 def sent_as_told(answer: Answer, script: Script) -> Answer:
-    """Return an answer with what a script says of its way; it stalls before its last step."""
+    """Return an answer with what a script says of its way; it stalls before its end comes."""
     steps = list(answer.steps)
     if script.stall and script.headers_first:
         parts = len(script.reply.parts) if script.reply else 0
@@ -131,7 +131,7 @@ def php_json(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
 
 
-def event(kind: str, data: Any, **more: Any) -> bytes:
+def event(kind: str, data: Any, /, **more: Any) -> bytes:
     """
     Return the bytes of one event of a streamed answer.
 
