@@ -592,7 +592,7 @@ def plain(value: object) -> str:
         return "" if value is None or value is False else plain(_dumped(value))
     from html import unescape  # here, since every import of the package would pay for it
 
-    words = unescape(re.sub(r"<[^<>]*>", " ", value[:5000])).split()
+    words = unescape(re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])).split()
     printable = "".join(char for char in " ".join(words) if char.isprintable())
     return printable if len(printable) <= 500 else printable[:499] + "…"
 
