@@ -59,7 +59,7 @@ check: lint types docs cover ## all that must hold before a change goes in
 clean: ## remove all that these targets made
 	rm -rf $(VENV) .matrix build dist docs/_build *.egg-info .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find chatgpt4online docs examples scripts tests -name __pycache__ -exec rm -rf {} +
+	find docs $(SOURCES) -name __pycache__ -exec rm -rf {} +
 
 $(VENV)/demo.stamp: EXTRAS :=
 $(VENV)/test.stamp: EXTRAS := [test]
