@@ -36,7 +36,6 @@ PARKING_TIME = 5.0
 
 #: How long the next call waits, in seconds, for such an end rather than connect anew.
 GRACE_TIME = 0.01
-_BROKEN_FRAMING = "the chunked framing of the answer is broken"
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 _DRAINING_TIME = 0.01
 _DRAINING_READS = 8
@@ -103,6 +102,8 @@ class Body:
     def _receive(self) -> bytes:
         with self._busy:
             self._call.check()
+            if self._framing.broken:
+                raise ProtocolError("the chunked framing of the answer is broken")
             if self._framing.ended or self._released:
                 return b""
             received = self._read_now()
@@ -163,9 +164,9 @@ class Body:
                 received = self._read_promptly()
                 self._framing.feed(received)
                 self._usable = bool(received)
-        except (*READ_ERRORS, ProtocolError):
+        except READ_ERRORS:
             self._usable = False
-        self._usable = self._usable and not self._framing.excess
+        self._usable = self._usable and not (self._framing.excess or self._framing.broken)
 
     def _socket(self) -> Any:
         return self._http.fp.raw._sock  # noqa: SLF001 - there is no public way to it
@@ -222,6 +223,7 @@ class UntilClose:
 
     ended = False
     excess = False
+    broken = False
 
     def feed(self, data: bytes) -> bytes:
         """Return the bytes of the body."""
@@ -230,6 +232,8 @@ class UntilClose:
 
 class Length:
     """A body of known length, in bytes."""
+
+    broken = False
 
     def __init__(self, length: int) -> None:
         self._left = length
@@ -251,6 +255,7 @@ class Chunked:
     def __init__(self) -> None:
         self.ended = False
         self.excess = False
+        self.broken = False
         self._line = b""  # the beginning of a line whose end has not come
         self._left = 0  # bytes of the present chunk that are still to come
         self._in_trailer = False
@@ -258,17 +263,16 @@ class Chunked:
 
     def feed(self, data: bytes) -> bytes:
         """
-        Return the bytes of the body.
+        Return the bytes of the body, up to where its framing is `broken`, if it is.
 
-        Raises:
-            ProtocolError: the framing is broken.
+        What stands before the break counts, however the bytes came.
         """
         pieces: List[bytes] = []
         at = 0
         if self._line:
             data, self._line = self._line + data, b""
         size = len(data)
-        while at < size and not self.ended:
+        while at < size and not (self.ended or self.broken):
             if self._left:
                 piece = data[at : at + self._left]
                 pieces.append(piece)
@@ -286,30 +290,27 @@ class Chunked:
         return b"".join(pieces)
 
     def _hold(self, line: bytes) -> None:
-        if len(line) > LONGEST_LINE:
-            raise ProtocolError("a line of the chunked framing has no end")
+        self.broken = len(line) > LONGEST_LINE
         self._line = line
 
     def _take_line(self, line: bytes) -> None:
         if self._in_trailer:
             self.ended = not line
         elif self._after_data:
-            if line:
-                raise ProtocolError(_BROKEN_FRAMING)
+            self.broken = bool(line)
             self._after_data = False
         else:
             self._left = _chunk_size(line)
+            self.broken = self._left < 0
             self._in_trailer = not self._left
 
 
 def _chunk_size(line: bytes) -> int:
+    """Return the size that a line announces, in bytes; negative if it announces none."""
     try:
-        size = int(line.split(b";")[0], 16)
+        return int(line.split(b";")[0], 16)
     except ValueError:
-        size = -1
-    if size < 0:
-        raise ProtocolError(_BROKEN_FRAMING)
-    return size
+        return -1
 
 
 def _framing(response: http.client.HTTPResponse) -> Union[Chunked, Length, UntilClose]:
