@@ -1,0 +1,270 @@
+"""From bytes to what the plugin says in them: where an answer starts, and its events."""
+
+from __future__ import annotations
+
+import json
+from typing import Iterator, List, Union
+
+import pytest
+
+from chatgpt4online import Event, ProtocolError, _sse, _wire
+from chatgpt4online._wire import End, Failure
+
+BOM = b"\xef\xbb\xbf"
+HEL = b'data: {"type":"live","data":"Hel"}\n\n'
+LO = b'data: {"type":"live","data":"lo"}\n\n'
+END = b'data: {"type":"end","data":"{\\"success\\":true,\\"reply\\":\\"Hello\\"}"}\n\n'
+ANSWER = [End({"success": True, "reply": "Hello"})]
+WARNING = b"<br />\n<b>Warning</b>:  Undefined array key in <b>/x.php</b> on line <b>5</b><br />\n"
+
+Item = Union[str, Event, End, Failure]
+
+
+def items(*chunks: bytes) -> List[Item]:
+    """Return what these chunks of a stream say."""
+    return list(_sse.items(iter(chunks)))
+
+
+def begin(body: bytes, *, ended: bool = True) -> bytes:
+    """Return a body from where its answer starts."""
+    at = _sse.start(body, ended)
+    assert at >= 0
+    return body[at:]
+
+
+ANSWERS = [
+    HEL,
+    b": keepalive\n\n" + HEL,
+    b"event: message\n" + HEL,
+    b"id: 5\n" + HEL,
+    b"retry: 1000\n\n" + HEL,
+    b"data:{}\n\n",
+    b'{"success":true}',
+    b"<!DOCTYPE html><html></html>",
+    b"<html>data: x</html>",
+    b"<b>Fatal error</b>",
+    b"null",
+    b"[]",
+    b"OK",
+]
+BEFORE = [b"", BOM, b"\n", b"\r\n \t", BOM + b"\n\n"]
+WARNINGS = [
+    WARNING,
+    WARNING * 3,
+    b"<br>\nWarning: x in /x.php on line 5\n",
+    b"Warning: x in /x.php on line 5\n",
+    b"Notice: data: x\n",
+    b"Deprecated: x\r\n",
+    b"PHP Warning:  x in /x.php on line 5\n",
+    b"<br />\n" + b"x" * 60_000 + b"\n",
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("before", BEFORE)
+def test_start(before: bytes, answer: bytes) -> None:
+    """An answer starts after a byte order mark and white space, whatever kind it is."""
+    assert begin(before + answer) == answer
+
+
+@pytest.mark.parametrize("answer", ANSWERS[:7])
+@pytest.mark.parametrize("warning", WARNINGS, ids=lambda warning: warning[:9])
+@pytest.mark.parametrize("before", BEFORE)
+def test_start_after_warnings(before: bytes, warning: bytes, answer: bytes) -> None:
+    """PHP's warnings before a stream or a JSON object are passed over."""
+    assert begin(before + warning + answer) == answer
+
+
+@pytest.mark.parametrize("before", [b"", BOM, b"\n", WARNING, BOM + b"\n" + WARNING])
+@pytest.mark.parametrize("answer", [HEL, b'{"success":true}', b": keepalive\n\n"])
+def test_start_cut_anywhere(before: bytes, answer: bytes) -> None:
+    """However few bytes have come, no answer is begun at a wrong place; more bytes tell."""
+    body = before + answer
+    decided = [_sse.start(body[:size], ended=False) for size in range(len(body) + 1)]
+    first = next(size for size, at in enumerate(decided) if at >= 0)
+    assert decided[:first] == [-1] * first
+    assert set(decided[first:]) == {len(before)}
+    assert first <= len(before) + len(b"data: ")
+
+
+@pytest.mark.parametrize("body", [b"", b" \n", BOM, b"\xef", b"da", b"<", b"<br /", b"PH"])
+def test_start_undecided(body: bytes) -> None:
+    """Too few bytes to tell are waited upon, and taken as they are if no more come."""
+    assert _sse.start(body, ended=False) == -1
+    assert begin(body, ended=True) == body[len(BOM) if body == BOM else 0 :].lstrip()
+
+
+@pytest.mark.parametrize("body", [b"dad", b"<h", b"PHX", b"\xef\xbb ", b"x"])
+def test_start_decided(body: bytes) -> None:
+    """Bytes that can become neither a stream nor a warning are not waited upon."""
+    assert _sse.start(body, ended=False) == 0
+
+
+@pytest.mark.parametrize("filling", [b" ", WARNING])
+def test_start_gives_up(filling: bytes) -> None:
+    """After 64 KiB of white space or warnings, no answer is expected any more."""
+    few, many = _sse.HEAD // len(filling), _sse.HEAD // len(filling) + 1
+    assert _sse.start(filling * few, ended=False) == -1
+    assert _sse.start(filling * many, ended=False) >= 0
+    assert not _sse.is_stream(begin(filling * many, ended=False))
+
+
+def test_warnings_alone() -> None:
+    """Warnings that nothing follows are a page."""
+    assert begin(WARNING) == WARNING
+
+
+@pytest.mark.parametrize("body", ANSWERS[:6])
+def test_is_stream(body: bytes) -> None:
+    """What starts with a field or a comment is a stream."""
+    assert _sse.is_stream(body)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"<html>", b"data", b"datum: x", b"DATA: x", BOM + HEL]
+)
+def test_is_no_stream(body: bytes) -> None:
+    """Nothing else is."""
+    assert not _sse.is_stream(body)
+
+
+def test_events() -> None:
+    """Each event says something, in order; nothing more is said after the last."""
+    failure = b'data: {"type":"error","data":"No."}\n\n'
+    status = b'data: {"type":"live","data":"Hm","subtype":"status"}\n\n'
+    assert items(status + HEL + LO + failure + END) == [
+        Event("status", "Hm", None, {}, None),
+        "Hel",
+        "lo",
+        Failure("No."),
+        *ANSWER,
+    ]
+
+
+SKIPPED = [
+    b"",
+    b"\n",
+    b"\n\n\n",
+    b": keepalive\n\n",
+    b":\n",
+    b"data:\n\n",
+    b"data: \n\n",
+    b"data\n\n",
+    b"retry: 5\n\n",
+    b"retry: soon\n\n",
+    b"id: 1\n",
+    b"id\n\n",
+    b"event: message\n",
+    b"odd: field\n",
+    b"no field\n\n",
+    b'data: {"type":"heartbeat"}\n\n',
+]
+
+
+@pytest.mark.parametrize("noise", SKIPPED)
+def test_skipped(noise: bytes) -> None:
+    """Comments, empty data and unknown fields say nothing, wherever they stand."""
+    assert items(noise + HEL + noise + LO + noise + END + noise) == ["Hel", "lo", *ANSWER]
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 1000])
+def test_newlines(newline: bytes, size: int) -> None:
+    """A line may end in LF, CR LF or CR, and be cut anywhere."""
+    body = (HEL + b": a\n\n" + LO + END).replace(b"\n", newline)
+    chunks = [body[at : at + size] for at in range(0, len(body), size)]
+    assert items(*chunks) == ["Hel", "lo", *ANSWER]
+
+
+@pytest.mark.parametrize(
+    "body", [HEL.replace(b"\n\n", b"\n\r\n"), HEL.replace(b"\n\n", b"\r\n\n"), HEL + b"\r\n\r\n"]
+)
+def test_mixed_newlines(body: bytes) -> None:
+    """Kinds of line ends may be mixed: every event is one."""
+    assert items(body + LO) == ["Hel", "lo"]
+
+
+def test_lines_of_one_event() -> None:
+    """Several data lines of one event are one text, of which the newline is a part."""
+    assert items(b'data: {"type":"live",\ndata:"data":"x"}\n\n') == ["x"]
+
+
+def test_no_space_after_the_colon() -> None:
+    """The blank after the colon is optional, and only one is taken off."""
+    assert items(HEL.replace(b"data: ", b"data:")) == ["Hel"]
+    assert items(HEL.replace(b"data: ", b"data:  ")) == ["Hel"]
+
+
+def test_separators_within_text() -> None:
+    """Characters that Python's `splitlines` splits at are text like any other."""
+    said = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\x1dh\x1e"
+    event = json.dumps({"type": "live", "data": said}, ensure_ascii=False).encode()
+    assert items(b"data: " + event + b"\n\n") == [said]
+
+
+def test_unfinished_event() -> None:
+    """An event whose empty line has not come is not said, however whole it looks."""
+    assert items(HEL + LO[:-1]) == ["Hel"]
+    assert items(LO[:-2]) == []
+
+
+def test_events_are_said_at_once() -> None:
+    """An event is said when its last byte has come, before the next chunk is asked for."""
+    asked: List[bytes] = []
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in (HEL[:-2], b"\n", b"\n", LO[:-1], LO[-1:] + END[:5], END[5:]):
+            asked.append(chunk)
+            yield chunk
+
+    stream = _sse.items(chunks())
+    assert (next(stream), len(asked)) == ("Hel", 3)
+    assert (next(stream), len(asked)) == ("lo", 5)
+    assert (next(stream), len(asked)) == (*ANSWER, 6)
+
+
+def test_events_of_one_chunk() -> None:
+    """Events that come together are said together, before the next chunk is asked for."""
+
+    def chunks() -> Iterator[bytes]:
+        yield HEL + LO + END[:9]
+        pytest.fail("asked for more")
+
+    stream = _sse.items(chunks())
+    assert [next(stream), next(stream)] == ["Hel", "lo"]
+
+
+@pytest.mark.parametrize("data", [b"\xff", b'{"type":"live","data":"caf\xe9"}', b"\xed\xa0\x80"])
+def test_not_utf_8(data: bytes) -> None:
+    """An event that is not UTF-8 is an error, after those before it."""
+    stream = _sse.items([HEL, b"data: " + data + b"\n\n", LO])
+    assert next(stream) == "Hel"
+    with pytest.raises(ProtocolError, match="an event is not UTF-8"):
+        next(stream)
+
+
+def test_broken_event() -> None:
+    """An event that is not the plugin's is an error, after those before it."""
+    stream = _sse.items([HEL + b"data: {\n\n" + LO])
+    assert next(stream) == "Hel"
+    with pytest.raises(ProtocolError, match="what came is not JSON"):
+        next(stream)
+
+
+def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event may be as large as the limit, whatever its chunks; not a byte larger."""
+    monkeypatch.setattr(_wire, "LIMIT", 100)
+    text = "x" * (100 - len(HEL) + len("Hel"))
+    event = HEL.replace(b"Hel", text.encode())
+    assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
+    with pytest.raises(ProtocolError, match="an event is larger than 100 bytes"):
+        items(event[:90], b"x" * 11, event[90:])
+    with pytest.raises(ProtocolError, match="an event is larger than 100 bytes"):
+        items(b":" * 101, b"\n\n")
+
+
+def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream may be longer than the limit of an event."""
+    monkeypatch.setattr(_wire, "LIMIT", 100)
+    assert items(*[HEL] * 100) == ["Hel"] * 100
+    assert items(HEL * 100) == ["Hel"] * 100
