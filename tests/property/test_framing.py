@@ -1,0 +1,193 @@
+"""A body's framing and compression: the same bytes come out, however they arrived."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from typing import Callable, Iterable, List, Tuple
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from strategies import cut, places, quick
+
+from chatgpt4online import ProtocolError
+from chatgpt4online._body import BLOCK, Chunked, Inflater, Length, UntilClose
+
+NEWLINES = st.sampled_from([b"\r\n", b"\n"])
+EXTENSIONS = st.sampled_from([b"", b";a=b", b" ; a", b' ;a="\r"'])
+SIZES = st.sampled_from(["%x", "%X", "%04x"])
+CHUNKS = st.lists(st.tuples(st.binary(min_size=1, max_size=40), SIZES, EXTENSIONS), max_size=8)
+TRAILERS = st.lists(st.sampled_from([b"A: b", b"X-Checksum: 5"]), max_size=3)
+
+
+@st.composite
+def chunked(draw: st.DrawFn) -> Tuple[bytes, bytes]:
+    """Return a body, and what stands for it in chunked framing."""
+    newline = draw(NEWLINES)
+    chunks = draw(CHUNKS)
+    lines: List[bytes] = []
+    for data, size, extension in chunks:
+        lines += [(size % len(data)).encode() + extension, data]
+    framed = newline.join([*lines, b"0", *draw(TRAILERS), b"", b""])
+    return b"".join(data for data, *_ in chunks), framed
+
+
+def feed(framing: Chunked, pieces: Iterable[bytes]) -> bytes:
+    """Return what a framing makes of these pieces."""
+    return b"".join(framing.feed(piece) for piece in pieces)
+
+
+@quick
+@given(chunked(), places)
+def test_chunked(body: Tuple[bytes, bytes], where: List[int]) -> None:
+    """A chunked body is what was put in, under any cuts, and ends with its last byte."""
+    plain, framed = body
+    framing = Chunked()
+    *before, last = cut(framed, where)
+    data = feed(framing, before)
+    assert not framing.ended
+    assert data + framing.feed(last) == plain
+    assert (framing.ended, framing.excess, framing.broken) == (True, False, False)
+
+
+@quick
+@given(chunked(), places, st.data())
+def test_chunked_cut_off(body: Tuple[bytes, bytes], where: List[int], data: st.DataObject) -> None:
+    """A chunked body that is cut off is a beginning of what was put in, and has not ended."""
+    plain, framed = body
+    size = data.draw(st.integers(0, len(framed) - 1))
+    framing = Chunked()
+    assert plain.startswith(feed(framing, cut(framed[:size], where)))
+    assert (framing.ended, framing.broken) == (False, False)
+
+
+@quick
+@given(chunked(), st.binary(min_size=1))
+def test_chunked_excess(body: Tuple[bytes, bytes], more: bytes) -> None:
+    """Bytes after the end of a chunked body are no part of it, and noticed."""
+    plain, framed = body
+    framing = Chunked()
+    assert framing.feed(framed + more) == plain
+    assert (framing.ended, framing.excess) == (True, True)
+
+
+SNIPPETS = st.sampled_from([b"5", b"0", b"\r\n", b"\n", b"\r", b"ab", b"-1", b";x", b"0x2", b"_"])
+
+
+@quick
+@given(st.one_of(st.binary(), st.lists(SNIPPETS).map(b"".join)), places)
+@example(b"3\r\nabcdef\r\n", range(100))
+@example(b"zz\r\nabc", [])
+def test_chunked_of_any_bytes(data: bytes, where: List[int]) -> None:
+    """Any bytes are a body or broken, and their cuts make no difference to either."""
+    whole, pieces = Chunked(), Chunked()
+    assert feed(whole, [data]) == feed(pieces, cut(data, where))
+    assert (whole.ended, whole.broken) == (pieces.ended, pieces.broken)
+    assert not (whole.ended and whole.broken)
+
+
+@quick
+@given(st.binary(), st.integers(0, 40), places)
+def test_length(data: bytes, length: int, where: List[int]) -> None:
+    """A body of known length has that length and no more; what is beyond is noticed."""
+    framing = Length(length)
+    assert framing.ended == (length == 0)
+    pieces = cut(data, where)
+    bodies = [framing.feed(piece) for piece in pieces if not framing.ended]
+    assert b"".join(bodies) == data[:length]
+    assert framing.ended == (len(data) >= length)
+    whole = Length(length)
+    whole.feed(data)
+    assert whole.excess == (len(data) > length)
+
+
+@quick
+@given(st.binary(), places)
+def test_until_close(data: bytes, where: List[int]) -> None:
+    """A body that the connection's end ends is all bytes, and knows no end itself."""
+    framing = UntilClose()
+    assert b"".join(framing.feed(piece) for piece in cut(data, where)) == data
+    assert (framing.ended, framing.excess, framing.broken) == (False, False, False)
+
+
+def raw_deflate(data: bytes) -> bytes:
+    """Compress without a header, as some servers do for "deflate"."""
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
+def gzip_members(data: bytes) -> bytes:
+    """Compress as several gzip members, one of which is empty."""
+    half = len(data) // 2
+    return gzip.compress(data[:half]) + gzip.compress(b"") + gzip.compress(data[half:])
+
+
+def flushed(data: bytes) -> bytes:
+    """Compress as a server does that wants each event to arrive."""
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    pieces = [
+        compressor.compress(data[at : at + 7]) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        for at in range(0, min(len(data), 200), 7)
+    ]
+    return b"".join([*pieces, compressor.compress(data[len(pieces) * 7 :]), compressor.flush()])
+
+
+COMPRESSORS = st.sampled_from([gzip.compress, zlib.compress, raw_deflate, gzip_members, flushed])
+DATA = st.one_of(
+    st.binary(),
+    st.tuples(st.binary(min_size=1, max_size=9), st.integers(1, 30_000)).map(lambda t: t[0] * t[1]),
+)
+Compressor = Callable[[bytes], bytes]
+
+
+def inflate(pieces: Iterable[bytes]) -> Iterable[bytes]:
+    """Yield what comes out of these pieces, as soon as it does."""
+    inflater = Inflater()
+    for piece in pieces:
+        inflater.feed(piece)
+        yield from iter(inflater.read, b"")
+
+
+@quick
+@given(DATA, COMPRESSORS, places)
+@example(b"x" * BLOCK, gzip.compress, [])
+@example(b"x" * (2 * BLOCK), zlib.compress, [])
+@example(b"a" * 99, gzip_members, range(999))
+@example(b"", raw_deflate, range(9))
+def test_inflater(data: bytes, compress: Compressor, where: List[int]) -> None:
+    """What was compressed comes out under any cuts, in steps of a block at most."""
+    steps = list(inflate(cut(compress(data), where)))
+    assert b"".join(steps) == data
+    assert all(len(step) <= BLOCK for step in steps)
+
+
+@quick
+@given(st.binary(max_size=60), places)
+def test_inflater_is_live(data: bytes, where: List[int]) -> None:
+    """What was flushed comes out before more goes in."""
+    compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    inflater = Inflater()
+    for piece in cut(data, where):
+        inflater.feed(compressor.compress(piece) + compressor.flush(zlib.Z_SYNC_FLUSH))
+        assert b"".join(iter(inflater.read, b"")) == piece
+
+
+@quick
+@given(DATA, COMPRESSORS, places, st.data())
+def test_inflater_cut_off(
+    data: bytes, compress: Compressor, where: List[int], rest: st.DataObject
+) -> None:
+    """What is cut off gives a beginning of what was compressed."""
+    compressed = compress(data)
+    size = rest.draw(st.integers(0, len(compressed)))
+    assert data.startswith(b"".join(inflate(cut(compressed[:size], where))))
+
+
+@quick
+@given(st.binary(), st.sampled_from([b"", b"\x1f\x8b\x08\x00", b"\x78\x9c", b"\x03\x00"]), places)
+def test_inflater_of_any_bytes(data: bytes, before: bytes, where: List[int]) -> None:
+    """Any bytes come out as bytes, or are refused as broken; nothing else is raised."""
+    try:
+        assert all(inflate(cut(before + data, where)))
+    except ProtocolError as error:
+        assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it may be none
