@@ -593,7 +593,7 @@ def plain(value: object) -> str:
     from html import unescape  # here, since every import of the package would pay for it
 
     words = unescape(re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])).split()
-    printable = "".join(char for char in " ".join(words) if char.isprintable())
+    printable = " ".join(filter(None, ("".join(filter(str.isprintable, word)) for word in words)))
     return printable if len(printable) <= 500 else printable[:499] + "…"
 
 
