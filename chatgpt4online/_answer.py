@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 import requests
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from . import _sse, _wire
 from ._body import READ_ERRORS, Body
@@ -189,7 +189,8 @@ def _translate(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineErr
         return Timeout("the deadline passed before the answer was whole.", phase="deadline")
     if call.ended or isinstance(error, CallEnded):
         return StreamInterrupted("it was closed before its answer was whole.")
-    if isinstance(error, (requests.Timeout, ReadTimeoutError, socket.timeout)):
+    timeouts = (requests.Timeout, ReadTimeoutError, socket.timeout)
+    if isinstance(error, timeouts) or isinstance(_innermost(error), timeouts):
         return _timeout("read" if call.sent else "connect")
     if reading:
         return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
@@ -212,13 +213,25 @@ def _reason(error: BaseException) -> str:
 
     Others' errors are named only, since they may quote what was sent.
     """
-    inner: Optional[BaseException] = error
-    while inner is not None:
-        error = inner
-        below = getattr(error, "reason", None) or (error.args[0] if error.args else None)
-        inner = below if isinstance(below, BaseException) else error.__cause__ or error.__context__
-    if isinstance(error, (OSError, HTTPException)) and not isinstance(
-        error, requests.RequestException
+    inner = _innermost(error)
+    if isinstance(inner, (OSError, HTTPException)) and not isinstance(
+        inner, (requests.RequestException, HTTPError)
     ):
-        return _wire.plain(getattr(error, "strerror", None) or str(error)) or type(error).__name__
-    return type(error).__name__
+        return _wire.plain(getattr(inner, "strerror", None) or str(inner)) or type(inner).__name__
+    return type(inner).__name__
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """
+    Return the error that those of requests and urllib3 were raised for.
+
+    The context of any other one may be an error that the caller was just handling.
+    """
+    while isinstance(error, (requests.RequestException, HTTPError)):
+        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        if not isinstance(inner, BaseException) and isinstance(error, HTTPError):
+            inner = error.__context__
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return error
