@@ -193,25 +193,27 @@ class _Watched:
         """Connect to the first address that answers, within what remains of the call's time."""
         call: Call = _current.call
         host, limit = self._dns_host, self.timeout
-        failure: Exception = OSError("the host has no address")
+        addresses = list(_addresses(host, self.port))
         try:
-            for address in _addresses(host, self.port):
-                self._dns_host, self.timeout = address, call.within(limit)
+            while True:
+                self._dns_host, self.timeout = addresses.pop(0), call.within(limit)
                 try:
                     return self._hold(super()._new_conn())  # type: ignore[misc]
-                except (NewConnectionError, ConnectTimeoutError) as error:
-                    failure = error
-                if call.ended or call.remaining() == 0.0:
-                    break
+                except (NewConnectionError, ConnectTimeoutError):
+                    if not addresses or call.ended or call.remaining() == 0.0:
+                        raise
         finally:
             self._dns_host, self.timeout = host, limit
-        raise failure
 
     def _hold(self, sock: socket.socket) -> socket.socket:
         """Watch a handle of its own, since a TLS handshake takes the socket object out of use."""
         self._handle = sock.dup()
         _current.call.watch(self._handle)
         return sock
+
+    def _tunnel(self) -> None:
+        super()._tunnel()  # type: ignore[misc]
+        _current.call.check()  # a proxy's answer that is shut off looks like a short one
 
     def connect(self) -> None:
         try:
@@ -226,8 +228,11 @@ class _Watched:
     def send(self, data: Any) -> None:
         if self.sock is None and self.auto_open:
             self.connect()
-        _current.call.watch(self._handle or self.sock)
-        _current.call.sent = True
+        call: Call = _current.call
+        if self._handle is None:  # connected: urllib3 would send within the limit of connecting
+            self.sock.settimeout(call.within(call.limits[1]))
+        call.watch(self._handle or self.sock)
+        call.sent = True
         super().send(data)  # type: ignore[misc]
 
 
