@@ -18,7 +18,7 @@ import warnings
 import zlib
 from concurrent.futures import Future
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import (
     Any,
     Callable,
@@ -266,6 +266,10 @@ class Peer:
                 pass
         self._server.gone.put(self.number)
 
+    def sleep(self) -> None:
+        """Do nothing, not even read, until the server closes."""
+        self._server.closing.wait()
+
     def wait(self, happened: threading.Event) -> None:
         """Be silent until something has happened."""
         assert happened.wait(SOON), "what the server waits for has not happened"
@@ -308,6 +312,7 @@ class RawServer:
         self._threads: List[threading.Thread] = []
         self._failures: List[BaseException] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = f"http{'s' if tls else ''}://{self.address}"
         self._acceptor = threading.Thread(target=self._accept, name="RawServer", daemon=True)
@@ -445,6 +450,14 @@ def ends_after(seconds: float) -> Iterator[None]:
 def at_once() -> contextlib.AbstractContextManager[None]:
     """Hold a block to an end at once."""
     return ends_after(0.0)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds."""
+    deadline = monotonic() + SOON
+    while not condition():
+        assert monotonic() < deadline, "what a test waits for has not happened"
+        sleep(0.001)
 
 
 def background(function: Callable[[], T]) -> Future[T]:

@@ -1,0 +1,413 @@
+"""Time limits: `timeout` for connecting and for silence, `deadline` for everything."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from time import sleep
+from typing import Dict, Iterator, List
+
+import pytest
+import requests
+from support import (
+    HELLO,
+    PHP,
+    SOON,
+    Peer,
+    RawServer,
+    Serve,
+    answering,
+    at_once,
+    background,
+    chunk,
+    dripping,
+    ends_after,
+    head,
+    holding,
+    live,
+    reply,
+    session_reply,
+    tls_context,
+    wait_for,
+)
+
+from chatgpt4online import (
+    ChatGPT4OnlineError,
+    Client,
+    RateLimitError,
+    ServerError,
+    StreamInterrupted,
+    Timeout,
+)
+
+#: Seconds.
+LIMIT = 0.15
+
+CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
+UNTIL_CLOSE = head("200 OK", "Connection: close")
+BIG = "x" * 6_000_000  # more than the buffers between here and a server that does not read
+
+
+def start_session(begin: bytes, piece: bytes = b"") -> Serve:
+    """Serve the request for a nonce with some bytes, then the same piece over and over."""
+
+    def serve(peer: Peer) -> None:
+        peer.receive()
+        peer.send(begin)
+        if piece:
+            peer.drip(piece, 0.02)
+        peer.wait_until_gone()
+
+    return serve
+
+
+def deaf(peer: Peer) -> None:
+    """Give a nonce, then read no more."""
+    peer.receive()
+    peer.send(session_reply())
+    peer.sleep()
+
+
+#: Servers that would keep a call waiting for ever, by what they do.
+SLOW: Dict[str, Serve] = {
+    "silent before the headers": holding(),
+    "silent within the status line": holding(b"HTTP/1.1 20"),
+    "silent within the headers": holding(b"HTTP/1.1 200 OK\r\nContent-Ty"),
+    "silent before the body": holding(CHUNKED),
+    "silent within a chunk's size": holding(CHUNKED, b"4"),
+    "silent within an event": holding(CHUNKED, chunk(live("a")[:10])),
+    "silent after an event": holding(CHUNKED, chunk(live("a"))),
+    "dripping header lines": dripping(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+    "dripping bytes of a header": dripping(b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),
+    "dripping interim responses": dripping(b"", head("100 Continue")),
+    "dripping events": dripping(CHUNKED, chunk(live("a"))),
+    "dripping comments": dripping(CHUNKED, chunk(b": keepalive\n\n")),
+    "dripping empty events": dripping(CHUNKED, chunk(b"data: \n\n")),
+    "dripping blank lines": dripping(CHUNKED, chunk(b"\n")),
+    "dripping a chunk's size": dripping(CHUNKED, b"0"),
+    "dripping single bytes": dripping(CHUNKED + chunk(b'data: {"type":"live"'), chunk(b" ")),
+    "dripping until it closes": dripping(UNTIL_CLOSE + live("a"), b" "),
+    "dripping JSON": dripping(UNTIL_CLOSE + b'{"success": true, ', b" "),
+    "dripping trailers": dripping(CHUNKED + b"0\r\n", b"X-A: b\r\n"),
+    "deaf to a large question": deaf,
+    "silent in start_session": start_session(b""),
+    "silent within start_session": start_session(head("200 OK", "Content-Length: 9") + b"{"),
+    "dripping start_session": start_session(head("200 OK", "Content-Length: 9999") + b"{", b" "),
+    "dripping the headers of start_session": start_session(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_deadline_ends_a_call_on_time(name: str) -> None:
+    """A call ends at its deadline, whatever the server does to keep it waiting."""
+    message = BIG if "large" in name else "Hi"
+    with RawServer(SLOW[name]) as server, Client(server.url) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat(message, deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+        assert caught.value.site == server.url
+        if "large" not in name:  # a server that does not read does not see it
+            server.gone.get(timeout=SOON)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "silent before the headers",
+        "dripping bytes of a header",
+        "dripping events",
+        "silent after an event",
+        "deaf to a large question",
+        "dripping start_session",
+    ],
+)
+def test_a_deadline_ends_a_call_over_tls_on_time(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call over TLS ends at its deadline."""
+    message = BIG if "large" in name else "Hi"
+    context = tls_context(tmp_path, monkeypatch)
+    with RawServer(SLOW[name], context) as server, Client(server.url) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat(message, deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+
+
+SERVER_HELLO = b"\x16\x03\x03\x40\x00\x02"  # the beginning of a record of 16 KiB
+
+
+def silent_in_handshake(peer: Peer) -> None:
+    """Never answer to a TLS handshake."""
+    peer.wait_until_gone()
+
+
+def dripping_in_handshake(peer: Peer) -> None:
+    """Answer a TLS handshake byte by byte."""
+    peer.send(SERVER_HELLO)
+    peer.drip(b"\x00", 0.02)
+
+
+@pytest.mark.parametrize("serve", [silent_in_handshake, dripping_in_handshake])
+@pytest.mark.parametrize("proxied", [False, True])
+def test_a_deadline_ends_a_handshake_on_time(serve: Serve, proxied: bool) -> None:
+    """A TLS handshake ends at the call's deadline, through a proxy as well."""
+
+    def proxy(peer: Peer) -> None:
+        peer.receive()
+        peer.send(head("200 OK"))
+        assert peer.begins_tls()
+        serve(peer)
+
+    with RawServer(proxy if proxied else serve) as server:
+        site = "https://bot.invalid" if proxied else f"https://{server.address}"
+        with Client(site, proxy=server.url if proxied else None) as client:
+            with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+                client.chat("Hi", deadline=LIMIT)
+            assert caught.value.phase == "deadline"
+        server.gone.get(timeout=SOON)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    "serve", [start_session(b""), start_session(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n")]
+)
+def test_a_deadline_ends_the_wait_for_a_proxy_on_time(serve: Serve) -> None:
+    """A proxy that does not let a connection through does not hold a call beyond its deadline."""
+    with RawServer(serve) as server, Client("https://bot.invalid", proxy=server.url) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+    del caught
+    gc.collect()  # http.client of Python 3.8 leaves a proxy's half answer to the collector
+
+
+def test_a_deadline_holds_for_a_stream_that_is_read() -> None:
+    """A stream that goes on and on ends at its deadline, with the text so far."""
+    got: List[str] = []
+    with RawServer(dripping(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            got.extend(client.stream("Hi", deadline=LIMIT))
+        assert len(got) > 1
+        assert caught.value.text == "".join(got)
+        assert caught.value.phase == "deadline"
+
+
+def test_a_deadline_holds_for_a_stream_that_nobody_reads() -> None:
+    """A stream's connection is closed at the deadline though nobody reads it just then."""
+    with RawServer(holding(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
+        with ends_after(LIMIT):
+            stream = client.stream("Hi", deadline=LIMIT)
+            server.gone.get(timeout=SOON)
+        with at_once(), pytest.raises(Timeout) as caught:
+            list(stream)
+        assert caught.value.phase == "deadline"
+
+
+def test_a_stream_that_was_ended_stays_ended() -> None:
+    """A stream that met its deadline says so again, with the same error."""
+    with RawServer(holding(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
+        stream = client.stream("Hi", deadline=LIMIT)
+        errors = []
+        for _ in range(2):
+            with pytest.raises(Timeout) as caught:
+                stream.result()
+            errors.append(caught.value)
+        assert errors[0] is errors[1]
+        assert errors[0].text == stream.text == "a"
+
+
+@pytest.mark.parametrize("status", ["500 Oops", "301 Moved"])
+def test_a_deadline_ends_a_refusal_on_time(status: str) -> None:
+    """A refusal whose body never ends is told at the deadline."""
+    serve = dripping(head(status, "Location: /", "Transfer-Encoding: chunked"), chunk(b"<"))
+    with RawServer(serve) as server, Client(server.url) as client:
+        with ends_after(LIMIT), pytest.raises(ChatGPT4OnlineError):
+            client.chat("Hi", deadline=LIMIT)
+        server.gone.get(timeout=SOON)
+
+
+def test_a_deadline_ends_the_wait_for_another_threads_nonce() -> None:
+    """A call that waits for a nonce that another call fetches ends at its own deadline."""
+    with RawServer(start_session(b"")) as server, Client(server.url) as client:
+        leader = background(lambda: client.chat("Hi"))
+        wait_for(lambda: server.sessions)
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+        assert not leader.done()
+        client.close()
+        assert isinstance(leader.exception(SOON), StreamInterrupted)
+        assert len(server.sessions) == 1
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_wait_that_would_outlast_the_deadline_is_not_begun(status: str) -> None:
+    """A site that asks to come back after the deadline is believed at once."""
+    answer = reply(status, b"", "Retry-After: 5")
+    with RawServer(answering(answer)) as server, Client(server.url) as client:
+        with at_once(), pytest.raises((RateLimitError, ServerError)) as caught:
+            client.chat("Hi", deadline=4)
+        assert caught.value.retry_after == 5
+        assert len(server.questions) == 1
+
+
+def test_tries_share_one_deadline() -> None:
+    """A deadline holds for all tries together."""
+    answer = reply("503 Service Unavailable", b"", "Retry-After: 0")
+
+    def serve(peer: Peer) -> None:
+        while peer.question():
+            sleep(0.02)
+            peer.send(answer)
+
+    with RawServer(serve) as server, Client(server.url, retries=10**6) as client:
+        with ends_after(LIMIT), pytest.raises((Timeout, ServerError)):
+            client.chat("Hi", deadline=LIMIT)
+        assert len(server.questions) > 1
+
+
+# A session of the caller's.
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "silent before the headers",  # the limit of a read is what is left
+        "silent after an event",
+        "dripping events",
+        "dripping a chunk's size",
+        "dripping single bytes",
+        "dripping until it closes",
+    ],
+)
+def test_a_deadline_holds_for_a_session_of_the_callers(name: str) -> None:
+    """A deadline ends a call over the caller's session on time, once its headers are there."""
+    with RawServer(SLOW[name]) as server, requests.Session() as session:
+        client = Client(server.url, session=session)
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+        server.gone.get(timeout=SOON)
+
+
+# Limits of the wait for a connection, and of silence.
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """Make a listener that takes no more connections, as a site that drops packets does."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(20):
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(0.1)
+            try:
+                sock.connect(listener.getsockname())
+            except socket.timeout:
+                break
+        else:
+            pytest.skip("this system lets any number of connections wait")
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_connecting_has_a_limit(full: str, scheme: str) -> None:
+    """A connection that does not come about within the first of the limits is a `Timeout`."""
+    with Client(f"{scheme}://{full}", timeout=(LIMIT, SOON), retries=0) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi")
+        assert caught.value.phase == "connect"
+
+
+def test_connecting_is_within_the_deadline(full: str) -> None:
+    """A connection that does not come about does not hold a call beyond its deadline."""
+    with Client(f"http://{full}", timeout=SOON) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=LIMIT)
+        assert caught.value.phase == "deadline"
+
+
+SILENT = [name for name in SLOW if "silent" in name]
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_silence_has_a_limit(name: str) -> None:
+    """A silence longer than the second of the limits is a `Timeout`, and the question lost."""
+    with RawServer(SLOW[name]) as server, Client(server.url, timeout=(SOON, LIMIT)) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi")
+        assert caught.value.phase == "read"
+        assert caught.value.text == ("a" if "after an event" in name else "")
+        server.gone.get(timeout=SOON)
+
+
+def test_silence_over_tls_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A silence over TLS has the same limit."""
+    context = tls_context(tmp_path, monkeypatch)
+    with RawServer(SLOW["silent after an event"], context) as server:
+        client = Client(server.url, timeout=(SOON, LIMIT))
+        with client, ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi")
+        assert (caught.value.phase, caught.value.text) == ("read", "a")
+
+
+def test_the_limit_of_silence_begins_anew() -> None:
+    """An answer may take longer than the limit of silence, as long as something comes."""
+
+    def serve(peer: Peer) -> None:
+        peer.question()
+        peer.send(CHUNKED)
+        for _ in range(8):
+            sleep(LIMIT / 4)
+            peer.send(chunk(b": keepalive\n\n"))
+        peer.send(b"".join(map(chunk, HELLO)) + chunk(b""))
+
+    with RawServer(serve) as server, Client(server.url, timeout=LIMIT) as client:
+        assert client.chat("Hi") == "Hello"
+
+
+def test_sending_has_the_limit_of_silence() -> None:
+    """A question may take longer to send than to connect; a site that reads none is silent."""
+
+    def serve(peer: Peer) -> None:
+        peer.receive()
+        peer.send(session_reply())
+        sleep(2 * LIMIT)
+        peer.question()
+        peer.send(PHP.answer().bytes)
+
+    with RawServer(serve) as server, Client(server.url, timeout=(LIMIT, SOON)) as client:
+        assert client.chat(BIG) == "Hello"
+
+
+def test_a_site_that_reads_nothing_is_silent() -> None:
+    """A question that the site does not take within the limit of silence is a `Timeout`."""
+    with RawServer(deaf) as server, Client(server.url, timeout=(SOON, LIMIT)) as client:
+        with ends_after(LIMIT), pytest.raises(Timeout) as caught:
+            client.chat(BIG)
+        assert caught.value.phase == "read"
+        assert len(server.requests) == 1
+
+
+def test_limits_of_a_call_win_over_the_clients() -> None:
+    """The limits given to a call replace those of the client."""
+    with RawServer(holding()) as server, Client(server.url, timeout=LIMIT) as client:
+        with ends_after(2 * LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", timeout=SOON, deadline=2 * LIMIT)
+        assert caught.value.phase == "deadline"
+    with RawServer(holding()) as server, Client(server.url, deadline=LIMIT) as client:
+        with ends_after(2 * LIMIT), pytest.raises(Timeout) as caught:
+            client.chat("Hi", timeout=SOON, deadline=2 * LIMIT)
+        with ends_after(LIMIT), pytest.raises(Timeout):
+            client.chat("Hi", timeout=SOON)
+
+
+def test_a_deadline_that_is_met_changes_nothing() -> None:
+    """A call that ends before its deadline leaves no watchdog behind."""
+    with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
+        for _ in range(10):
+            assert client.chat("Hi", deadline=SOON) == "Hello"
+        wait_for(lambda: not any(isinstance(t, threading.Timer) for t in threading.enumerate()))
