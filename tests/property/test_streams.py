@@ -1,0 +1,238 @@
+"""Streams: any cuts say the same, and any bytes say something or are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Iterable, List, NamedTuple, Union
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from strategies import cut, json_values, places, quick
+
+from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError, _sse, _wire
+from chatgpt4online._wire import End, Failure
+
+WIRE = Path(__file__).parent.parent / "wire"
+BOM = b"\xef\xbb\xbf"
+
+Item = Union[str, Event, End, Failure]
+
+
+class Outcome(NamedTuple):
+    """What a stream said, and the words of the error that ended it, if one did."""
+
+    items: List[Item]
+    error: str
+
+
+def read(chunks: Iterable[bytes]) -> Outcome:
+    """Return what chunks of a stream say; nothing but our error may be raised."""
+    said: List[Item] = []
+    try:
+        for item in _sse.items(iter(chunks)):
+            said.append(item)  # noqa: PERF402 - what was said before an error counts
+    except ProtocolError as error:
+        return Outcome(said, str(error))
+    return Outcome(said, "")
+
+
+def recorded_streams() -> List[str]:
+    """Return the bodies of all recorded event streams."""
+    exchanges = [json.loads(path.read_text("utf-8")) for path in sorted(WIRE.glob("*/*.json"))]
+    bodies = {exchange["response"]["body"] for exchange in exchanges}
+    return sorted(body for body in bodies if body.startswith("data:"))
+
+
+STREAMS = recorded_streams()
+
+
+def said_by(stream: str) -> List[Any]:
+    """Return the texts and the answer of a recorded stream, found by another way than ours."""
+    events = [json.loads(line[6:]) for line in stream.splitlines() if line]
+    texts = [event["data"] for event in events if event["type"] == "live" and len(event) == 2]
+    return [*texts, *(json.loads(event["data"]) for event in events if event["type"] == "end")]
+
+
+def test_there_are_recordings() -> None:
+    """The streams of real sites are there, of each kind."""
+    assert len(STREAMS) > 10
+    assert {event for event in ("end", "error") for s in STREAMS if f'"{event}"' in s} == {
+        "end",
+        "error",
+    }
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream[30:60])
+def test_recorded_byte_by_byte(stream: str) -> None:
+    """A recorded stream says, byte by byte, what it says by another way of reading."""
+    body = stream.encode()
+    items, error = read(body[at : at + 1] for at in range(len(body)))
+    said = [item.answer if isinstance(item, End) else item for item in items]
+    assert [item for item in said if isinstance(item, (str, dict))] == said_by(stream)
+    assert error == ""
+
+
+@quick
+@given(st.sampled_from(STREAMS), places, st.sampled_from(["\n", "\r\n", "\r"]))
+def test_recorded_under_any_cuts(stream: str, where: List[int], newline: str) -> None:
+    """A recorded stream says the same under any cuts and line ends."""
+    body = stream.replace("\n", newline).encode()
+    assert read(cut(body, where)) == read([stream.encode()])
+
+
+@quick
+@given(st.sampled_from(STREAMS), st.integers(0, 1 << 20))
+def test_recorded_cut_off(stream: str, place: int) -> None:
+    """A recorded stream that is cut off says a beginning of what it says, and no more."""
+    body = stream.encode()
+    part = read([body[: place % len(body)]])
+    whole = read([body])
+    assert part.items == whole.items[: len(part.items)]
+    assert len(part.items) < len(whole.items)
+    assert part.error == ""
+
+
+TEXTS = st.text(max_size=30).map(lambda said: {"type": "live", "data": said})
+OTHERS = st.fixed_dictionaries(
+    {"type": st.just("live"), "data": st.text(max_size=9), "subtype": st.text(max_size=9)}
+)
+EVENTS = st.lists(st.one_of(TEXTS, TEXTS, OTHERS), max_size=10)
+NOISE = st.sampled_from(["", "\n", ": keepalive\n\n", "data:\n\n", "id: 5\n", "retry: 5\n\n"])
+
+
+@quick
+@given(EVENTS, NOISE, places, st.booleans())
+def test_generated_under_any_cuts(
+    events: List[Any], noise: str, where: List[int], ascii_only: bool
+) -> None:
+    """Whatever the events' texts are, all text comes out, in order, under any cuts."""
+    lines = [f"data: {json.dumps(event, ensure_ascii=ascii_only)}\n\n" for event in events]
+    body = noise.join(["", *lines, ""]).encode()
+    items, error = read(cut(body, where))
+    texts = [e["data"] for e in events if e.get("subtype", "content") in ("", "content")]
+    assert [item for item in items if isinstance(item, str)] == [text for text in texts if text]
+    assert sum(isinstance(item, Event) for item in items) == len(events) - len(texts)
+    assert error == ""
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        *(b"data: ", b"data", b":", b"\n", b"\n\n", b"\r", b"\r\n", b"id: 1\n", b"event: x\n"),
+        *(b'{"type":"live","data":"x"}', b'{"type":"end","data":"{}"}', b"[", b'"', b"\\ud83d"),
+        *(b"\xff", b"\xe2\x80", BOM, b"\x00", b'{"type":"error","data":""}', b"retry: x\n"),
+    ]
+)
+ANY_BYTES = st.one_of(st.binary(), st.lists(FRAGMENTS, max_size=20).map(b"".join))
+
+
+@quick
+@given(ANY_BYTES, places)
+@example(b"data: \xff\n\ndata: {}\n\n", range(99))
+def test_any_bytes(body: bytes, where: List[int]) -> None:
+    """Any bytes say something or are refused, the same under any cuts; nothing else is raised."""
+    whole, pieces = read([body]), read(cut(body, where))
+    assert whole == pieces
+
+
+@quick
+@given(ANY_BYTES, st.booleans())
+def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
+    """Any bytes start somewhere within them, or need more; at the end they do not."""
+    at = _sse.start(body, ended)
+    assert -1 + ended <= at <= len(body)
+    assert not body[: max(at, 0)].startswith((b"data", b"{", b"<html"))
+
+
+@quick
+@given(ANY_BYTES, ANY_BYTES)
+def test_start_once_found_stays(body: bytes, more: bytes) -> None:
+    """More bytes do not change where an answer has been found to start."""
+    at = _sse.start(body, ended=False)
+    assert at in (-1, _sse.start(body + more, ended=False))
+
+
+@quick
+@given(st.text())
+def test_event_of_any_text(data: str) -> None:
+    """Any text of an event has a meaning, has none, or is refused; nothing else is raised."""
+    try:
+        item = _wire.parse_event(data)
+    except ProtocolError:
+        return
+    assert item is None or isinstance(item, (str, Event, End, Failure))
+    assert item != ""
+
+
+@quick
+@given(
+    st.dictionaries(
+        st.sampled_from(["type", "data", "subtype", "visibility", "metadata", "timestamp"]),
+        st.one_of(st.sampled_from(["live", "end", "error"]), json_values()),
+    )
+)
+def test_event_of_any_json(event: Any) -> None:
+    """An event with anything in its fields has a meaning, has none, or is refused."""
+    try:
+        item = _wire.parse_event(json.dumps(event))
+    except ProtocolError:
+        return
+    if isinstance(item, Event):
+        assert isinstance(item.kind, str)
+        assert isinstance(item.metadata, dict)
+        assert item.visibility is None or isinstance(item.visibility, str)
+    json.dumps(item, ensure_ascii=False).encode()
+
+
+ANSWER_KEYS = st.sampled_from(
+    [
+        "success",
+        "reply",
+        "images",
+        "actions",
+        "shortcuts",
+        "blocks",
+        "usage",
+        "responseId",
+        "new_token",
+        "message",
+        "code",
+        "data",
+    ]
+)
+PARTS = st.fixed_dictionaries(
+    {},
+    optional={
+        name: json_values() for name in ("type", "data", "label", "message", "name", "args", "url")
+    },
+)
+ANSWERS = st.dictionaries(
+    ANSWER_KEYS, st.one_of(json_values(), st.lists(st.one_of(PARTS, json_values()), max_size=3))
+)
+
+
+@quick
+@given(ANSWERS, st.text(max_size=9))
+def test_reply_of_any_json(answer: Any, so_far: str) -> None:
+    """Any JSON object is a reply or one of our errors, and all text in it can be sent on."""
+    read_back = _wire.parse_json(json.dumps(answer))
+    try:
+        reply = _wire.reply(read_back, so_far, "abc")
+    except ChatGPT4OnlineError as error:
+        str(error).encode()
+        return
+    assert "new_token" not in reply.raw
+    values = (reply.usage, reply.images, reply.actions, reply.shortcuts, reply.blocks, reply.raw)
+    json.dumps([reply, *values], ensure_ascii=False).encode()
+
+
+@quick
+@given(st.one_of(ANSWERS, json_values()), st.integers(100, 599))
+def test_success_of_any_json(answer: Any, status: int) -> None:
+    """Any JSON tells of success, or is one of our errors, whose words can be printed."""
+    read_back = _wire.parse_json(json.dumps(answer))
+    try:
+        assert _wire.check_success(read_back, status)["success"] is True
+    except ChatGPT4OnlineError as error:
+        assert str(error).isprintable()  # noqa: PT017 - it may be none
