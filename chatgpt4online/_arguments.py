@@ -22,6 +22,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 1e6
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
+_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f:.]+(%.+)?")  # a name, or an IPv6 address with its zone
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
@@ -149,9 +150,12 @@ def site_url(value: object) -> str:
     prepared = requests.models.PreparedRequest()
     try:
         prepared.prepare_url(url, None)
-        str(urlsplit(str(prepared.url)).hostname).encode("idna")
+        host = str(urlsplit(str(prepared.url)).hostname)
+        host.encode("idna")  # raises where a label is empty or too long
     except (requests.RequestException, UnicodeError):
-        raise ValueError(f"site is not the address of a site: {given!r}") from None
+        host = ""
+    if not _HOST.fullmatch(host):
+        raise ValueError(f"site is not the address of a site: {given!r}")
     return str(prepared.url).rstrip("/")
 
 
