@@ -67,6 +67,8 @@ SITES = {
     "HTTPS://EXAMPLE.com/Blog": "https://example.com/Blog",
     "http://127.0.0.1:8000": "http://127.0.0.1:8000",
     "http://[::1]:8000/wp": "http://[::1]:8000/wp",
+    "http://[fe80::1%25eth0]": "http://[fe80::1%25eth0]",
+    "http://my_host-1": "http://my_host-1",
     "https://b\u00fccher.example": "https://xn--bcher-kva.example",
     "https://example.com/caf\u00e9": "https://example.com/caf%C3%A9",
 }
@@ -128,6 +130,8 @@ REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (check.site_url, "https://exa mple.com", ValueError, "site is not the address of a site"),
     (check.site_url, "https://example.com\\blog", ValueError, "is not the address of a site"),
     (check.site_url, "https://*.com", ValueError, "site is not the address of a site"),
+    (check.site_url, "https://a%20b.com", ValueError, "site is not the address of a site"),
+    (check.site_url, "\x1b", ValueError, "site is not the address of a site"),
     (check.site_url, "https://example..com", ValueError, "site is not the address of a site"),
     (check.site_url, f"https://{'a' * 64}.com", ValueError, "is not the address of a site"),
     (check.site_url, "https://example.com/?p=1", ValueError, "without ? or #"),
