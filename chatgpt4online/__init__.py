@@ -10,6 +10,7 @@ from __future__ import annotations
 from ._version import __version__
 from ._wire import WIDGET_HEADERS, format_prompt
 from .client import Client
+from .conversation import Conversation
 from .errors import (
     AuthError,
     BlockedError,
@@ -25,16 +26,35 @@ from .errors import (
     TransportError,
 )
 from .stream import Stream
-from .types import Action, Event, Image, Message, Reply, Shortcut, Usage
+from .types import (
+    Action,
+    Bot,
+    Check,
+    Discussion,
+    Event,
+    File,
+    Health,
+    Image,
+    Message,
+    Reply,
+    Shortcut,
+    Usage,
+)
 
 __all__ = [
     "WIDGET_HEADERS",
     "Action",
     "AuthError",
     "BlockedError",
+    "Bot",
     "ChatGPT4OnlineError",
+    "Check",
     "Client",
+    "Conversation",
+    "Discussion",
     "Event",
+    "File",
+    "Health",
     "Image",
     "Message",
     "NotFoundError",

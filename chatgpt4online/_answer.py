@@ -21,6 +21,8 @@ from .errors import (
     TransportError,
 )
 
+_LONGEST_PAGE = 4 * 1024 * 1024
+
 
 class Answer:
     """
@@ -78,11 +80,15 @@ class Answer:
         """Yield the first bytes, then the others as they come."""
         return chain((first,), iter(self.read, b""))
 
-    def json(self, first: bytes) -> Dict[str, Any]:
-        """Return the JSON object of a plugin's answer that tells of success."""
+    def json(
+        self,
+        first: bytes,
+        check: Callable[[object, int], Dict[str, Any]] = _wire.check_success,
+    ) -> Dict[str, Any]:
+        """Return the JSON object of an answer, after a check that it tells of success."""
         try:
             if first.startswith(b"{"):
-                return _wire.check_success(self._parse(first), self.status)
+                return check(self._parse(first), self.status)
             raise self._not_json(first)
         except ChatGPT4OnlineError as error:
             raise self.explain(error) from None
@@ -109,6 +115,10 @@ class Answer:
             return _wire.page_error(self.status, self.headers, page)
         return ProtocolError(f"what came is not AI Engine's: {_wire.plain(page)[:80]!r}")
 
+    def page(self) -> str:
+        """Return the body as text, or its beginning if it is very long."""
+        return self._text(b"", _LONGEST_PAGE)
+
     def refusal(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is no success, with what the body says of it."""
         body = self.discard()
@@ -123,15 +133,15 @@ class Answer:
             return ""
         return body
 
-    def _text(self, first: bytes) -> str:
+    def _text(self, first: bytes, limit: int = _sse.HEAD) -> str:
         """Return the beginning of the body as text."""
         head = first
-        while len(head) < _sse.HEAD:
+        while len(head) < limit:
             data = self.read()
             if not data:
                 break
             head += data
-        return head[: _sse.HEAD].decode("utf-8", "replace")
+        return head[:limit].decode("utf-8", "replace")
 
     def adopt(self, fields: Mapping[str, Any]) -> None:
         """Take the fresh nonce that an answer's JSON may hold."""

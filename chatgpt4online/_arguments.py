@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, TypeVar, Union
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
 
 T = TypeVar("T")
+
+#: A user and an application password.
+Login = Optional[Tuple[str, str]]
 
 #: Seconds, or (connect, silence) in seconds; None is no limit.
 Timeouts = Union[None, float, Tuple[Optional[float], Optional[float]]]
@@ -27,10 +30,13 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def from_environment(value: Optional[str], name: str, default: str) -> str:
-    """Return a value, or else that of an environment variable, or else the default."""
-    if value is not None:
-        return value
-    return os.environ.get("CHATGPT4ONLINE_" + name) or default
+    """Return a value, or else that of an environment variable of ours, or else the default."""
+    return (environment(name) or default) if value is None else value
+
+
+def environment(name: str) -> Optional[str]:
+    """Return an environment variable of ours; None if it is not set, or empty."""
+    return os.environ.get("CHATGPT4ONLINE_" + name) or None
 
 
 def text(value: object, name: str) -> str:
@@ -61,6 +67,13 @@ def count(value: object, name: str) -> int:
     if value < 0:
         raise ValueError(f"{name} must not be negative")
     return value
+
+
+def positive(value: object, name: str) -> int:
+    """Return a whole number above 0."""
+    if count(value, name) == 0:
+        raise ValueError(f"{name} must be 1 or more")
+    return count(value, name)
 
 
 def one_of(value: object, known: Collection[str], name: str) -> str:
@@ -135,28 +148,73 @@ def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
 
 
 def site_url(value: object) -> str:
-    """Return the URL of a site in one form: with a scheme, without a slash at its end."""
-    given = identifier(value, "site").strip()
-    url = given if "://" in given else "https://" + given
-    parts = _split(url, "site")
-    if parts.scheme.lower() not in ("http", "https"):
-        raise ValueError("site must be a URL that begins with https:// or http://")
-    if "@" in url:
-        raise ValueError("site must not hold a user or a password")
-    if parts.query or parts.fragment:
-        raise ValueError("site must be the address of the site alone, without ? or #")
-    if not parts.hostname or re.search(r"[\s\\]", url):
-        raise ValueError(f"site is not the address of a site: {given!r}")
+    """Return the URL of a site in one form: with a scheme, without login and slash at its end."""
+    parts = _site(value)
+    host = parts.netloc.rpartition("@")[2]
+    address = f"{parts.scheme}://{host}{parts.path}"
+    if "@" in address:  # what a password may be a part of is not quoted
+        raise ValueError("site is not the address of a site: its path holds an @")
+    if not parts.hostname or re.search(r"[\s\\]", address):
+        raise ValueError(f"site is not the address of a site: {address!r}")
     prepared = requests.models.PreparedRequest()
     try:
-        prepared.prepare_url(url, None)
-        host = str(urlsplit(str(prepared.url)).hostname)
-        host.encode("idna")  # raises where a label is empty or too long
+        prepared.prepare_url(address, None)
+        name = str(urlsplit(str(prepared.url)).hostname)
+        name.encode("idna")  # raises where a label is empty or too long
     except (requests.RequestException, UnicodeError):
-        host = ""
-    if not _HOST.fullmatch(host):
-        raise ValueError(f"site is not the address of a site: {given!r}")
+        name = ""
+    if not _HOST.fullmatch(name):
+        raise ValueError(f"site is not the address of a site: {address!r}")
     return str(prepared.url).rstrip("/")
+
+
+def login_in(value: object) -> Login:
+    """Return the user and the password that the URL of a site holds, if any."""
+    userinfo = _site(value).netloc.rpartition("@")[0]
+    if not userinfo:
+        return None
+    user, _, password = userinfo.partition(":")
+    return login((unquote(user), unquote(password)))
+
+
+def _site(value: object) -> SplitResult:
+    given = identifier(value, "site").strip()
+    parts = _split(given if "://" in given else "https://" + given, "site")
+    if parts.scheme.lower() not in ("http", "https"):
+        raise ValueError("site must be a URL that begins with https:// or http://")
+    if parts.query or parts.fragment:
+        raise ValueError("site must be the address of the site alone, without ? or #")
+    return parts
+
+
+def login(value: object) -> Login:
+    """Return a user and an application password. No message here quotes them."""
+    if value is None:
+        return None
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise TypeError("auth must be a pair (user, application password)")
+    user, password = identifier(value[0], "auth's user"), identifier(value[1], "auth's password")
+    if ":" in user or not (user + password).isprintable():
+        raise ValueError("auth holds characters that cannot be sent")
+    return user, password
+
+
+def token(value: object) -> Optional[str]:
+    """Return a bearer token. No message here quotes it."""
+    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", text(value, "token")):
+        raise ValueError("token is empty, or holds characters that cannot be sent")
+    return None if value is None else str(value)
+
+
+def page_url(value: object, site: Optional[str] = None) -> str:
+    """Return the URL of a page, which may be a path on a site."""
+    given = identifier(value, "page").strip()
+    if site is not None and given.startswith("/"):
+        given = site + given
+    parts = _split(given, "page")
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("page must be a URL that begins with https:// or http://, and no login")
+    return given
 
 
 def _split(url: str, name: str) -> SplitResult:

@@ -4,10 +4,50 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Callable, List, NamedTuple, Optional
+from base64 import b64encode
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from urllib.parse import urlsplit
 
 from ._call import Call
 from .errors import ChatGPT4OnlineError
+
+
+class Credential(NamedTuple):
+    """
+    An ``Authorization`` header, for the origin that it was given for and no other.
+
+    Its repr shows no secret.
+    """
+
+    value: str
+    origin: str
+
+    def header(self, url: str) -> Dict[str, Optional[str]]:
+        """Return the header for a URL; nothing if the URL is of another origin."""
+        return {"authorization": self.value} if origin_of(url) == self.origin else {}
+
+    def __repr__(self) -> str:
+        """Return the origin alone."""
+        return f"Credential(origin={self.origin!r})"
+
+
+def basic(login: Tuple[str, str], site: str) -> Credential:
+    """Return the credential of a user with an application password (RFC 7617)."""
+    pair = b64encode(":".join(login).encode()).decode("ascii")
+    return Credential("Basic " + pair, origin_of(site))
+
+
+def bearer(token: str, site: str) -> Credential:
+    """Return the credential that a bearer token is (RFC 6750)."""
+    return Credential("Bearer " + token, origin_of(site))
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, the port only where it is not the scheme's own."""
+    parts = urlsplit(url)
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in (None, usual) else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
 
 
 class Ticket(NamedTuple):

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Set, Tuple
+from io import BytesIO
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterator,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+    Union,
+)
 
 import requests
 from requests.cookies import get_cookie_header
@@ -18,6 +30,50 @@ Headers = Mapping[str, Optional[str]]
 
 #: Where the address of a redirect is found in a response.
 LOCATION = "x-kept-location"
+
+
+class Parcel(NamedTuple):
+    """
+    One request as it is sent.
+
+    `headers` are the same each time that this URL is asked with this method, `extra` are not.
+    `progress` is called with the bytes sent so far, and with those of the whole body.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    extra: Headers
+    body: Optional[bytes]
+    progress: Optional[Callable[[int, int], object]]
+
+    def content(self) -> Union[bytes, Upload, None]:
+        """Return the body, as what requests takes for one."""
+        if self.body is None or self.progress is None:
+            return self.body
+        return Upload(self.body, self.progress)
+
+
+class Upload:
+    """A body that tells how far it has been read, which is when it is sent."""
+
+    def __init__(self, body: bytes, progress: Callable[[int, int], object]) -> None:
+        self._rest = BytesIO(body)
+        self._size = len(body)
+        self._progress = progress
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(64 * 1024), b"")
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        data = self._rest.read(size)
+        if data:
+            self._progress(self._rest.tell(), self._size)
+        return data
 
 
 class _Prepared(NamedTuple):
@@ -40,49 +96,41 @@ class OwnSession:
     def __init__(self, proxy: Optional[str]) -> None:
         self.session = new_session()
         self._proxies = _proxies(proxy)
-        self._prepared: Dict[str, _Prepared] = {}
+        self._prepared: Dict[Tuple[str, str], _Prepared] = {}
 
-    def send(
-        self, url: str, headers: Headers, nonce: Optional[str], body: Optional[bytes], call: Call
-    ) -> requests.Response:
-        """
-        Send a request.
-
-        Args:
-            url: where to.
-            headers: its headers, the same each time that this URL is asked.
-            nonce: the REST nonce, or None.
-            body: its body, or None.
-            call: the call that it belongs to; `Call.sent` tells of it from now on.
-        """
+    def send(self, parcel: Parcel, call: Call) -> requests.Response:
+        """Send a request for a call; `Call.sent` tells of it from now on."""
         call.sent = False
-        prepared = self._prepared.get(url)
+        key = (parcel.method, parcel.url)
+        prepared = self._prepared.get(key)
         if prepared is None:
-            prepared = self._prepared[url] = self._prepare(url, headers)
-        request = self._filled(prepared.request, nonce, body)
+            prepared = self._prepared[key] = self._prepare(parcel)
+        request = self._filled(prepared.request, parcel)
         with call:
             return self.session.send(request, timeout=_timeout(call), **prepared.settings)
 
-    def _prepare(self, url: str, headers: Headers) -> _Prepared:
-        fields = {name: value for name, value in headers.items() if value is not None}
+    def _prepare(self, parcel: Parcel) -> _Prepared:
+        fields = {name: value for name, value in parcel.headers.items() if value is not None}
         fields.setdefault("user-agent", SKIP_HEADER)
         fields.pop("x-wp-nonce", None)
         # Not by the session, which would add the cookies of this moment, and read .netrc.
-        request = requests.Request("POST", url, fields, hooks=_hooks()).prepare()
+        request = requests.Request(parcel.method, parcel.url, fields, hooks=_hooks()).prepare()
         proxies = dict(self._proxies)  # requests adds to it what the environment says of this URL
-        settings = self.session.merge_environment_settings(url, proxies, True, None, None)
+        settings = self.session.merge_environment_settings(parcel.url, proxies, True, None, None)
         return _Prepared(request, {**settings, "allow_redirects": False})
 
     def _filled(
-        self, template: requests.PreparedRequest, nonce: Optional[str], body: Optional[bytes]
+        self, template: requests.PreparedRequest, parcel: Parcel
     ) -> requests.PreparedRequest:
         request = requests.PreparedRequest()
-        request.method, request.url, request.hooks = "POST", template.url, template.hooks
+        request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        request.body = body
-        request.headers["Content-Length"] = str(len(body or b""))
-        if nonce is not None:
-            request.headers["x-wp-nonce"] = nonce
+        for name, value in parcel.extra.items():
+            if value is not None:
+                request.headers[name] = value
+        if parcel.body is not None:
+            request.body = parcel.content()  # type: ignore[assignment] # the stubs know no files
+            request.headers["Content-Length"] = str(len(parcel.body))
         jar = self.session.cookies
         cookie = _without_php_session(get_cookie_header(jar, request))  # type: ignore[no-untyped-call]
         if cookie:
@@ -111,21 +159,27 @@ class CallersSession:
         self.session = session
         self._proxies = _proxies(proxy)
 
-    def send(
-        self, url: str, headers: Headers, nonce: Optional[str], body: Optional[bytes], call: Call
-    ) -> requests.Response:
-        """Send a request, as `OwnSession.send` does."""
+    def send(self, parcel: Parcel, call: Call) -> requests.Response:
+        """Send a request for a call, as `OwnSession.send` does."""
         session = self.session
         call.sent = True  # as far as can be known
-        fields = {**_without(headers, _set_by_caller(session)), "x-wp-nonce": nonce}
-        hooks = _hooks(*session.hooks.get("response", ()))
-        request = _prepare(session, requests.Request("POST", url, fields, data=body, hooks=hooks))
+        own = _without(parcel.headers, _set_by_caller(session))
+        request = _prepare(
+            session,
+            requests.Request(
+                parcel.method,
+                parcel.url,
+                {**own, "x-wp-nonce": None, **parcel.extra},
+                data=parcel.content(),
+                hooks=_hooks(*session.hooks.get("response", ())),
+            ),
+        )
         cookie = _without_php_session(request.headers.pop("Cookie", None))
         if cookie:
             request.headers["Cookie"] = cookie
         proxies = {**session.proxies, **self._proxies}
         settings = session.merge_environment_settings(
-            url, proxies, True, session.verify, session.cert
+            parcel.url, proxies, True, session.verify, session.cert
         )  # given like this, since requests lets the environment replace a session's own
         try:
             return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)

@@ -11,6 +11,7 @@ from functools import partial
 from random import SystemRandom
 from time import monotonic
 from typing import (
+    TYPE_CHECKING,
     Any,
     Callable,
     Dict,
@@ -18,28 +19,34 @@ from typing import (
     List,
     NamedTuple,
     Optional,
+    Tuple,
     TypeVar,
 )
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
 
+from . import _arguments as check
 from . import _wire
 from ._answer import Answer, cause, explain
-from ._arguments import Limits
-from ._auth import Nonce, Ticket
+from ._arguments import Limits, Timeouts
+from ._auth import Credential, Nonce, Ticket, origin_of
 from ._body import READ_ERRORS, Body
 from ._call import Call, CallEnded
-from ._session import LOCATION, CallersSession, Headers, OwnSession
+from ._session import LOCATION, CallersSession, Headers, OwnSession, Parcel
 from .errors import (
     BlockedError,
     ChatGPT4OnlineError,
+    NotFoundError,
     ProtocolError,
     StatusError,
     StreamInterrupted,
     Timeout,
     TransportError,
 )
+
+if TYPE_CHECKING:
+    from ._page import Page
 
 T = TypeVar("T")
 
@@ -57,26 +64,51 @@ _LONGEST_BACKOFF = 8.0
 _random = SystemRandom()  # the caller's seed stays the caller's
 
 
+class Settings(NamedTuple):
+    """
+    What a client is set to, as far as the way to its site goes. Times are in seconds.
+
+    `headers` are the caller's changes to the widget's; `session` is the caller's, if any.
+    """
+
+    site: str
+    headers: Headers
+    login: Optional[Credential]
+    proxy: Optional[str]
+    timeout: Limits
+    deadline: Optional[float]
+    retries: int
+    session: Optional[requests.Session]
+
+
 class Request(NamedTuple):
     """
-    A request to one of the plugin's routes, which may have to be sent more than once.
+    A request to one of the site's routes, which may have to be sent more than once.
 
-    `repeatable`: the site may get it twice even if it has run, since it changes nothing.
+    `route` may also be a whole URL. `headers` are the same each time that it is asked.
+    `credential` opens it in place of the client's login. `repeatable`: the site may get it twice
+    even if it has run, since it changes nothing. `check` returns the answer's JSON object if it
+    tells of success. `progress` is called with the bytes sent, and with all.
     """
 
     route: str
     headers: Headers
     body: Optional[bytes] = None
+    method: str = "POST"
+    content_type: Optional[str] = None
+    credential: Optional[Credential] = None
     with_nonce: bool = True
     repeatable: bool = False
+    check: Callable[[object, int], Dict[str, Any]] = _wire.check_success
+    progress: Optional[Callable[[int, int], object]] = None
 
 
 class _Moved(Exception):
-    """The answer is a redirect to this REST root, which may be followed."""
+    """The answer is a redirect that may be followed, to this REST root or URL."""
 
-    def __init__(self, root: str, error: ChatGPT4OnlineError) -> None:
-        super().__init__(root)
-        self.root = root
+    def __init__(self, target: str, error: ChatGPT4OnlineError) -> None:
+        super().__init__(target)
+        self.target = target
         self.error = error
 
 
@@ -85,27 +117,21 @@ class Transport:
     The way to one site. Threads may share it.
 
     Args:
-        site: the site's URL.
-        session_headers: the headers of a start_session request.
-        proxy: the URL of a proxy for everything, or None.
-        session: the caller's session, or None for an own one.
-        retries: how often a request is sent again at most.
+        settings: what its client is set to.
+        root: the root of the site's REST API, if it is known.
+        page: the URL of a page with a chatbot, if one is known.
     """
 
     def __init__(
-        self,
-        site: str,
-        *,
-        session_headers: Headers,
-        proxy: Optional[str],
-        session: Optional[requests.Session],
-        retries: int,
+        self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
     ) -> None:
-        self.site = site
+        self.site = settings.site
+        self.has_login = settings.login is not None
         self.nonce = Nonce()
-        self._root = site + "/wp-json"
-        self._session_headers = session_headers
-        self._retries = retries
+        self._settings = settings
+        self.root = root or settings.site + "/wp-json"
+        self._page = page or settings.site + "/"
+        proxy, session = settings.proxy, settings.session
         self._session = OwnSession(proxy) if session is None else CallersSession(session, proxy)
         weakref.finalize(self, self._session.close)
         self._closed = False
@@ -125,14 +151,23 @@ class Transport:
         self._session.after_fork()
 
     @contextmanager
-    def calling(self, limits: Limits, deadline: Optional[float]) -> Iterator[Call]:
+    def calling(self, timeout: Timeouts = None, deadline: Optional[float] = None) -> Iterator[Call]:
         """
         Begin a call; an error in the ``with`` block finishes it, else whoever takes it over does.
 
+        Args:
+            timeout: seconds, in place of the client's.
+            deadline: seconds, in place of the client's.
+
         Raises:
-            ValueError: the client is closed.
+            ValueError: the client is closed, or a limit cannot be one.
+            TypeError: a limit is no number.
         """
-        call = Call(limits, deadline)
+        settings = self._settings
+        call = Call(
+            settings.timeout if timeout is None else check.limits(timeout),
+            settings.deadline if deadline is None else check.seconds(deadline, "deadline"),
+        )
         try:
             self._register(call)
             yield call
@@ -194,6 +229,22 @@ class Transport:
         """
         return self._repeat(request, call, self._exchange_json)
 
+    def ask(self, request: Request) -> Dict[str, Any]:
+        """
+        Make a call of one request, and return the JSON object of its answer.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+        """
+        with self.calling() as call:
+            fields = self.fetch(request, call)
+            call.finish()
+            return fields
+
+    def widget(self, **further: Optional[str]) -> Headers:
+        """Return what the site's widget sends, with the caller's changes; None is not sent."""
+        return _wire.widget_headers(self._settings.headers, accept_encoding="identity", **further)
+
     def _repeat(
         self,
         request: Request,
@@ -217,9 +268,9 @@ class Transport:
                 moves += 1
                 if moves > MOST_REDIRECTS:
                     raise moved.error from None
-                self._move(moved.root)
+                request = self._move(request, moved.target)
             except ChatGPT4OnlineError as error:
-                if ticket is not None and not renewed and _is_stale_nonce(error):
+                if ticket is not None and not renewed and self._is_stale_nonce(error):
                     renewed = True
                     self.nonce.refused(ticket)
                     continue
@@ -228,6 +279,11 @@ class Transport:
                     raise
                 tries += 1
                 self._pause(delay, request, call)
+
+    def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
+        return isinstance(error, StatusError) and _wire.renewable(
+            error.status, error.code, as_user=self.has_login
+        )
 
     def ticket(self, call: Call) -> Ticket:
         """
@@ -242,28 +298,110 @@ class Transport:
             raise explain(error, call, self.site, _wire.START_SESSION) from None
 
     def _fetch_nonce(self, call: Call) -> str:
-        """Source: mwai/v1/start_session. It must not be sent a nonce: a stale one is refused."""
-        request = Request(
-            _wire.START_SESSION, self._session_headers, with_nonce=False, repeatable=True
-        )
-        nonce = _wire.nonce(self.fetch(request, call).get("restNonce"))
+        """
+        Return a nonce of the client's user, or of a guest.
+
+        Source: mwai/v1/start_session. It must not be sent a nonce: a stale one is refused.
+        """
+        headers = self.widget(accept="application/json", content_type=None)
+        request = Request(_wire.START_SESSION, headers, with_nonce=False, repeatable=True)
+        try:
+            given = self.fetch(request, call).get("restNonce")
+        except NotFoundError as error:
+            given = self._nonce_elsewhere(request, call, error)
+        nonce = _wire.nonce(given)
         if nonce is None:
-            error = ProtocolError("the site gave no nonce that could be used.")
-            raise explain(error, call, self.site, request.route)
+            problem = ProtocolError("the site gave no nonce that could be used.")
+            raise explain(problem, call, self.site, request.route)
+        if self.has_login:
+            self._prove_login(call)
         log.debug("%s: a nonce has been fetched", request.route)
         return nonce
 
-    def _move(self, root: str) -> None:
-        """Remember the site's new address. The new one is not shown what the old one gave."""
-        log.debug("the site has moved to %s", root)
-        self._root = root
+    def _nonce_elsewhere(self, request: Request, call: Call, error: NotFoundError) -> object:
+        """
+        Return a nonce of a site whose REST API is elsewhere, or whose plugin is older.
+
+        Source: AI Engine 2.0.1 to 2.4.3 print the nonce into the page, and know no start_session.
+        """
+        page = self.read_page(self._page, call)
+        if error.code:
+            if page.nonce is None:
+                raise error
+            return page.nonce
+        return self._elsewhere(page, error, partial(self.fetch, request, call)).get("restNonce")
+
+    def _elsewhere(self, page: Page, error: NotFoundError, attempt: Callable[[], T]) -> T:
+        """Attempt something at the other places where a site may have its REST API."""
+        for root in (page.rest_root, self.site + "/?rest_route="):
+            if root is not None and _wire.is_same_site(self.root, root):
+                self.root = root
+                try:
+                    return attempt()
+                except NotFoundError:
+                    log.debug("no REST API at %s", root)
+        raise error
+
+    def _prove_login(self, call: Call) -> None:
+        """
+        Make sure that the site takes us for a user: it answers a wrong password as a guest.
+
+        Source: WordPress, wp/v2/users/me.
+        """
+        headers = _wire.plain_headers(accept="application/json")
+        request = Request(_wire.ME, headers, method="GET", with_nonce=False, repeatable=True)
+        try:
+            self.fetch(request._replace(check=_wire.check_user), call)
+        except ChatGPT4OnlineError as error:
+            raise explain(_wire.login_error(error), call, self.site, request.route) from None
+
+    def read_page(self, url: str, call: Call) -> Page:
+        """
+        Return what a page of the site tells.
+
+        Raises:
+            ChatGPT4OnlineError: it cannot be had.
+        """
+        from . import _page  # here, since few need it and it takes its time to import
+
+        headers = _wire.plain_headers(accept="text/html")
+        request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
+        html, link = self._repeat(request, call, self._exchange_page)
+        return _page.read(html, url, link)
+
+    def namespaces(self, call: Call) -> List[str]:
+        """
+        Return the names of the REST API's parts, such as ``mwai/v1``.
+
+        Source: WordPress, the index of its REST API.
+        """
+        try:
+            fields = self._index(call)
+        except NotFoundError as error:
+            page = self.read_page(self._page, call)
+            fields = self._elsewhere(page, error, partial(self._index, call))
+        return _wire.names(fields, "namespaces")
+
+    def _index(self, call: Call) -> Dict[str, Any]:
+        headers = _wire.plain_headers(accept="application/json")
+        url = f"{self.root}/{'&' if '?' in self.root else '?'}_fields=namespaces"
+        request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
+        return self.fetch(request._replace(check=_wire.check_object), call)
+
+    def _move(self, request: Request, target: str) -> Request:
+        """Remember the site's new address. It is not shown what the old one gave."""
+        log.debug("the site has moved to %s", target)
+        if "://" in request.route:
+            return request._replace(route=target)
+        self.root = target
         self.nonce.forget()
+        return request
 
     def _delay(
         self, error: ChatGPT4OnlineError, request: Request, call: Call, tries: int
     ) -> Optional[float]:
         """Return the seconds to wait before a request is sent again; None if it must not be."""
-        if tries >= self._retries or call.ended or isinstance(error, BlockedError):
+        if tries >= self._settings.retries or call.ended or isinstance(error, BlockedError):
             return None
         delay: Optional[float] = None
         if isinstance(error, StatusError):
@@ -312,29 +450,50 @@ class Transport:
         self, request: Request, ticket: Optional[Ticket], call: Call
     ) -> Dict[str, Any]:
         with self._exchange(request, ticket, call) as answer:
-            fields = answer.json(answer.begin())
+            fields = answer.json(answer.begin(), request.check)
             answer.finish()
             return fields
+
+    def _exchange_page(
+        self, request: Request, ticket: Optional[Ticket], call: Call
+    ) -> Tuple[str, str]:
+        """Return a page, and its Link header."""
+        with self._exchange(request, ticket, call) as answer:
+            page = answer.page()
+            answer.finish()
+            return page, answer.headers.get("link", "")
 
     def _moved(self, request: Request, answer: Answer) -> Optional[Exception]:
         location = answer.headers.get(LOCATION)
         if answer.status // 100 != 3 or not location:
             return None
-        target = _joined(f"{self._root}/{request.route}", location)
+        url = self._url(request)
+        target = _joined(url, location)
         error = answer.explain(_wire.redirect_error(answer.status, target))
-        root = _wire.moved_root(self._root, request.route, target)
         answer.discard()
-        return _Moved(root, error) if root and answer.status in _REDIRECTS else error
+        if answer.status not in _REDIRECTS:
+            return error
+        if url == request.route:
+            return _Moved(target, error) if _wire.is_same_site(url, target) else error
+        root = _wire.moved_root(self.root, request.route, target)
+        return _Moved(root, error) if root else error
+
+    def _url(self, request: Request) -> str:
+        return request.route if "://" in request.route else f"{self.root}/{request.route}"
 
     def _send(self, request: Request, ticket: Optional[Ticket], call: Call) -> requests.Response:
         self._settle()
-        origin = "{0.scheme}://{0.netloc}".format(urlsplit(self._root))
+        url = self._url(request)
+        origin = origin_of(url)
+        credential = request.credential or self._settings.login
+        extra = credential.header(url) if credential and url != request.route else {}
+        if ticket is not None:
+            extra["x-wp-nonce"] = ticket.nonce
+        if request.content_type is not None:
+            extra["content-type"] = request.content_type
+        headers = {"origin": origin, "referer": origin + "/", **request.headers}
         return self._session.send(
-            f"{self._root}/{request.route}",
-            {"origin": origin, "referer": origin + "/", **request.headers},
-            None if ticket is None else ticket.nonce,
-            request.body,
-            call,
+            Parcel(request.method, url, headers, extra, request.body, request.progress), call
         )
 
 
@@ -347,10 +506,6 @@ def _joined(base: str, location: str) -> str:
 
 def _ignore(_: object) -> None:
     """Take no nonce: the request needed none."""
-
-
-def _is_stale_nonce(error: ChatGPT4OnlineError) -> bool:
-    return isinstance(error, StatusError) and _wire.renewable(error.status, error.code)
 
 
 def _backoff(tries: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timezone
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from os import urandom
 from time import time
@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Typ
 from urllib.parse import urlsplit
 
 from ._arguments import LONE_SURROGATE, identifier, kind, text
+from ._version import __version__
 from .errors import (
     AuthError,
     BlockedError,
@@ -27,7 +28,18 @@ from .errors import (
     ServerError,
     StatusError,
 )
-from .types import Action, Event, Image, Message, Reply, Shortcut, Usage
+from .types import (
+    Action,
+    Bot,
+    Discussion,
+    Event,
+    File,
+    Image,
+    Message,
+    Reply,
+    Shortcut,
+    Usage,
+)
 
 DEFAULT_SITE = "https://chatgpt4online.org"
 DEFAULT_BOT = "default"
@@ -35,6 +47,14 @@ DEFAULT_BOT = "default"
 #: Routes below the REST root.
 CHAT = "mwai-ui/v1/chats/submit"
 START_SESSION = "mwai/v1/start_session"
+ME = "wp/v2/users/me"
+UPLOAD = "mwai-ui/v1/files/upload"
+LIST_FILES = "mwai-ui/v1/files/list"
+DELETE_FILES = "mwai-ui/v1/files/delete"
+LIST_DISCUSSIONS = "mwai-ui/v1/discussions/list"
+RENAME_DISCUSSION = "mwai-ui/v1/discussions/edit"
+DELETE_DISCUSSIONS = "mwai-ui/v1/discussions/delete"
+API = "mwai/v1/"
 
 #: The largest event or JSON body, and the longest text, that is held in memory, in bytes.
 LIMIT = 32 * 1024 * 1024
@@ -85,6 +105,17 @@ def widget_headers(
     return headers
 
 
+def plain_headers(**further: str) -> Dict[str, Optional[str]]:
+    """Return the headers of what no widget asks for; they say who we are."""
+    headers: Dict[str, Optional[str]] = {
+        "origin": None,
+        "referer": None,
+        "user-agent": "chatgpt4online/" + __version__,
+    }
+    headers.update((name.replace("_", "-"), value) for name, value in further.items())
+    return headers
+
+
 def new_chat_id() -> str:
     """Return an id for a new conversation: 10 characters of ``0-9a-z``, as the widget makes it."""
     number = int.from_bytes(urandom(8), "big")
@@ -116,31 +147,57 @@ def format_prompt(messages: Sequence[Message]) -> str:
     return "\n".join([*lines, "Assistant:"])
 
 
-def conversation(
-    message: Union[str, Sequence[Message]], messages: Sequence[Message]
+def turns(messages: Sequence[Message]) -> List[Message]:
+    """
+    Return turns as they are sent, checked.
+
+    Raises:
+        ValueError: a wrong role, or text that UTF-8 cannot hold.
+        TypeError: something that is not a turn.
+    """
+    return [_turn(each) for each in _sequence(messages)]
+
+
+def asked(
+    message: Union[str, Shortcut, Sequence[Message]],
+    messages: Sequence[Message],
+    *,
+    has_files: bool = False,
 ) -> List[Message]:
     """
     Return all turns, the new one last, checked.
+
+    Args:
+        message: the new turn, or all of them.
+        messages: the turns before it.
+        has_files: files come with it, so that it may be empty.
 
     Raises:
         ValueError: an empty message, a wrong role, a last turn that is not the user's, or text
             that UTF-8 cannot hold.
         TypeError: something that is not a text or a turn.
     """
-    turns = [_turn(each) for each in _sequence(messages)]
-    if isinstance(message, str):
-        turns.append({"role": "user", "content": text(message, "message")})
+    history = turns(messages)
+    if isinstance(message, (str, Shortcut)):
+        history.append({"role": "user", "content": text(said(message), "message")})
     elif not isinstance(message, (list, tuple)):
         raise TypeError(f"message must be a str or a list of turns, not {kind(message)}")
-    elif turns:
+    elif history:
         raise ValueError("give the history once: in message or in messages, not in both")
     else:
-        turns = [_turn(each) for each in message]
-    if not turns or turns[-1]["role"] != "user":
+        history = turns(message)
+    if not history or history[-1]["role"] != "user":
         raise ValueError("the last turn of the history must be the user's")
-    if not turns[-1]["content"].strip():
+    if not history[-1]["content"].strip() and not has_files:
         raise ValueError("the message is empty")
-    return turns
+    return history
+
+
+def said(message: Union[str, Shortcut]) -> str:
+    """Return what a turn of a history says of a question, which may be a click."""
+    if isinstance(message, Shortcut):
+        return message.message or message.label
+    return str(message)
 
 
 def _sequence(messages: Sequence[Message]) -> Sequence[Message]:
@@ -159,15 +216,17 @@ def _turn(message: Message) -> Message:
 
 
 def question(
-    turns: List[Message],
+    history: List[Message],
     *,
     bot: Optional[str],
     custom_id: Optional[str],
     context_id: Optional[int],
     chat_id: str,
-    history: str,
+    flat: bool,
     model: Optional[str],
     extra_body: Optional[Mapping[str, Any]],
+    further: Mapping[str, Any],
+    longest: Optional[int],
 ) -> bytes:
     """
     Return the JSON body of a question.
@@ -175,38 +234,93 @@ def question(
     The plugin merges unknown fields over the bot's settings, so nothing is sent that the widget
     does not send, but for `model` and `extra_body` when given.
 
+    Args:
+        history: all turns, the new one last.
+        bot: the bot's id, or None.
+        custom_id: the id of a page's own bot, or None.
+        context_id: the id of the WordPress page, or None.
+        chat_id: the id of the conversation.
+        flat: all turns go into the question.
+        model: the model to ask for, or None.
+        extra_body: the caller's further fields.
+        further: our own further fields, from `clicked` and `attached`.
+        longest: the characters that the bot takes, or None.
+
     Raises:
-        ValueError, TypeError: `model` or `extra_body` cannot be sent.
+        ValueError: it is longer than the bot takes, or a field cannot be sent.
+        TypeError: a field is of the wrong kind.
 
     Source: mwai-ui/v1/chats/submit; `messages` and `chatId` are always there, since 2.6.8 to 2.9.1
     print warnings without them.
     """
-    flat = history == "prompt"
+    message = format_prompt(history) if flat else history[-1]["content"]
+    if longest is not None and len(message) > longest:
+        raise ValueError(
+            f"the message has {len(message)} characters; the bot takes {longest} at most"
+        )
     body: Dict[str, Any] = {
         "botId": bot,
         "customId": custom_id,
         "contextId": context_id,
         "chatId": chat_id,
-        "messages": [] if flat else turns[:-1],
-        "newMessage": format_prompt(turns) if flat else turns[-1]["content"],
+        "messages": [] if flat else history[:-1],
+        "newMessage": message,
         "stream": True,
+        **further,
     }
     if model is not None:
         body["model"] = identifier(model, "model")
     body.update(_extra(extra_body, body))
-    return _encoded(body)
+    return encoded(body, "extra_body")
 
 
-def _encoded(body: Mapping[str, Any]) -> bytes:
+def clicked(message: object) -> Dict[str, Any]:
+    """
+    Return the fields that a click on a shortcut sends beside, or in place of, a message.
+
+    Source: AI Engine 3.3.3, `shortcutId` of mwai-ui/v1/chats/submit; `shortcutName` from 3.4.3 on.
+    """
+    if isinstance(message, Shortcut) and message.shortcut_id:
+        fields = {"shortcutId": message.shortcut_id, "shortcutName": message.label}
+        return {"newMessage": "", **fields}
+    return {}
+
+
+def attached(file_ids: Sequence[str]) -> Dict[str, Any]:
+    """
+    Return the fields that attach files to a question.
+
+    Source: AI Engine 2.1.5, `newFileId`, and 2.9.7, `newFileIds`, of mwai-ui/v1/chats/submit.
+    """
+    return {"newFileId": file_ids[0], "newFileIds": list(file_ids)} if file_ids else {}
+
+
+def is_file_id(word: str) -> bool:
+    """
+    Say whether a word looks like the id of an uploaded file.
+
+    Source: AI Engine 2.1.5, mwai-ui/v1/files/upload: 32 hexadecimal digits.
+    """
+    return re.fullmatch("[0-9a-f]{32}", word) is not None
+
+
+def encoded(body: Mapping[str, Any], name: str) -> bytes:
+    """
+    Return the JSON of a request's body.
+
+    Raises:
+        ValueError: what the caller gave, under this name, cannot be sent.
+        TypeError: it is of a kind that JSON does not know.
+    """
     try:
         return json.dumps(body, allow_nan=False, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         problem = "it holds half of a surrogate pair"
     except TypeError as error:
-        raise TypeError(f"extra_body cannot be sent as JSON: {error}") from None
+        raise TypeError(f"{name} cannot be sent as JSON: {error}") from None
     except (ValueError, RecursionError) as error:
         problem = str(error)
-    raise ValueError(f"extra_body cannot be sent as JSON: {problem}")
+    raise ValueError(f"{name} cannot be sent as JSON: {problem}")
 
 
 def _extra(extra_body: Optional[Mapping[str, Any]], body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -376,7 +490,12 @@ def _shortcut(item: Dict[str, Any]) -> Shortcut:
     return Shortcut(_words(data.get("label")), _words(data.get("message")), shortcut_id, data)
 
 
-def _items(answer: Dict[str, Any], name: str, kind: type) -> List[Any]:
+def names(answer: Mapping[str, Any], name: str) -> List[str]:
+    """Return the texts of a list in an answer."""
+    return [str(item) for item in _items(answer, name, str)]
+
+
+def _items(answer: Mapping[str, Any], name: str, kind: type) -> List[Any]:
     items = answer.get(name)
     return [item for item in items if isinstance(item, kind)] if isinstance(items, list) else []
 
@@ -406,6 +525,226 @@ def nonce(value: object) -> Optional[str]:
     return value if isinstance(value, str) and _NONCE.fullmatch(value) else None
 
 
+# --------------------------------------------------------------------- files, discussions, bots
+
+
+def uploaded(fields: Mapping[str, Any], name: str, kind: str, purpose: str) -> File:
+    """
+    Return the file that an upload made.
+
+    Raises:
+        ProtocolError: the answer does not name it.
+    """
+    data = _mapping(fields.get("data"))
+    identity, url = _word(data.get("id")), _optional(data.get("url"), str)
+    if not identity or not url:
+        raise ProtocolError("the site does not name the file that it got")
+    return File(identity, url, name, kind, purpose, None, None)
+
+
+def files(fields: Mapping[str, Any]) -> List[File]:
+    """
+    Return the files of a list.
+
+    Source: mwai-ui/v1/files/list. A row's `refId` is the id that questions and deletions take.
+    """
+    rows = _items(_mapping(fields.get("data")), "files", dict)
+    return [_file(row) for row in rows]
+
+
+def _file(row: Mapping[str, Any]) -> File:
+    url = _words(row.get("url"))
+    return File(
+        _word(row.get("refId")) or _word(row.get("id")) or "",
+        url,
+        url.rpartition("/")[2],
+        _words(row.get("type")),
+        _word(row.get("purpose")),
+        _moment(row.get("created")),
+        _moment(row.get("expires")),
+    )
+
+
+def discussions(fields: Mapping[str, Any]) -> List[Discussion]:
+    """
+    Return the discussions of a list.
+
+    Source: mwai-ui/v1/discussions/list. A row's `messages` are JSON within the JSON.
+    """
+    return [_discussion(row) for row in _items(fields, "chats", dict)]
+
+
+def _discussion(row: Mapping[str, Any]) -> Discussion:
+    said = parse_json(_optional(row.get("messages"), str) or "[]")
+    turns = [turn for turn in said if isinstance(turn, dict)] if isinstance(said, list) else []
+    messages = [
+        Message(role=turn["role"], content=turn["content"])
+        for turn in turns
+        if turn.get("role") in _ROLES and isinstance(turn.get("content"), str)
+    ]
+    return Discussion(
+        _word(row.get("chatId")) or "",
+        _optional(row.get("title"), str),
+        tuple(messages),
+        _word(row.get("botId")),
+        _moment(row.get("created")),
+        _moment(row.get("updated")),
+    )
+
+
+def bot(
+    system: Mapping[str, Any], params: Mapping[str, Any], page: str, rest_root: Optional[str]
+) -> Bot:
+    """
+    Return the chatbot that a page's element tells of.
+
+    Args:
+        system: its `data-system`, whose texts may have become numbers.
+        params: its `data-params`.
+        page: the page's URL.
+        rest_root: the REST root that the page links to, for elements that do not name theirs.
+    """
+    rest_url = (_optional(system.get("restUrl"), str) or rest_root or "").rstrip("/") or None
+    return Bot(
+        _word(system.get("botId")),
+        _word(system.get("customId") or system.get("id")),
+        _optional(system.get("contextId"), int),
+        site_of(rest_url or page),
+        rest_url,
+        _optional(params.get("mode"), str),
+        _optional(params.get("startSentence"), str) or None,
+        _count(params.get("textInputMaxLength")) or None,
+        bool(params.get("fileUpload") or params.get("imageUpload")),
+        _words(params.get("aiName")).rstrip(": ") or None,
+    )
+
+
+def api_text(fields: Mapping[str, Any]) -> str:
+    """
+    Return the text that the public API answered.
+
+    Raises:
+        ProtocolError: it is no text.
+    """
+    data = fields.get("data")
+    if not isinstance(data, str):
+        raise ProtocolError("the public API's answer holds no text")
+    return data
+
+
+def api_reply(fields: Mapping[str, Any]) -> Reply:
+    """
+    Return a chatbot's answer.
+
+    Raises:
+        ProtocolError: it is no text.
+
+    Source: mwai/v1/simpleChatbotQuery; `extra` from 2.4.8 on.
+    """
+    extra = _mapping(fields.get("extra"))
+    return Reply(
+        api_text(fields),
+        actions=tuple(_action(item) for item in _items(extra, "actions", dict)),
+        chat_id=_word(extra.get("chatId")),
+        raw=dict(fields),
+    )
+
+
+def api_image(text: str) -> Image:
+    """Return the picture that the public API made; some engines put its URL into Markdown."""
+    linked = re.search(r"!\[[^\]]*\]\(([^()\s]+)\)", text)
+    return Image(linked.group(1) if linked else text.strip())
+
+
+def api_verdict(fields: Mapping[str, Any]) -> bool:
+    """
+    Return what a moderation found.
+
+    Raises:
+        ReplyError: the vendor said nothing.
+        ProtocolError: it is no verdict.
+
+    Source: mwai/v1/moderationCheck, whose null stands for no verdict.
+    """
+    data = fields.get("data")
+    if data is None:
+        raise reply_error("The vendor gave no verdict")
+    if not isinstance(data, bool):
+        raise ProtocolError("the public API's answer holds no verdict")
+    return data
+
+
+def api_bots(fields: Mapping[str, Any], site: str) -> List[Bot]:
+    """
+    Return the chatbots of a list.
+
+    Source: mwai/v1/listChatbots.
+    """
+    return [
+        Bot(
+            id=_word(row.get("id")),
+            custom_id=None,
+            context_id=None,
+            site=site,
+            rest_url=None,
+            mode=_optional(row.get("type"), str),
+            start_sentence=None,
+            max_length=None,
+            uploads=False,
+            name=_word(row.get("name")),
+        )
+        for row in _items(fields, "data", dict)
+    ]
+
+
+def api_user(fields: Mapping[str, Any]) -> str:
+    """
+    Return the e-mail address of the user that the public API runs as.
+
+    Raises:
+        ProtocolError: there is none.
+
+    Source: mwai/v1/simpleAuthCheck.
+    """
+    return api_text({"data": _mapping(fields.get("data")).get("value")})
+
+
+def camel_case(name: str) -> str:
+    """Return a name in the plugin's spelling: ``maxTokens`` for ``max_tokens``."""
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def site_of(url: str) -> str:
+    """Return the site that a REST root, or else any other URL of it, belongs to."""
+    below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
+    if below:
+        return below.group(1)
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _word(value: object) -> Optional[str]:
+    """Return an id as text; a page writes those that look like numbers as numbers."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value else None
+
+
+def _count(value: object) -> Optional[int]:
+    if isinstance(value, str) and value.isdigit():
+        return int(value[:9])
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _moment(value: object) -> Optional[datetime]:
+    """Return a time such as ``2026-11-23 00:40:50``, which is UTC."""
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+
+
 # -------------------------------------------------------------------------------------- refusals
 
 
@@ -427,6 +766,52 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
             status = _optional(_mapping(answer.get("data")).get("status"), int) or status
             raise _refusal(status, {}, "", answer)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
+
+
+def check_object(answer: object, status: int) -> Dict[str, Any]:
+    """
+    Return the JSON object of an answer of WordPress itself.
+
+    Raises:
+        ProtocolError: it is another JSON value.
+    """
+    if isinstance(answer, dict):
+        return answer
+    raise ProtocolError(f"the site answered {status} with JSON that is no object")
+
+
+def check_user(answer: object, status: int) -> Dict[str, Any]:
+    """
+    Return the JSON object of the user that WordPress takes us for.
+
+    Raises:
+        ProtocolError: it is not one.
+
+    Source: WordPress, wp/v2/users/me.
+    """
+    if isinstance(answer, dict) and _optional(answer.get("id"), int):
+        return answer
+    raise ProtocolError(f"the site answered {status} without naming a user")
+
+
+def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:
+    """
+    Return the error for a login that could not be proven.
+
+    A site that is down, or asks to wait, or was not reached, says nothing about the login.
+    """
+    refused = isinstance(error, StatusError) and error.status < 500 and error.status != 429
+    if not refused and type(error) is not ProtocolError:
+        return error
+    known = error if isinstance(error, StatusError) else StatusError(status=200)
+    return AuthError(
+        "the login did not take: check the user, the application password, and that the site's"
+        " address is the one that they belong to (with https and www as there).",
+        status=known.status,
+        code=known.code,
+        message=known.message,
+        request_id=known.request_id,
+    )
 
 
 def reply_error(message: str) -> ReplyError:
@@ -458,7 +843,7 @@ _ADVICE: Mapping[Type[StatusError], str] = {
         "Check the site's address, and that AI Engine 2.4.4 or newer and its chatbot are on there."
     ),
     RateLimitError: "Wait before you ask again.",
-    ServerError: "The site may have run the question all the same: look before you ask again.",
+    ServerError: "The site may have done it all the same: look before you ask again.",
 }
 
 
@@ -553,13 +938,15 @@ def retry_after(headers: Mapping[str, str]) -> Optional[float]:
         return None
 
 
-def renewable(status: int, code: str) -> bool:
+def renewable(status: int, code: str, as_user: bool) -> bool:
     """
     Say whether a refusal means that the nonce is not accepted, so that nothing has run.
 
-    Source: WordPress's cookie check, and the route's permission callback for guests.
+    Source: WordPress's cookie check, and the route's permission callback, which answers a guest
+    with 401 and an authenticated user with 403.
     """
-    return (status, code) in ((401, "rest_forbidden"), (403, "rest_cookie_invalid_nonce"))
+    stale = {(403, "rest_cookie_invalid_nonce"), (403 if as_user else 401, "rest_forbidden")}
+    return (status, code) in stale
 
 
 def _json_object(body: str) -> Dict[str, Any]:
@@ -600,26 +987,35 @@ def plain(value: object) -> str:
 # ------------------------------------------------------------------------------------ addresses
 
 
+def is_same_site(old: str, new: str) -> bool:
+    """
+    Say whether a redirect from one URL to another may be followed.
+
+    It may add or drop a leading ``www.``, and go from http on 80 to https on 443.
+    """
+    try:
+        before, after = urlsplit(old), urlsplit(new)
+        ports = (before.port or _port(before.scheme), after.port or _port(after.scheme))
+    except ValueError:
+        return False
+    schemes = (before.scheme, after.scheme)
+    return (
+        _bare(before.hostname) == _bare(after.hostname)
+        and schemes in (("http", "http"), ("https", "https"), ("http", "https"))
+        and (ports[0] == ports[1] or ports == (80, 443))
+        and after.username is None
+    )
+
+
 def moved_root(root: str, route: str, location: str) -> Optional[str]:
     """
     Return the REST root that a redirect leads to, or None if it must not be followed.
 
-    It may add or drop a leading ``www.``, go from http on 80 to https on 443, and must keep the
-    route at the end of its path.
+    It must keep the route at its end, and lead to the same site.
     """
-    old = urlsplit(root)
-    try:
-        new = urlsplit(location)
-        ports = (old.port or _port(old.scheme), new.port or _port(new.scheme))
-    except ValueError:
-        return None
-    same_host = _bare(old.hostname) == _bare(new.hostname)
-    upward = (old.scheme, new.scheme) in (("http", "http"), ("https", "https"), ("http", "https"))
-    same_port = ports[0] == ports[1] or ports == (80, 443)
-    kept = new.path.endswith("/" + route) and not new.query and new.username is None
-    if same_host and upward and same_port and kept:
-        return f"{new.scheme}://{new.netloc}{new.path[: -len(route) - 1]}"
-    return None
+    target = location.partition("#")[0].rstrip("?")
+    kept = target.endswith("/" + route) and ("?" in target) == ("?" in root)
+    return target[: -len(route) - 1] if kept and is_same_site(root, target) else None
 
 
 def _port(scheme: str) -> int:

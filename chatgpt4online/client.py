@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any, ContextManager, Dict, Mapping, Optional, Sequence, Union
+from functools import partial
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import requests
 
 from . import _arguments as check
 from . import _wire
 from ._arguments import Timeouts
-from ._call import Call
-from ._transport import Request, Transport
+from ._auth import basic, bearer, origin_of
+from ._health import examine
+from ._transport import Request, Settings, Transport
+from .conversation import Conversation
+from .resources import Discussions, Files, PublicAPI, Source
 from .stream import Stream
-from .types import Message, Reply
+from .types import Bot, Discussion, File, Health, Message, Reply, Shortcut
 
 __all__ = ["Client"]
 
@@ -30,6 +45,11 @@ class Client:
             else ``default``.
         custom_id: the id of a bot that a page of the site defines.
         context_id: the id of the WordPress page that the bot stands on.
+        auth: a user and an application password of WordPress, to act as that user. By default
+            those in the site's URL, or else the environment's ``CHATGPT4ONLINE_USER`` and
+            ``CHATGPT4ONLINE_APP_PASSWORD`` if the site is the environment's too.
+        token: the bearer token of the site's public API, for `api` alone. By default the
+            environment's ``CHATGPT4ONLINE_TOKEN`` if the site is the environment's too.
         model: the model to ask for, where the site's owner allows that.
         history: ``"messages"`` sends earlier turns beside the question; ``"prompt"`` flattens all
             turns into the question, as `format_prompt` does.
@@ -57,6 +77,8 @@ class Client:
         bot: Optional[str] = None,
         custom_id: Optional[str] = None,
         context_id: Optional[int] = None,
+        auth: Optional[Tuple[str, str]] = None,
+        token: Optional[str] = None,
         model: Optional[str] = None,
         history: str = "messages",
         headers: Optional[Mapping[str, Optional[str]]] = None,
@@ -66,11 +88,16 @@ class Client:
         retries: int = 2,
         session: Optional[requests.Session] = None,
     ) -> None:
+        place = check.from_environment(site, "SITE", _wire.DEFAULT_SITE)
+        address = check.site_url(place)
+        environment = check.environment if _is_environments(address) else _nothing
         self._settings: Dict[str, Any] = {
-            "site": check.site_url(check.from_environment(site, "SITE", _wire.DEFAULT_SITE)),
+            "site": address,
             "bot": check.identifier(check.from_environment(bot, "BOT", _wire.DEFAULT_BOT), "bot"),
             "custom_id": check.optional(check.identifier, custom_id, "custom_id"),
             "context_id": check.optional(check.count, context_id, "context_id"),
+            "auth": check.login(auth) or check.login_in(place) or _login(environment),
+            "token": check.token(token or environment("TOKEN")),
             "model": check.optional(check.identifier, model, "model"),
             "history": check.one_of(history, ("messages", "prompt"), "history"),
             "headers": check.headers(headers),
@@ -80,22 +107,63 @@ class Client:
             "retries": check.count(retries, "retries"),
             "session": check.session(session),
         }
-        self.site: str = self._settings["site"]
-        self.bot: str = self._settings["bot"]
+        self._place = _Place(None, None)
+        self._start()
+
+    def _start(self) -> None:
+        settings = self._settings
+        self.site: str = settings["site"]
+        self.bot: str = settings["bot"]
+        login = settings["auth"] and basic(settings["auth"], self.site)
+        names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
-            self.site,
-            session_headers=self._headers(accept="application/json", content_type=None),
-            proxy=self._settings["proxy"],
-            session=session,
-            retries=retries,
+            Settings(login=login, **{name: settings[name] for name in names}),
+            root=self._place.bot and self._place.bot.rest_url,
+            page=self._place.page,
         )
+
+    @classmethod
+    def from_page(cls, url: str, index: int = 0, **options: Any) -> Client:
+        """
+        Return a client of a chatbot that a page has.
+
+        Args:
+            url: the page's URL.
+            index: which of its chatbots, counted from 0.
+            options: those of the class, but for the site and the bot, which the page tells.
+
+        Raises:
+            ValueError: the page has no such chatbot, or an option cannot be used.
+            TypeError: an option is of the wrong kind, or is not known.
+            ChatGPT4OnlineError: the page cannot be had.
+
+        Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
+        """
+        check.count(index, "index")
+        with cls(_wire.site_of(check.page_url(url)), **options) as visitor:
+            bots = visitor.bots(url)
+        if index >= len(bots):
+            raise ValueError(f"the page has {len(bots)} chatbots; there is no number {index}")
+        return cls._of(bots[index], url, options)
+
+    @classmethod
+    def _of(cls, bot: Bot, page: str, options: Dict[str, Any]) -> Client:
+        if not _wire.is_same_site(page, bot.site):
+            raise ValueError(f"the chatbot belongs to another site, {bot.site}: ask that one")
+        client = cls(
+            bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
+        )
+        client._place = _Place(page, bot)
+        client._start()
+        return client
 
     def chat(
         self,
-        message: Union[str, Sequence[Message]],
+        message: Union[str, Shortcut, Sequence[Message]],
         *,
         messages: Sequence[Message] = (),
         chat_id: Optional[str] = None,
+        files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
         timeout: Timeouts = None,
@@ -105,18 +173,23 @@ class Client:
         Ask, and return the whole answer.
 
         Args:
-            message: the question; or a whole history, whose last turn is the user's.
+            message: the question; a shortcut that an answer offered, which is then clicked; or a
+                whole history, whose last turn is the user's.
             messages: earlier turns, such as ``{"role": "assistant", "content": reply}``. The site
                 remembers none by itself.
             chat_id: the id of the conversation, under which the site files it. By default a new
                 one, which `Reply.chat_id` tells.
+            files: what goes with the question: uploaded files, their ids, or paths and open
+                binary files, which are uploaded first.
             model: as for the client.
             extra_body: further fields of the request, for what the site's owner allows.
             timeout: as for the client, in seconds; None is the client's.
             deadline: as for the client, in seconds; None is the client's.
 
         Raises:
-            ValueError: something cannot be sent: an empty message, a wrong role, a closed client.
+            ValueError: something cannot be sent: an empty message, one that is longer than the
+                bot is known to take, a wrong role, a file over 100 MB, a closed client.
+            OSError: a file cannot be read.
             TypeError: an argument is of the wrong kind.
             ReplyError: the plugin answered with a failure.
             ChatGPT4OnlineError: anything else that went wrong; see `chatgpt4online.errors`.
@@ -127,6 +200,7 @@ class Client:
             message,
             messages=messages,
             chat_id=chat_id,
+            files=files,
             model=model,
             extra_body=extra_body,
             timeout=timeout,
@@ -135,10 +209,11 @@ class Client:
 
     def stream(
         self,
-        message: Union[str, Sequence[Message]],
+        message: Union[str, Shortcut, Sequence[Message]],
         *,
         messages: Sequence[Message] = (),
         chat_id: Optional[str] = None,
+        files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
         timeout: Timeouts = None,
@@ -153,6 +228,7 @@ class Client:
             message: as for `chat`.
             messages: as for `chat`.
             chat_id: as for `chat`.
+            files: as for `chat`.
             model: as for `chat`.
             extra_body: as for `chat`.
             timeout: as for `chat`, in seconds.
@@ -166,21 +242,139 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
-        settings = self._settings
         chat_id = _wire.new_chat_id() if chat_id is None else check.identifier(chat_id, "chat_id")
-        body = _wire.question(
-            _wire.conversation(message, messages),
-            bot=None if settings["custom_id"] else self.bot,
-            custom_id=settings["custom_id"],
+        turns = _wire.asked(message, messages, has_files=bool(files))
+        contents = self.files.read(files)
+        question = partial(self._question, turns, chat_id, model, extra_body)
+        question(_wire.clicked(message))  # so that what cannot be sent is refused before an upload
+        with self._transport.calling(timeout, deadline) as call:
+            attached = _wire.attached(self.files.send(contents, call))
+            body = question({**_wire.clicked(message), **attached})
+            request = Request(
+                _wire.CHAT, self._transport.widget(), body, content_type="application/json"
+            )
+            return Stream(self._transport.send(request, call), chat_id)
+
+    def _question(
+        self,
+        turns: List[Message],
+        chat_id: str,
+        model: Optional[str],
+        extra_body: Optional[Mapping[str, Any]],
+        further: Mapping[str, Any],
+    ) -> bytes:
+        settings, place = self._settings, self._place
+        return _wire.question(
+            turns,
+            **self._identity(),
             context_id=settings["context_id"],
             chat_id=chat_id,
-            history=settings["history"],
+            flat=settings["history"] == "prompt",
             model=settings["model"] if model is None else model,
             extra_body=extra_body,
+            further=further,
+            longest=place.bot and place.bot.max_length,
         )
-        request = Request(_wire.CHAT, self._headers(), body)
-        with self._calling(timeout, deadline) as call:
-            return Stream(self._transport.send(request, call), chat_id)
+
+    def _identity(self) -> Dict[str, Optional[str]]:
+        custom_id = self._settings["custom_id"]
+        return {"bot": None if custom_id else self.bot, "custom_id": custom_id}
+
+    def conversation(
+        self,
+        *,
+        system: Optional[str] = None,
+        chat_id: Optional[str] = None,
+        messages: Sequence[Message] = (),
+    ) -> Conversation:
+        """
+        Return a conversation, whose questions are sent with all turns before them.
+
+        Args:
+            system: what the model is told first, beside the bot's own instructions.
+            chat_id: the id under which the site files it; by default a new one.
+            messages: turns that it begins with; by default the bot's start sentence, if a page
+                has told it.
+
+        Raises:
+            ValueError: an id is empty, or a turn has a wrong role.
+            TypeError: something is of the wrong kind.
+        """
+        greeting = self._place.bot and self._place.bot.start_sentence
+        if greeting and not messages:
+            messages = [{"role": "assistant", "content": greeting}]
+        return Conversation(self, system=system, chat_id=chat_id, messages=messages)
+
+    def resume(self, discussion: Discussion) -> Conversation:
+        """
+        Return a conversation that goes on with a discussion which the site has kept.
+
+        Args:
+            discussion: as `discussions` gives it.
+        """
+        if not isinstance(discussion, Discussion):
+            raise TypeError(f"discussion must be a Discussion, not {check.kind(discussion)}")
+        return Conversation(self, chat_id=discussion.chat_id, messages=discussion.messages)
+
+    @property
+    def files(self) -> Files:
+        """The visitor's or user's files."""
+        return Files(self._transport)
+
+    @property
+    def discussions(self) -> Discussions:
+        """The user's conversations with this bot, as the site has kept them."""
+        identity = self._identity()
+        fields = {"botId": identity["bot"], "customId": identity["custom_id"]}
+        return Discussions(self._transport, {k: v for k, v in fields.items() if v is not None})
+
+    @property
+    def api(self) -> PublicAPI:
+        """
+        The site's public API, opened by `token`, or else by `auth`.
+
+        Raises:
+            ValueError: the client has neither.
+        """
+        token: Optional[str] = self._settings["token"]
+        login: Any = self._settings["auth"]
+        if token is None and login is None:
+            raise ValueError("the public API needs a token, or auth")
+        credential = bearer(token, self.site) if token else basic(login, self.site)
+        return PublicAPI(self._transport, credential, self.bot)
+
+    def bots(self, page: str) -> List[Bot]:
+        """
+        Return the chatbots that a page has; an empty list if it has none.
+
+        Args:
+            page: its URL, or its path on the client's site.
+
+        Raises:
+            ValueError: that is no address.
+            ChatGPT4OnlineError: the page cannot be had.
+
+        Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
+        """
+        with self._transport.calling() as call:
+            bots = self._transport.read_page(check.page_url(page, self.site), call).bots
+            call.finish()
+            return list(bots)
+
+    def check(self, *, ask: Optional[str] = None) -> Health:
+        """
+        Find out whether the site can be reached, has AI Engine, and gives a nonce.
+
+        Args:
+            ask: a short question, to see whether the bot answers too, and whether its answer
+                comes as it is written. The site runs and bills it.
+
+        Raises:
+            ValueError: the question cannot be sent, or the client is closed.
+
+        A site that is down raises nothing: the result is false, and says why.
+        """
+        return examine(self._transport, None if ask is None else partial(self.stream, ask))
 
     @property
     def nonce(self) -> str:
@@ -189,7 +383,7 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
-        with self._calling() as call:
+        with self._transport.calling() as call:
             nonce = self._transport.ticket(call).nonce
             call.finish()
             return nonce
@@ -214,20 +408,6 @@ class Client:
         """
         self._transport.close()
 
-    def _calling(
-        self, timeout: Timeouts = None, deadline: Optional[float] = None
-    ) -> ContextManager[Call]:
-        settings = self._settings
-        return self._transport.calling(
-            settings["timeout"] if timeout is None else check.limits(timeout),
-            settings["deadline"] if deadline is None else check.seconds(deadline, "deadline"),
-        )
-
-    def _headers(self, **further: Optional[str]) -> Dict[str, Optional[str]]:
-        return _wire.widget_headers(
-            self._settings["headers"], accept_encoding="identity", **further
-        )
-
     def __enter__(self) -> Client:
         """Return itself."""
         return self
@@ -241,9 +421,32 @@ class Client:
         return f"Client({self.site!r}, bot={self.bot!r})"
 
     def __getstate__(self) -> Dict[str, Any]:
-        """Return the settings, which a pickle holds."""
-        return self._settings
+        """Return the settings, which a pickle holds, its login and token among them."""
+        return {"_settings": self._settings, "_place": self._place}
 
-    def __setstate__(self, settings: Dict[str, Any]) -> None:
+    def __setstate__(self, state: Dict[str, Any]) -> None:
         """Begin anew with the settings of a pickle."""
-        self.__init__(**settings)  # type: ignore[misc]
+        self.__dict__.update(state)
+        self._start()
+
+
+class _Place(NamedTuple):
+    """Where a client's chatbot was found: the page, and what the page says of it."""
+
+    page: Optional[str]
+    bot: Optional[Bot]
+
+
+def _is_environments(site: str) -> bool:
+    """Say whether a site is the one that the environment's credentials were given for."""
+    theirs = check.environment("SITE")
+    return theirs is not None and origin_of(check.site_url(theirs)) == origin_of(site)
+
+
+def _nothing(_: str) -> None:
+    """Return no credential: those of the environment were given for another site."""
+
+
+def _login(environment: Callable[[str], Optional[str]]) -> check.Login:
+    user, password = environment("USER"), environment("APP_PASSWORD")
+    return check.login((user, password)) if user and password else None

@@ -64,7 +64,8 @@ class ChatGPT4OnlineError(Exception):
 
     def __str__(self) -> str:
         """Return the explanation, after the site and the route that it is about."""
-        where = " ".join(filter(None, (self.site, self.route)))
+        known = (self.route,) if "://" in self.route else (self.site, self.route)
+        where = " ".join(filter(None, known))
         explanation = super().__str__()
         return f"{where}: {explanation}" if where else explanation
 

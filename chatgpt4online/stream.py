@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Iterator, Optional, Union
+from typing import Callable, Iterator, List, Optional, Union
 
 from . import _sse, _wire
 from ._answer import Answer
@@ -34,6 +34,7 @@ class Stream:
         self._size = 0
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
+        self._callbacks: List[Callable[[Reply], object]] = []
         self._items = _items(answer)
         self._ahead = self._read()  # so that a refusal is raised now
 
@@ -76,6 +77,19 @@ class Stream:
     def text(self) -> str:
         """The pieces so far, joined. From any thread."""
         return self._text.getvalue()
+
+    def on_reply(self, callback: Callable[[Reply], object]) -> None:
+        """
+        Have a function called with the whole answer, when it has come or if it has come already.
+
+        Args:
+            callback: called once, by the thread that reads, before it gets the last piece; not
+                at all if the answer does not become whole.
+        """
+        if self._reply is None:
+            self._callbacks.append(callback)
+        else:
+            callback(self._reply)
 
     def close(self) -> None:
         """
@@ -132,6 +146,8 @@ class Stream:
             raise ProtocolError("the end of the answer cannot be read, and no text came.")
         self._answer.finish()
         self._call.finish()
+        for callback in self._callbacks:
+            callback(self._reply)
         if self._size or not self._reply:
             return None
         self._add(str(self._reply))

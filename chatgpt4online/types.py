@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, TypedDict
 
-__all__ = ["Action", "Event", "Image", "Message", "Reply", "Shortcut", "Usage"]
+__all__ = [
+    "Action",
+    "Bot",
+    "Check",
+    "Discussion",
+    "Event",
+    "File",
+    "Health",
+    "Image",
+    "Message",
+    "Reply",
+    "Shortcut",
+    "Usage",
+]
 
 
 class Message(TypedDict):
@@ -91,6 +105,100 @@ class Shortcut(NamedTuple):
     shortcut_id: Optional[str]
     #: The whole of what the plugin gave.
     data: Mapping[str, Any]
+
+
+class File(NamedTuple):
+    """
+    A file that has been uploaded to the site.
+
+    Source: AI Engine 3.6.2, mwai-ui/v1/files/upload and /list.
+    """
+
+    id: str
+    #: Anybody who knows it can read the file, while it lasts.
+    url: str
+    name: str
+    #: ``image`` or ``file``.
+    type: str
+    purpose: Optional[str]
+    #: In UTC, as are the others; None where the site did not say.
+    created: Optional[datetime]
+    #: When the site deletes it: mostly an hour after the upload.
+    expires: Optional[datetime]
+
+
+class Discussion(NamedTuple):
+    """
+    A conversation of a logged-in user that the site has stored.
+
+    Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
+    """
+
+    chat_id: str
+    #: None where the site has not thought of one yet.
+    title: Optional[str]
+    messages: Tuple[Message, ...]
+    #: The bot's id.
+    bot: Optional[str]
+    #: In UTC.
+    created: Optional[datetime]
+    #: In UTC.
+    updated: Optional[datetime]
+
+
+class Bot(NamedTuple):
+    """
+    A chatbot, as a page or the public API tells of it. None: it does not say.
+
+    Source: AI Engine 3.6.2, `data-params` and `data-system` of a page; mwai/v1/listChatbots.
+    """
+
+    #: None for a bot that a page defines; it has a `custom_id`.
+    id: Optional[str]
+    custom_id: Optional[str]
+    #: The id of the WordPress page that it stands on.
+    context_id: Optional[int]
+    #: The URL of its site.
+    site: str
+    #: The root of the site's REST API.
+    rest_url: Optional[str]
+    #: ``chat``, ``images``, ``assistant``...
+    mode: Optional[str]
+    #: What it says before the first question.
+    start_sentence: Optional[str]
+    #: Characters of the longest message that it takes; None is no limit, or unknown.
+    max_length: Optional[int]
+    #: Whether its widget offers to upload files.
+    uploads: bool
+    name: Optional[str]
+
+
+class Check(NamedTuple):
+    """One thing that was looked at, how it went, and how many seconds it took."""
+
+    name: str
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class Health(NamedTuple):
+    """What `Client.check` found. It is true if all is well, and prints as a table."""
+
+    checks: Tuple[Check, ...]
+
+    def __bool__(self) -> bool:
+        """Whether all is well."""
+        return all(check.ok for check in self.checks)
+
+    def __str__(self) -> str:
+        """Return a line for each check."""
+        lines = [
+            f"{'ok    ' if check.ok else 'failed'}  {check.name:<10}  {check.seconds:6.2f} s"
+            f"  {check.detail}"
+            for check in self.checks
+        ]
+        return "\n".join(lines)
 
 
 class Reply(str):

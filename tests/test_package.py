@@ -39,6 +39,7 @@ LAYERS = [
     "resources",
     "conversation",
     "batch",
+    "_health",
     "client",
     "notebook",
     "integrations",
@@ -224,9 +225,15 @@ PUBLIC_NAMES = {
     "Action",
     "AuthError",
     "BlockedError",
+    "Bot",
     "ChatGPT4OnlineError",
+    "Check",
     "Client",
+    "Conversation",
+    "Discussion",
     "Event",
+    "File",
+    "Health",
     "Image",
     "Message",
     "NotFoundError",
@@ -248,25 +255,42 @@ PUBLIC_NAMES = {
 }
 
 ASK = (
-    "(self, message, *, messages=(), chat_id=None, model=None, extra_body=None, timeout=None, "
-    "deadline=None)"
+    "(self, message, *, messages=(), chat_id=None, files=(), model=None, extra_body=None, "
+    "timeout=None, deadline=None)"
 )
 SIGNATURES = {
     "Client": (
-        "(site=None, *, bot=None, custom_id=None, context_id=None, model=None, "
-        "history='messages', headers=None, proxy=None, timeout=(10, 330), deadline=None, "
-        "retries=2, session=None)"
+        "(site=None, *, bot=None, custom_id=None, context_id=None, auth=None, token=None, "
+        "model=None, history='messages', headers=None, proxy=None, timeout=(10, 330), "
+        "deadline=None, retries=2, session=None)"
     ),
+    "Client.bots": "(self, page)",
     "Client.chat": ASK,
-    "Client.stream": ASK,
-    "Client.refresh_nonce": "(self)",
+    "Client.check": "(self, *, ask=None)",
     "Client.close": "(self)",
-    "Stream.events": "(self)",
-    "Stream.result": "(self)",
+    "Client.conversation": "(self, *, system=None, chat_id=None, messages=())",
+    "Client.from_page": "(url, index=0, **options)",
+    "Client.refresh_nonce": "(self)",
+    "Client.resume": "(self, discussion)",
+    "Client.stream": ASK,
+    "Conversation": "(client, *, system=None, chat_id=None, messages=())",
+    "Conversation.chat": "(self, message, **options)",
+    "Conversation.load": "(path, client)",
+    "Conversation.save": "(self, path)",
+    "Conversation.stream": "(self, message, **options)",
     "Stream.close": "(self)",
+    "Stream.events": "(self)",
+    "Stream.on_reply": "(self, callback)",
+    "Stream.result": "(self)",
     "format_prompt": "(messages)",
 }
-PROPERTIES = {"Client.nonce", "Stream.text"}
+PROPERTIES = {
+    "Client.api",
+    "Client.discussions",
+    "Client.files",
+    "Client.nonce",
+    "Stream.text",
+}
 
 
 def public(module: ModuleType) -> Iterator[Tuple[str, Any]]:
@@ -314,9 +338,11 @@ def test_public_names_are_frozen() -> None:
 def test_signatures_are_frozen() -> None:
     """A public signature changes only together with this table."""
     found = interface(chatgpt4online)
-    callables = {name: value for name, value in found.items() if inspect.isfunction(value)}
+    callables = {name: value for name, value in found.items() if inspect.isroutine(value)}
     signatures = {name: signature(value) for name, value in callables.items()}
-    assert {**signatures, "Client": signature(chatgpt4online.Client)} == SIGNATURES
+    for cls in (chatgpt4online.Client, chatgpt4online.Conversation):
+        signatures[cls.__name__] = signature(cls)
+    assert signatures == SIGNATURES
     assert {name for name, value in found.items() if isinstance(value, property)} == PROPERTIES
 
 
@@ -331,7 +357,7 @@ def with_parameters() -> List[str]:
     return sorted(
         name
         for name, value in INTERFACE.items()
-        if inspect.isfunction(value) or (inspect.isclass(value) and "__init__" in vars(value))
+        if inspect.isroutine(value) or (inspect.isclass(value) and "__init__" in vars(value))
         if name != "Stream"
     )
 

@@ -72,9 +72,11 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
         "custom_id": None,
         "context_id": None,
         "chat_id": "0123456789",
-        "history": "messages",
+        "flat": False,
         "model": None,
         "extra_body": None,
+        "further": {},
+        "longest": None,
     }
     settings.update(options)
     read: Dict[str, Any] = json.loads(_wire.question(turns, **settings).decode("utf-8"))
@@ -86,19 +88,19 @@ def test_conversation(
     message: Union[str, Sequence[Message]], messages: Sequence[Message], turns: List[Message]
 ) -> None:
     """The turns are the earlier ones and then the new one, in whichever way they are given."""
-    assert _wire.conversation(message, messages) == turns
+    assert _wire.asked(message, messages) == turns
 
 
 def test_conversation_is_copied() -> None:
     """What the caller gave is not changed, and of a turn only role and content go on."""
     earlier: List[Any] = [{**USER, "id": 5}]
-    assert _wire.conversation("When?", earlier) == [USER, NEXT]
+    assert _wire.asked("When?", earlier) == [USER, NEXT]
     assert earlier == [{**USER, "id": 5}]
 
 
 def test_reply_in_a_history() -> None:
     """A reply can stand in a history as it came."""
-    turns = _wire.conversation("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
+    turns = _wire.asked("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
     assert body(turns)["messages"] == [ASSISTANT]
 
 
@@ -106,7 +108,7 @@ def test_reply_in_a_history() -> None:
 def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], words: str) -> None:
     """What is no conversation that ends with a question is refused in words that say why."""
     with pytest.raises(kind) as caught:
-        _wire.conversation(message, messages)
+        _wire.asked(message, messages)
     assert type(caught.value) is kind
     assert words in str(caught.value)
 
@@ -142,7 +144,7 @@ def test_body() -> None:
 
 def test_body_of_a_prompt() -> None:
     """A history that is sent as a prompt is in the message alone."""
-    sent = body([USER, ASSISTANT, NEXT], history="prompt")
+    sent = body([USER, ASSISTANT, NEXT], flat=True)
     assert (sent["messages"], sent["newMessage"]) == ([], PROMPTS[3][1])
 
 

@@ -216,13 +216,20 @@ NOT_RENEWABLE = [
 @pytest.mark.parametrize(("status", "code"), RENEWABLE)
 def test_renewable(status: int, code: str) -> None:
     """These refusals mean that the nonce was not accepted, so that nothing has run."""
-    assert _wire.renewable(status, code)
+    assert _wire.renewable(status, code, as_user=False)
 
 
 @pytest.mark.parametrize(("status", "code"), NOT_RENEWABLE)
 def test_not_renewable(status: int, code: str) -> None:
     """A fresh nonce helps against no other refusal."""
-    assert not _wire.renewable(status, code)
+    assert not _wire.renewable(status, code, as_user=False)
+
+
+def test_renewable_of_a_user() -> None:
+    """WordPress answers a user whose nonce it does not accept with 403, and a guest with 401."""
+    assert _wire.renewable(403, "rest_forbidden", as_user=True)
+    assert _wire.renewable(403, "rest_cookie_invalid_nonce", as_user=True)
+    assert not _wire.renewable(401, "rest_forbidden", as_user=True)
 
 
 FOLLOWED = [
@@ -239,6 +246,11 @@ FOLLOWED = [
     (ROOT, f"https://example.com/{CHAT}", "https://example.com"),
     (ROOT, f"https://example.com/a/{CHAT}#top", "https://example.com/a"),
     (ROOT, f"https://example.com/a/{CHAT}?", "https://example.com/a"),
+    (
+        "https://example.com/?rest_route=",
+        f"https://www.example.com/?rest_route=/{CHAT}",
+        "https://www.example.com/?rest_route=",
+    ),
     ("http://[::1]/wp-json", f"http://[::1]/a/{CHAT}", "http://[::1]/a"),
 ]
 

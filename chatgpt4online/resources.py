@@ -1,0 +1,516 @@
+"""What a site keeps beside its chatbots: files, discussions, and its public API."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from urllib3.filepost import encode_multipart_formdata
+
+from . import _arguments as check
+from . import _wire
+from ._auth import Credential
+from ._call import Call
+from ._transport import Request, Transport
+from .errors import ReplyError
+from .types import Bot, Discussion, File, Image, Reply
+
+__all__ = ["Discussions", "Files", "PublicAPI"]
+
+#: The largest file that is uploaded, in bytes: it is held in memory as a whole.
+LARGEST_FILE = 100 * 1000 * 1000
+
+#: A path, or an open binary file.
+Source = Union[str, "os.PathLike[str]", BinaryIO]
+
+#: Called with the bytes sent so far, and those of the whole request.
+Progress = Callable[[int, int], object]
+
+
+class _Content(NamedTuple):
+    """A file that has been read."""
+
+    name: str
+    data: bytes
+    type: str
+
+
+class Files:
+    """
+    The files that a visitor or user has uploaded. `Client.files` is one.
+
+    A guest's files belong to the client's cookies; a site deletes them after an hour or so.
+    Threads may share it.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self,
+        path_or_file: Source,
+        *,
+        name: Optional[str] = None,
+        purpose: str = "analysis",
+        progress: Optional[Progress] = None,
+    ) -> File:
+        """
+        Upload one file and return it.
+
+        Args:
+            path_or_file: a path, or an open binary file, which is read to its end.
+            name: the name that the site sees. Its ending decides the type.
+            purpose: what it is for, in the plugin's words.
+            progress: called with the bytes sent so far, and those of the whole request.
+
+        Raises:
+            ValueError: no name is known, or it is larger than 100 MB.
+            TypeError: it is neither a path nor a binary file.
+            OSError: it cannot be read.
+            ReplyError: the site does not take this file; `message` says why.
+            ChatGPT4OnlineError: anything else that went wrong.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
+        """
+        content = _read(path_or_file, name)
+        with self._transport.calling() as call:
+            file = self._send(content, check.identifier(purpose, "purpose"), progress, call)
+            call.finish()
+            return file
+
+    def list(self, *, page: int = 1, limit: int = 10) -> List[File]:
+        """
+        Return the files of one page, the newest first.
+
+        Args:
+            page: which page, from 1 on.
+            limit: how many files a page has.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong. Sites with 2.9.6 to 3.6.2 fail for guests.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
+        """
+        fields = {"limit": check.positive(limit, "limit"), "page": check.positive(page, "page")}
+        return _wire.files(_post(self._transport, _wire.LIST_FILES, fields, repeatable=True))
+
+    def delete(self, *files: Union[File, str]) -> None:
+        """
+        Delete files.
+
+        Args:
+            files: those files, or their ids.
+
+        Raises:
+            ValueError: none is given, or an id is empty.
+            ReplyError: the site knows none of them, or they belong to others.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
+        """
+        ids = [file_id(file) for file in _some(files, "files")]
+        _post(self._transport, _wire.DELETE_FILES, {"files": ids})
+
+    def read(self, files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]:
+        """Return the ids of files, and what is in those that have to be uploaded."""
+        if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
+            raise TypeError(f"files must be a list, not {check.kind(files)}")
+        return [_id_or_content(file) for file in files]
+
+    def send(self, files: Sequence[Union[str, _Content]], call: Call) -> List[str]:
+        """Upload what has been read, and return the ids of all."""
+        return [
+            file if isinstance(file, str) else self._send(file, "analysis", None, call).id
+            for file in files
+        ]
+
+    def _send(
+        self, content: _Content, purpose: str, progress: Optional[Progress], call: Call
+    ) -> File:
+        body, content_type = _multipart(content, purpose=purpose, type="N/A")
+        headers = self._transport.widget(accept="application/json", content_type=None)
+        request = Request(_wire.UPLOAD, headers, body, content_type=content_type, progress=progress)
+        fields = self._transport.fetch(request, call)
+        kind = "image" if content.type.startswith("image/") else "file"
+        return _wire.uploaded(fields, content.name, kind, purpose)
+
+
+class Discussions:
+    """
+    The conversations that a site keeps for its users. `Client.discussions` is one.
+
+    Only a client with `auth` has any: a site refuses guests. Iterating yields all of one bot's,
+    asking for more pages as needed. Threads may share it.
+    """
+
+    def __init__(self, transport: Transport, bot: Mapping[str, Optional[str]]) -> None:
+        self._transport = transport
+        self._bot = bot
+
+    def __iter__(self) -> Iterator[Discussion]:
+        """Yield each discussion, in the site's order."""
+        offset, page = 0, self.list()
+        while page:
+            yield from page
+            offset += len(page)
+            page = self.list(offset=offset)
+
+    def list(self, *, offset: int = 0, limit: int = 10) -> List[Discussion]:
+        """
+        Return some discussions, in the site's order. The site may ask a model for their titles.
+
+        Args:
+            offset: how many to leave out at the beginning.
+            limit: how many to return at most.
+
+        Raises:
+            ReplyError: the client is a guest.
+            ChatGPT4OnlineError: anything else that went wrong.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
+        """
+        fields = {
+            **self._bot,
+            "offset": check.count(offset, "offset"),
+            "limit": check.positive(limit, "limit"),
+        }
+        answer = _post(self._transport, _wire.LIST_DISCUSSIONS, fields, repeatable=True)
+        return _wire.discussions(answer)
+
+    def rename(self, discussion: Union[Discussion, str], title: str) -> None:
+        """
+        Give a discussion another title.
+
+        Args:
+            discussion: the discussion, or its `chat_id`.
+            title: the title, which the site cuts at 64 characters.
+
+        Raises:
+            ValueError: the title is empty.
+            ReplyError: the client is a guest.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.
+        """
+        fields = {"chatId": chat_id(discussion), "title": check.identifier(title, "title")}
+        _post(self._transport, _wire.RENAME_DISCUSSION, fields)
+
+    def delete(self, *discussions: Union[Discussion, str]) -> None:
+        """
+        Delete discussions: all of them, or none.
+
+        Args:
+            discussions: the discussions, or their `chat_id`.
+
+        Raises:
+            ValueError: none is given.
+            AuthError: one of them is not the user's, or the client is a guest.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/delete.
+        """
+        ids = [chat_id(each) for each in _some(discussions, "discussions")]
+        _post(self._transport, _wire.DELETE_DISCUSSIONS, {"chatIds": ids})
+
+
+class PublicAPI:
+    """
+    A site's public API, where its owner has switched it on. `Client.api` is one.
+
+    The bearer token acts as the site's first administrator: keep it like that password. Nothing
+    streams here, and no method but `bots` and `whoami` is sent again once it may have run.
+    Threads may share it.
+
+    Each method raises `AuthError` for a wrong token, `NotFoundError` where the API is off or the
+    site's plugin too old, and `ReplyError` for what the plugin cannot do.
+    """
+
+    def __init__(self, transport: Transport, credential: Credential, bot: str) -> None:
+        self._transport = transport
+        self._credential = credential
+        self._bot = bot
+
+    def chatbot(
+        self,
+        message: str,
+        *,
+        bot: Optional[str] = None,
+        chat_id: Optional[str] = None,
+        files: Sequence[Union[File, str]] = (),
+    ) -> Reply:
+        """
+        Ask a chatbot, and return its answer.
+
+        Args:
+            message: the question.
+            bot: the bot's id; by default the client's.
+            chat_id: the id of a conversation, which the site remembers if it keeps discussions.
+            files: uploaded files, or their ids.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleChatbotQuery.
+        """
+        fields: Dict[str, Any] = {
+            "botId": self._bot if bot is None else check.identifier(bot, "bot"),
+            "message": check.identifier(message, "message"),
+        }
+        if chat_id is not None:
+            fields["chatId"] = check.identifier(chat_id, "chat_id")
+        if files:
+            fields["fileIds"] = [file_id(file) for file in files]
+        return _wire.api_reply(self._post("simpleChatbotQuery", fields))
+
+    def text(self, message: str, **options: Any) -> str:
+        """
+        Ask a model, and return its text.
+
+        Args:
+            message: the question.
+            options: of the query, in Python's spelling: `model`, `temperature`, `max_tokens`...
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleTextQuery.
+        """
+        return self._text("simpleTextQuery", message, options)
+
+    def fast_text(self, message: str, **options: Any) -> str:
+        """
+        Ask the site's fast model, and return its text.
+
+        Args:
+            message: the question.
+            options: as for `text`.
+
+        Source: AI Engine 2.9.2, mwai/v1/simpleFastTextQuery.
+        """
+        return self._text("simpleFastTextQuery", message, options)
+
+    def json(self, message: str, **options: Any) -> Any:
+        """
+        Ask a model for JSON, and return its value.
+
+        Args:
+            message: the question.
+            options: as for `text`.
+
+        Raises:
+            ReplyError: what the model wrote is no JSON.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery, whose null stands for no JSON.
+        """
+        value = self._ask("simpleJsonQuery", message, options)
+        if value is None:
+            raise ReplyError("AI Engine could not answer: what the model wrote is no JSON.")
+        return value
+
+    def vision(self, message: str, url: str, **options: Any) -> str:
+        """
+        Ask a model about a picture, and return its text.
+
+        Args:
+            message: the question.
+            url: of the picture, which the site must be able to fetch.
+            options: as for `text`.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleVisionQuery.
+        """
+        return self._text("simpleVisionQuery", message, options, url=check.identifier(url, "url"))
+
+    def image(self, message: str, **options: Any) -> Image:
+        """
+        Have a picture made, and return it.
+
+        Args:
+            message: what it shows.
+            options: as for `text`; also `resolution`, such as ``"1024x1024"``.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleImageQuery.
+        """
+        return _wire.api_image(self._text("simpleImageQuery", message, options))
+
+    def edit_image(self, message: str, media_id: int, **options: Any) -> Image:
+        """
+        Have a picture of the site's media library changed, and return the new one.
+
+        Args:
+            message: what to change.
+            media_id: the picture's id in WordPress, a whole number.
+            options: as for `image`.
+
+        Source: AI Engine 2.8.2, mwai/v1/simpleImageEditQuery.
+        """
+        media = check.count(media_id, "media_id")
+        return _wire.api_image(self._text("simpleImageEditQuery", message, options, mediaId=media))
+
+    def transcribe(self, url: str, **options: Any) -> str:
+        """
+        Return the words of a recording.
+
+        Args:
+            url: of the recording, which the site must be able to fetch.
+            options: as for `text`.
+
+        Source: AI Engine 2.8.9, mwai/v1/simpleTranscribeAudio.
+        """
+        fields = {"url": check.identifier(url, "url"), **_options(options)}
+        return _wire.api_text(self._post("simpleTranscribeAudio", fields))
+
+    def moderate(self, text: str) -> bool:
+        """
+        Say whether a text breaks the model vendor's rules.
+
+        Args:
+            text: the text.
+
+        Raises:
+            ReplyError: the vendor gave no verdict.
+
+        Source: AI Engine 3.6.2, mwai/v1/moderationCheck.
+        """
+        fields = {"text": check.identifier(text, "text")}
+        return _wire.api_verdict(self._post("moderationCheck", fields))
+
+    def upload(
+        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = "analysis"
+    ) -> File:
+        """
+        Upload one file as the token's user, and return it.
+
+        Args:
+            path_or_file: as for `Files.upload`.
+            name: as for `Files.upload`.
+            purpose: as for `Files.upload`.
+
+        Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
+        """
+        content = _read(path_or_file, name)
+        purpose = check.identifier(purpose, "purpose")
+        body, content_type = _multipart(content, purpose=purpose)
+        kind = "image" if content.type.startswith("image/") else "file"
+        fields = self._send("simpleFileUpload", body, content_type)
+        return _wire.uploaded(fields, content.name, kind, purpose)
+
+    def bots(self) -> List[Bot]:
+        """
+        Return the site's chatbots.
+
+        Source: AI Engine 2.8.5, mwai/v1/listChatbots.
+        """
+        return _wire.api_bots(self._get("listChatbots"), self._transport.site)
+
+    def whoami(self) -> str:
+        """
+        Return the e-mail address of the user that the site takes us for.
+
+        Source: AI Engine 2.1.6, mwai/v1/simpleAuthCheck.
+        """
+        return _wire.api_user(self._get("simpleAuthCheck"))
+
+    def _text(self, route: str, message: str, options: Mapping[str, Any], **further: Any) -> str:
+        return _wire.api_text({"data": self._ask(route, message, options, **further)})
+
+    def _ask(self, route: str, message: str, options: Mapping[str, Any], **further: Any) -> Any:
+        fields = {"message": check.identifier(message, "message"), **further, **_options(options)}
+        return self._post(route, fields).get("data")
+
+    def _post(self, route: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
+        return self._send(route, _wire.encoded(fields, "options"), "application/json")
+
+    def _send(self, route: str, body: bytes, content_type: str) -> Dict[str, Any]:
+        return self._transport.ask(
+            self._request(route)._replace(body=body, content_type=content_type)
+        )
+
+    def _get(self, route: str) -> Dict[str, Any]:
+        return self._transport.ask(self._request(route)._replace(method="GET", repeatable=True))
+
+    def _request(self, route: str) -> Request:
+        headers = _wire.plain_headers(accept="application/json")
+        return Request(_wire.API + route, headers, credential=self._credential, with_nonce=False)
+
+
+def _options(options: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return a query's options in the plugin's spelling: `max_tokens` is ``maxTokens``."""
+    spelt = {_wire.camel_case(name): value for name, value in options.items()}
+    resolution = {"resolution": spelt["resolution"]} if "resolution" in spelt else {}
+    return {**resolution, "options": spelt} if spelt else {}
+
+
+def _post(
+    transport: Transport, route: str, fields: Mapping[str, Any], *, repeatable: bool = False
+) -> Dict[str, Any]:
+    headers = transport.widget(accept="application/json")
+    body = json.dumps(fields).encode("ascii")
+    return transport.ask(Request(route, headers, body, repeatable=repeatable))
+
+
+def _multipart(content: _Content, **fields: str) -> Tuple[bytes, str]:
+    """Return a multipart body, and its content type."""
+    file = (content.name, content.data, content.type)
+    return encode_multipart_formdata({"file": file, **fields})
+
+
+def _some(items: Tuple[Any, ...], name: str) -> Tuple[Any, ...]:
+    if not items:
+        raise ValueError(f"give some {name}")
+    return items
+
+
+def file_id(file: Union[File, str]) -> str:
+    """Return the id of an uploaded file."""
+    return check.identifier(file.id if isinstance(file, File) else file, "a file's id")
+
+
+def chat_id(discussion: Union[Discussion, str]) -> str:
+    """Return the id of a discussion."""
+    known = discussion.chat_id if isinstance(discussion, Discussion) else discussion
+    return check.identifier(known, "a discussion's chat_id")
+
+
+def _id_or_content(file: Union[File, Source]) -> Union[str, _Content]:
+    if isinstance(file, File):
+        return file_id(file)
+    if isinstance(file, str) and _wire.is_file_id(file) and not os.path.exists(file):  # noqa: PTH110
+        return file
+    return _read(file, None)
+
+
+def _read(source: Source, name: Optional[str]) -> _Content:
+    """
+    Read a file as a whole.
+
+    Raises:
+        ValueError: no name is known, or it is larger than 100 MB.
+        TypeError: it is neither a path nor a binary file.
+        OSError: it cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        with open(path, "rb") as file:  # noqa: PTH123 - a str may come
+            return _content(file, name or path)
+    if not hasattr(source, "read"):
+        raise TypeError(f"a file must be a path or an open binary file, not {check.kind(source)}")
+    return _content(source, name or getattr(source, "name", None))
+
+
+def _content(file: BinaryIO, name: object) -> _Content:
+    from mimetypes import guess_type  # here, since few upload files
+
+    if not isinstance(name, str) or not os.path.basename(name):  # noqa: PTH119
+        raise ValueError("give the file a name, whose ending tells the site its type")
+    base = check.text(os.path.basename(name), "a file's name")  # noqa: PTH119
+    data = file.read(LARGEST_FILE + 1)
+    if not isinstance(data, bytes):
+        raise TypeError("a file must be open in binary mode, as open(path, 'rb') does it")
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"{base} is larger than {LARGEST_FILE} bytes")
+    return _Content(base, data, guess_type(base)[0] or "application/octet-stream")
