@@ -25,7 +25,8 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 1e6
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
-_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")  # a name, or an IPv6 address with its zone
+#: A name, or an IPv6 address with its zone.
+_HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
