@@ -246,10 +246,11 @@ class Client:
         turns = _wire.asked(message, messages, has_files=bool(files))
         contents = self.files.read(files)
         question = partial(self._question, turns, chat_id, model, extra_body)
-        question(_wire.clicked(message))  # so that what cannot be sent is refused before an upload
+        clicked = _wire.clicked(message)
+        body = question(clicked)  # before an upload, for what cannot be sent is refused here
         with self._transport.calling(timeout, deadline) as call:
-            attached = _wire.attached(self.files.send(contents, call))
-            body = question({**_wire.clicked(message), **attached})
+            if contents:
+                body = question({**clicked, **_wire.attached(self.files.send(contents, call))})
             request = Request(
                 _wire.CHAT, self._transport.widget(), body, content_type="application/json"
             )
