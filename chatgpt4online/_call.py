@@ -218,6 +218,9 @@ class _Watched:
     def connect(self) -> None:
         try:
             super().connect()  # type: ignore[misc]
+        except BaseException:
+            _shut(self._handle)  # where Ctrl-C ends a handshake, ssl leaves its socket open
+            raise
         finally:
             _current.call.watch(self.sock)
             _current.call.sent = False  # what went out, if anything, was for a proxy

@@ -21,6 +21,7 @@ from typing import (
     Optional,
     Tuple,
     TypeVar,
+    Union,
 )
 from urllib.parse import urljoin
 
@@ -133,7 +134,8 @@ class Transport:
         self._page = page or settings.site + "/"
         proxy, session = settings.proxy, settings.session
         self._session = OwnSession(proxy) if session is None else CallersSession(session, proxy)
-        weakref.finalize(self, self._session.close)
+        self._parked: List[Body] = []
+        weakref.finalize(self, _let_go, self._session, self._parked)
         self._closed = False
         self._start()
         _transports.add(self)
@@ -142,11 +144,11 @@ class Transport:
         """Begin with no call under way: when new, and in a forked child."""
         self._lock = threading.RLock()  # a signal's handler may close the client
         self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
-        self._parked: List[Body] = []
 
     def after_fork(self) -> None:
         """Leave the parent's connections, and locks that its threads may hold, to the parent."""
         self._start()
+        self._parked.clear()
         self.nonce.after_fork()
         self._session.after_fork()
 
@@ -185,13 +187,11 @@ class Transport:
         """End all calls under way, and close the connections of an own session."""
         with self._lock:
             self._closed = True
-            calls, bodies = list(self._calls), self._parked
-            self._parked = []
+            calls = list(self._calls)
         for call in calls:
             call.end("closed")
-        for body in bodies:
-            body.close()
-        self._session.close()
+        with self._lock:
+            _let_go(self._session, self._parked)
 
     def park(self, body: Body) -> None:
         """Keep a body whose last bytes are still to come, so that its connection can be used on."""
@@ -206,7 +206,8 @@ class Transport:
         if not self._parked:
             return
         with self._lock:
-            bodies, self._parked = self._parked, []
+            bodies = self._parked[:]
+            self._parked.clear()
         for body in bodies:
             if not body.settle():
                 self.park(body)
@@ -502,6 +503,13 @@ def _joined(base: str, location: str) -> str:
         return urljoin(base, location)
     except ValueError:
         return location  # no URL, which its reader finds out too
+
+
+def _let_go(session: Union[OwnSession, CallersSession], parked: List[Body]) -> None:
+    """Close the connections that no call uses."""
+    while parked:
+        parked.pop().close()
+    session.close()
 
 
 def _ignore(_: object) -> None:
