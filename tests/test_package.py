@@ -346,6 +346,13 @@ def test_signatures_are_frozen() -> None:
     assert {name for name, value in found.items() if isinstance(value, property)} == PROPERTIES
 
 
+def test_the_docs_show_every_public_name() -> None:
+    """Each public name has its place on the page that describes the interface."""
+    page = (PACKAGE.parent / "docs" / "api.rst").read_text(encoding="utf-8")
+    names = {*chatgpt4online.__all__, *testing.__all__} - {"__version__"}
+    assert not [name for name in names if f":: {name}" not in page]
+
+
 @pytest.mark.parametrize("name", sorted(INTERFACE))
 def test_all_is_documented(name: str) -> None:
     """Each public class, function, method and property says what it is."""
