@@ -268,17 +268,12 @@ class Chunked:
         What stands before the break counts, however the bytes came.
         """
         pieces: List[bytes] = []
-        at = 0
         if self._line:
             data, self._line = self._line + data, b""
-        size = len(data)
+        at, size = 0, len(data)
         while at < size and not (self.ended or self.broken):
             if self._left:
-                piece = data[at : at + self._left]
-                pieces.append(piece)
-                at += len(piece)
-                self._left -= len(piece)
-                self._after_data = True
+                at = self._take_chunks(data, at, pieces)
                 continue
             end = data.find(b"\n", at)
             if end < 0:
@@ -288,6 +283,22 @@ class Chunked:
             at = end + 1
         self.excess = self.ended and at < size
         return b"".join(pieces)
+
+    def _take_chunks(self, data: bytes, at: int, pieces: List[bytes]) -> int:
+        """Take the rest of a chunk, and those that follow in the usual form; return the end."""
+        stop = at + self._left
+        pieces.append(data[at:stop])
+        end = data.find(b"\r\n", stop + 2)
+        while end > 0 and data.startswith(b"\r\n", stop):
+            left = _chunk_size(data[stop + 2 : end])
+            if left <= 0:
+                break
+            at, stop = end + 2, end + 2 + left
+            pieces.append(data[at:stop])
+            end = data.find(b"\r\n", stop + 2)
+        self._left = max(0, stop - len(data))
+        self._after_data = True
+        return min(stop, len(data))
 
     def _hold(self, line: bytes) -> None:
         self.broken = len(line) > LONGEST_LINE
@@ -308,7 +319,7 @@ class Chunked:
 def _chunk_size(line: bytes) -> int:
     """Return the size that a line announces, in bytes; negative if it announces none."""
     try:
-        return int(line.split(b";")[0], 16)
+        return int(line.split(b";")[0] if b";" in line else line, 16)
     except ValueError:
         return -1
 

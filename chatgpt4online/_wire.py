@@ -363,7 +363,7 @@ def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
     Source: the events `live`, `error` and `end` of mwai-ui/v1/chats/submit. A `live` event is text
     if it has no `subtype`, or the subtype `content`.
     """
-    if not data.strip():
+    if not data or data.isspace():
         return None
     event = parse_json(data)
     if not isinstance(event, dict):
@@ -412,7 +412,7 @@ def parse_json(text: str) -> Any:
         ProtocolError: it begins with no JSON value.
     """
     try:
-        value = _decode(text, len(text) - len(text.lstrip()))[0]
+        value = _decode(text.lstrip())[0]
         return _whole(value) if "\\ud" in text or "\\uD" in text else value
     except (ValueError, RecursionError):
         raise ProtocolError("what came is not JSON") from None

@@ -13,6 +13,13 @@ from .types import Event, Reply
 
 __all__ = ["Stream"]
 
+_Item = Union[str, Event, _wire.End, _wire.Failure]
+
+_STOPPED = (
+    "the answer stopped before its end. The site may have run the question all the same: look"
+    " before you ask again."
+)
+
 
 class Stream:
     """
@@ -32,6 +39,8 @@ class Stream:
         self._chat_id = chat_id
         self._text = StringIO()
         self._size = 0
+        self._over = False
+        self._has_failed = False
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
         self._callbacks: List[Callable[[Reply], object]] = []
@@ -46,7 +55,7 @@ class Stream:
         """Return the next piece of the text, as soon as it has come."""
         while True:
             item = self._next()
-            if isinstance(item, str):
+            if type(item) is str:
                 return item
             if item is None:
                 raise StopIteration
@@ -114,13 +123,16 @@ class Stream:
 
     def _read(self) -> Union[str, Event, None]:
         try:
-            if self._call.ended:
-                self._call.check()
-            item = next(self._items)
-            if isinstance(item, str):
+            if self._over or self._call.ended:
+                self._say_again()
+                return None
+            item = next(self._items, None)
+            if type(item) is str:
                 self._add(item)
-            return self._end(item) if isinstance(item, _wire.End) else item
+                return item
+            return self._take(item)
         except (ChatGPT4OnlineError, CallEnded) as error:
+            self._over = True
             self._error = self._answer.explain(error)
             self._error.text = self.text
             self.close()
@@ -128,6 +140,28 @@ class Stream:
         except BaseException:
             self.close()
             raise
+
+    def _say_again(self) -> None:
+        """Raise again what ended the stream, unless it has ended well."""
+        if self._error is not None:
+            raise self._error
+        if self._reply is None:
+            self._call.check()
+
+    def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
+        """Return an event, or what there is to return at the end."""
+        while isinstance(item, _wire.Failure) and not item.message:
+            self._has_failed = True  # the real failure follows
+            item = next(self._items, None)
+        if isinstance(item, _wire.Failure):
+            raise _wire.reply_error(item.message)
+        if isinstance(item, _wire.End):
+            return self._end(item)
+        if item is None:
+            raise _wire.reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
+        if isinstance(item, str):
+            self._add(item)
+        return item
 
     def _add(self, piece: str) -> None:
         self._text.write(piece)
@@ -144,6 +178,7 @@ class Stream:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
             raise ProtocolError("the end of the answer cannot be read, and no text came.")
+        self._over = True
         self._answer.finish()
         self._call.finish()
         for callback in self._callbacks:
@@ -166,27 +201,14 @@ class Stream:
         self.close()
 
 
-def _items(answer: Answer) -> Iterator[Union[str, Event, _wire.End]]:
+def _items(answer: Answer) -> Iterator[_Item]:
     """
-    Yield what an answer says; the last item is its `End`.
+    Yield what an answer says.
 
     A function of its own, for a generator that knew its stream would keep it from being dropped.
     """
     first = answer.begin()
-    if not _sse.is_stream(first):
+    if _sse.is_stream(first):
+        yield from _sse.items(answer.chunks(first))
+    else:
         yield _wire.End(answer.json(first))
-        return
-    failed = False
-    for item in _sse.items(answer.chunks(first)):
-        if isinstance(item, _wire.Failure):
-            if item.message:
-                raise _wire.reply_error(item.message)
-            failed = True  # the real one follows
-        else:
-            yield item
-    if failed:
-        raise _wire.reply_error("")
-    raise StreamInterrupted(
-        "the answer stopped before its end. The site may have run the question all the same: look"
-        " before you ask again."
-    )
