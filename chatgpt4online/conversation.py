@@ -156,15 +156,15 @@ class Conversation:
             OSError: it cannot be read.
             ValueError: it holds no conversation.
         """
-        with open(path, encoding="utf-8") as file:  # noqa: PTH123 - a str may come
-            text = file.read()
+        with open(path, "rb") as file:  # noqa: PTH123 - a str may come
+            data = file.read()
         try:
-            state = json.loads(text)
+            state = json.loads(data.decode("utf-8"))
             talk = cls(client, chat_id=state["chat_id"], messages=state["messages"])
             talk._response_id = check.optional(
                 check.identifier, state["response_id"], "response_id"
             )
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{os.fspath(path)} holds no conversation: {error}") from None
         talk._answered = list(talk.messages)
         return talk
