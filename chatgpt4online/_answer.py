@@ -238,7 +238,8 @@ def _innermost(error: BaseException) -> BaseException:
     The context of any other one may be an error that the caller was just handling.
     """
     while isinstance(error, (requests.RequestException, HTTPError)):
-        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        inner = getattr(error, "reason", None) or getattr(error, "original_error", None)
+        inner = inner or (error.args[0] if error.args else None)
         if not isinstance(inner, BaseException) and isinstance(error, HTTPError):
             inner = error.__context__
         if not isinstance(inner, BaseException):
