@@ -11,7 +11,6 @@ import re
 from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
-from urllib.parse import urljoin
 
 from . import _wire
 from .errors import ProtocolError
@@ -61,8 +60,7 @@ def read(html: str, url: str, link_header: str = "") -> Page:
     # Older parsers give up on some broken pages; what they have read by then counts.
     with suppress(AssertionError, NotImplementedError):
         reader.feed(html)
-    found = _linked(link_header) or reader.rest_root
-    rest_root = urljoin(url, found).rstrip("/") if found else None
+    rest_root = _wire.named_root(_linked(link_header) or reader.rest_root, url)
     systems = [(_json(each, "data-system"), _json(each, "data-params")) for each in reader.chatbots]
     bots = tuple(_wire.bot(system, params, url, rest_root) for system, params in systems)
     nonces = [_wire.nonce(system.get("restNonce")) for system, _ in systems]

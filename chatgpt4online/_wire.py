@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from os import urandom
 from time import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Type, Union
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from ._arguments import LONE_SURROGATE, identifier, kind, text
 from ._version import __version__
@@ -604,11 +604,11 @@ def bot(
         page: the page's URL.
         rest_root: the REST root that the page links to, for elements that do not name theirs.
     """
-    rest_url = (_optional(system.get("restUrl"), str) or rest_root or "").rstrip("/") or None
+    rest_url = named_root(system.get("restUrl"), page) or rest_root
     return Bot(
         _word(system.get("botId")),
         _word(system.get("customId") or system.get("id")),
-        _optional(system.get("contextId"), int),
+        _count(system.get("contextId")),
         site_of(rest_url or page),
         rest_url,
         _optional(params.get("mode"), str),
@@ -715,6 +715,19 @@ def camel_case(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
+def named_root(address: object, page: str) -> Optional[str]:
+    """Return the REST root that a page names, as a whole URL; None if it names none."""
+    if not isinstance(address, str) or not address:
+        return None
+    try:
+        root = urljoin(page, address).rstrip("/")
+        parts = urlsplit(root)
+        parts.port  # noqa: B018 - it raises where the port is no number
+    except ValueError:
+        return None
+    return root if parts.scheme in ("http", "https") and parts.hostname else None
+
+
 def site_of(url: str) -> str:
     """Return the site that a REST root, or else any other URL of it, belongs to."""
     below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
@@ -732,9 +745,10 @@ def _word(value: object) -> Optional[str]:
 
 
 def _count(value: object) -> Optional[int]:
-    if isinstance(value, str) and value.isdigit():
-        return int(value[:9])
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value):
+        return int(value)
+    number = _optional(value, int)
+    return None if number is None or number < 0 else int(number)
 
 
 def _moment(value: object) -> Optional[datetime]:
