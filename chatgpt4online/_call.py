@@ -11,8 +11,9 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import suppress
 from time import monotonic
-from typing import Any, Dict, Optional, Type
+from typing import Any, List, Optional, Tuple, Type
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -184,31 +185,49 @@ class _Watched:
 
     timeout: Any
     sock: Any
+    socket_options: Any
     auto_open: int
     port: int
     _dns_host: str
     _handle: Optional[socket.socket] = None
 
     def _new_conn(self) -> socket.socket:
-        """Connect to the first address that answers, within what remains of the call's time."""
-        call: Call = _current.call
-        host, limit = self._dns_host, self.timeout
-        addresses = list(_addresses(host, self.port))
+        this: Any = self
         try:
-            while True:
-                self._dns_host, self.timeout = addresses.pop(0), call.within(limit)
-                try:
-                    return self._hold(super()._new_conn())  # type: ignore[misc]
-                except (NewConnectionError, ConnectTimeoutError):
-                    if not addresses or call.ended or call.remaining() == 0.0:
-                        raise
-        finally:
-            self._dns_host, self.timeout = host, limit
+            return self._connect_to_any(_addresses(self._dns_host, self.port), _current.call)
+        except socket.timeout as error:
+            raise ConnectTimeoutError(this, str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(this, str(error)) from error
 
-    def _hold(self, sock: socket.socket) -> socket.socket:
-        """Watch a handle of its own, since a TLS handshake takes the socket object out of use."""
-        self._handle = sock.dup()
-        _current.call.watch(self._handle)
+    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
+        """Connect to the first address that answers, within what remains of the call's time."""
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return self._connect_to(*address, call)
+        return self._connect_to(*addresses[-1], call)
+
+    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
+        """
+        Connect to one address.
+
+        What is watched from then on is a handle of its own, since a TLS handshake takes the socket
+        object out of use.
+        """
+        call.check()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(call.within(self.timeout))
+            call.watch(sock)
+            sock.connect(address)
+            self._handle = sock.dup()
+            call.watch(self._handle)
+            call.check()  # a socket that was shut while it connected may look connected
+        except BaseException:
+            sock.close()
+            raise
         return sock
 
     def _tunnel(self) -> None:
@@ -239,13 +258,10 @@ class _Watched:
         super().send(data)  # type: ignore[misc]
 
 
-def _addresses(host: str, port: int) -> Dict[str, None]:
-    """Return the addresses of a host in the system's order; the host itself if there are none."""
-    try:
-        found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return {host: None}  # urllib3 will say what is wrong
-    return {str(info[4][0]): None for info in found}
+def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
+    """Return the addresses of a host, with their families, in the system's order."""
+    found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    return [(info[0], info[4]) for info in found]
 
 
 def _watched(pool: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
