@@ -501,3 +501,20 @@ def tls_context(
     authority.cert_pem.write_to_path(str(directory / "authority.pem"))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(directory / "authority.pem"))
     return context
+
+
+@contextlib.contextmanager
+def full_listener() -> Iterator[str]:
+    """Give the address of a listener that takes no more connections, as if it dropped packets."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(20):
+            sock = stack.enter_context(socket.socket())
+            sock.settimeout(0.1)
+            try:
+                sock.connect(listener.getsockname())
+            except socket.timeout:
+                break
+        else:
+            pytest.skip("this system lets any number of connections wait")
+        yield f"127.0.0.1:{listener.getsockname()[1]}"

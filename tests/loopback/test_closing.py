@@ -29,6 +29,7 @@ from support import (
     at_once,
     background,
     chunk,
+    full_listener,
     head,
     holding,
     live,
@@ -175,6 +176,15 @@ def wait_until_blocked(server: RawServer, where: str) -> None:
     else:
         wait_for(lambda: server.questions)
     sleep(0.02)  # it need not be blocked yet, but then another place is tested
+
+
+def test_closing_the_client_ends_the_wait_for_a_connection() -> None:
+    """`Client.close` frees a call that waits for a connection."""
+    with full_listener() as address, Client(f"http://{address}") as client:
+        call = background(lambda: client.chat("Hi"))
+        sleep(0.05)
+        client.close()
+        interrupted(call)
 
 
 class NoHandshake:
