@@ -113,7 +113,7 @@ class Framing(NamedTuple):
     gzip: bool = False
 
     def answer(
-        self, events: Sequence[bytes] = HELLO, status: str = "200 OK", *fields: str
+        self, events: Sequence[bytes] = HELLO, *fields: str, status: str = "200 OK"
     ) -> Answer:
         """Return the response that carries these events."""
         squeeze = zlib.compressobj(wbits=31) if self.gzip else None

@@ -1,0 +1,393 @@
+"""One nonce for all threads: fetched once, renewed once, adopted when a fresh one comes along."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+from typing import Any, List
+
+import pytest
+from support import (
+    HELLO,
+    NONCE,
+    PHP,
+    SOON,
+    Peer,
+    RawServer,
+    Received,
+    Serve,
+    answering,
+    background,
+    end,
+    json_reply,
+    live,
+    session_reply,
+    together,
+    wait_for,
+)
+
+from chatgpt4online import (
+    AuthError,
+    ChatGPT4OnlineError,
+    Client,
+    ProtocolError,
+    ServerError,
+    Timeout,
+)
+from chatgpt4online.testing import Request, Server
+
+HALF_DAY = 43200
+MANY = 50
+
+STALE = json_reply("403 Forbidden", {"code": "rest_cookie_invalid_nonce", "message": "No"})
+MISSING = json_reply("401 Unauthorized", {"code": "rest_forbidden", "message": "No"})
+ANSWER = PHP.answer().bytes
+
+
+def sessions(server: Server) -> List[Request]:
+    """Return the requests for a nonce."""
+    return [request for request in server.requests if request.path.endswith("start_session")]
+
+
+def results(futures: List[Future[Any]]) -> List[Any]:
+    """Return what calls returned, or what they raised."""
+    return [future.exception(SOON) or future.result() for future in futures]
+
+
+class Site:
+    """A server that gives the nonces of a list, one after another, and refuses all but the last."""
+
+    def __init__(self, *nonces: str, refusal: bytes = STALE) -> None:
+        self.nonces = list(nonces)
+        self.refusal = refusal
+        self.given = 0
+        self.lock = threading.Lock()
+
+    def serve(self, peer: Peer) -> None:
+        """Serve a connection."""
+        while True:
+            received = peer.receive()
+            if received is None:
+                return
+            peer.send(self.answer(received))
+
+    def answer(self, received: Received) -> bytes:
+        """Return the response to a request."""
+        if received.is_session:
+            with self.lock:
+                self.given += 1
+                return session_reply(self.nonces[min(self.given, len(self.nonces)) - 1])
+        return ANSWER if received.headers["x-wp-nonce"] == self.nonces[-1] else self.refusal
+
+
+# Fetching it.
+
+
+def test_the_first_questions_share_one_fetch(server: Server, client: Client) -> None:
+    """Threads that ask at the same time, the first ever, fetch one nonce."""
+    futures = together([lambda: client.chat("Hi")] * MANY)
+    assert results(futures) == ["Echo(1 msgs): Hi"] * MANY
+    assert len(sessions(server)) == 1
+    assert len(server.questions) == MANY
+
+
+def test_a_nonce_is_fetched_on_first_use_and_kept(server: Server, client: Client) -> None:
+    """Nothing is fetched before it is needed, and then once."""
+    assert server.requests == []
+    assert client.nonce == server.nonce
+    assert [client.nonce, client.chat("Hi"), client.nonce] == [
+        server.nonce,
+        "Echo(1 msgs): Hi",
+        server.nonce,
+    ]
+    assert len(sessions(server)) == 1
+
+
+def test_refreshing_fetches_another(server: Server, client: Client) -> None:
+    """`refresh_nonce` fetches a nonce though one is there, and returns it."""
+    old = client.nonce
+    server.expire_nonce()
+    assert client.refresh_nonce() == client.nonce == server.nonce != old
+    assert len(sessions(server)) == 2
+
+
+def test_a_failing_fetch_fails_all_who_wait_for_it() -> None:
+    """Threads that wait for a fetch that fails fail with it, and do not try one after another."""
+    waiting = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        while peer.receive():
+            peer.wait(waiting)
+            peer.send(json_reply("500 Oops", {"code": "oops", "message": "Out of order"}))
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        futures = [background(lambda: client.chat("Hi")) for _ in range(MANY)]
+        wait_for(lambda: len(client._transport._calls) == MANY and server.sessions)
+        wait_for(lambda: client._transport.nonce._flight is not None)
+        flight: Any = client._transport.nonce._flight
+        wait_for(lambda: len(flight._waiting) == MANY - 1)
+        waiting.set()
+        errors = results(futures)
+        assert {type(error) for error in errors} == {ServerError}
+        assert {error.message for error in errors} == {"Out of order"}
+        assert len({id(error) for error in errors}) == MANY
+        assert len(server.requests) == 1
+
+
+def test_a_fetch_that_failed_is_tried_anew_by_the_next_question() -> None:
+    """A nonce that could not be fetched is fetched when the next question needs it."""
+    failed = json_reply("500 Oops", {"success": False, "message": "Not today"})
+    answers = [failed, session_reply(), ANSWER]
+
+    def serve(peer: Peer) -> None:
+        while peer.receive():
+            peer.send(answers.pop(0))
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        with pytest.raises(ChatGPT4OnlineError, match="Not today"):
+            client.chat("Hi")
+        assert client.chat("Hi") == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"success": True, "sessionId": "s"}, ProtocolError),
+        ({"success": True, "restNonce": None}, ProtocolError),
+        ({"success": True, "restNonce": "a\r\nx: y"}, ProtocolError),
+        (["no", "object"], ProtocolError),
+    ],
+)
+def test_what_is_no_nonce_is_an_error(body: Any, error: type) -> None:
+    """An answer of start_session without a nonce that can be sent is a `ProtocolError`."""
+    with RawServer(answering_all(json_reply("200 OK", body))) as server:
+        with Client(server.url) as client, pytest.raises(error):
+            client.chat("Hi")
+        assert len(server.requests) == 1
+
+
+def answering_all(answer: bytes) -> Serve:
+    """Serve every request, for a nonce or not, with this."""
+
+    def serve(peer: Peer) -> None:
+        while peer.receive():
+            peer.send(answer)
+
+    return serve
+
+
+# Whose fetch it is.
+
+
+def test_a_leader_that_is_out_of_time_does_not_fail_the_others() -> None:
+    """When the call that fetches meets its deadline, one that waits fetches in its place."""
+
+    def serve(peer: Peer) -> None:
+        (holding_session if peer.number == 0 else answering(ANSWER))(peer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        leader = background(lambda: client.chat("Hi", deadline=0.15))
+        wait_for(lambda: server.sessions)
+        others = [background(lambda: client.chat("Hi")) for _ in range(10)]
+        assert isinstance(leader.exception(SOON), Timeout)
+        assert results(others) == ["Hello"] * 10
+        assert len(server.sessions) == 2
+
+
+def holding_session(peer: Peer) -> None:
+    """Never answer a request for a nonce."""
+    peer.receive()
+    peer.wait_until_gone()
+
+
+def test_a_leader_that_is_less_patient_does_not_fail_the_others() -> None:
+    """When the call that fetches allows less silence, one that waits tries with its own limit."""
+    go_on = threading.Event()
+
+    def serve(peer: Peer) -> None:
+        if peer.number == 0:
+            holding_session(peer)
+        peer.wait(go_on)
+        answering(ANSWER)(peer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        leader = background(lambda: client.chat("Hi", timeout=0.1))
+        wait_for(lambda: server.sessions)
+        other = background(lambda: client.chat("Hi", timeout=SOON))
+        assert isinstance(leader.exception(SOON), Timeout)
+        go_on.set()
+        assert other.result(SOON) == "Hello"
+
+
+# Renewing it.
+
+
+@pytest.mark.parametrize("refusal", [STALE, MISSING])
+def test_a_refused_nonce_is_renewed_once_for_all(refusal: bytes) -> None:
+    """Threads that are all refused at the same time fetch one nonce, and ask once more each."""
+    refused = threading.Barrier(MANY)
+    site = Site("old", "new", refusal=refusal)
+
+    def serve(peer: Peer) -> None:
+        while True:
+            received = peer.receive()
+            if received is None:
+                return
+            if received.headers.get("x-wp-nonce") == "old":
+                refused.wait(SOON)
+            peer.send(site.answer(received))
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        assert client.nonce == "old"
+        futures = together([lambda: client.chat("Hi")] * MANY)
+        assert results(futures) == ["Hello"] * MANY
+        assert client.nonce == "new"
+        assert len(server.sessions) == 2
+        assert len(server.questions) == 2 * MANY
+
+
+@pytest.mark.parametrize("refusal", [STALE, MISSING])
+def test_a_nonce_refused_twice_is_an_error(refusal: bytes) -> None:
+    """A site that refuses a fresh nonce as well is an `AuthError`, after two questions."""
+    with RawServer(answering(refusal)) as server, Client(server.url) as client:
+        with pytest.raises(AuthError):
+            client.chat("Hi")
+        assert len(server.questions) == len(server.sessions) == 2
+
+
+def test_other_refusals_leave_the_nonce_alone() -> None:
+    """A refusal that is not about the nonce is told at once."""
+    refusal = json_reply("403 Forbidden", {"code": "rest_forbidden", "message": "Not yours"})
+    with RawServer(answering(refusal)) as server, Client(server.url) as client:
+        with pytest.raises(AuthError):
+            client.chat("Hi")
+        assert len(server.questions) == len(server.sessions) == 1
+
+
+def test_expired_nonces_are_renewed(server: Server, client: Client) -> None:
+    """Whenever the site forgets its nonces, the next question fetches one and is answered."""
+    for expected in range(1, 4):
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+        assert len(sessions(server)) == expected
+        server.expire_nonce()
+    assert len(server.questions) == 1 + 2 * 2
+
+
+# Adopting a fresh one.
+
+
+def test_a_nonce_lives_on_as_long_as_it_is_used(server: Server, client: Client) -> None:
+    """One that is used each half day is replaced by the fresh ones that answers bring."""
+    for _ in range(6):
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+        assert client.nonce == server.nonce
+        server.advance(HALF_DAY)
+    assert len(sessions(server)) == 1
+    assert len(server.questions) == 6
+
+
+def test_a_nonce_that_was_not_used_for_a_day_is_renewed(server: Server, client: Client) -> None:
+    """One that has died meanwhile is fetched anew."""
+    assert client.chat("Hi") == "Echo(1 msgs): Hi"
+    server.advance(2 * HALF_DAY)
+    assert client.chat("Hi") == "Echo(1 msgs): Hi"
+    assert len(sessions(server)) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        PHP.answer(HELLO, "X-WP-Nonce: fresh").bytes,
+        PHP.answer([live("Hel"), end("Hello", new_token="fresh")]).bytes,
+        json_reply("200 OK", {"success": True, "reply": "Hello", "new_token": "fresh"}),
+    ],
+)
+def test_a_fresh_nonce_is_adopted(answer: bytes) -> None:
+    """A nonce in the header `X-WP-Nonce`, or in the answer's `new_token`, is sent from then on."""
+    with RawServer(answering(answer)) as server, Client(server.url) as client:
+        assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
+        assert client.nonce == "fresh"
+        assert [each.headers["x-wp-nonce"] for each in server.questions] == [NONCE, "fresh"]
+        assert len(server.sessions) == 1
+
+
+def test_a_refusal_may_bring_a_fresh_nonce() -> None:
+    """A nonce in the headers of a refusal is adopted too."""
+    refusal = json_reply("500 Oops", {"success": False, "message": "No"}, "X-WP-Nonce: fresh")
+    with RawServer(answering(refusal)) as server, Client(server.url) as client:
+        with pytest.raises(ChatGPT4OnlineError):
+            client.chat("Hi")
+        assert client.nonce == "fresh"
+
+
+@pytest.mark.parametrize("nonsense", ["", "a b", "x" * 200, "é"])
+def test_what_is_no_nonce_is_not_adopted(nonsense: str) -> None:
+    """A header that holds no nonce changes nothing."""
+    answer = PHP.answer(HELLO, f"X-WP-Nonce: {nonsense}").bytes
+    with RawServer(answering(answer)) as server, Client(server.url) as client:
+        assert client.chat("Hi") == "Hello"
+        assert client.nonce == NONCE
+
+
+def test_a_late_answer_does_not_undo_a_renewal() -> None:
+    """A nonce that comes in answer to an old one is not adopted over one that was renewed since."""
+    go_on = threading.Event()
+    site = Site("old", "new")
+
+    def serve(peer: Peer) -> None:
+        while True:
+            received = peer.receive()
+            if received is None:
+                return
+            if b"slow" in received.body:
+                peer.wait(go_on)
+                peer.send(PHP.answer([end("Hello", new_token="older")]).bytes)
+            else:
+                peer.send(site.answer(received))
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        slow = background(lambda: client.chat("slow"))
+        wait_for(lambda: server.questions)
+        assert client.refresh_nonce() == "new"
+        go_on.set()
+        assert slow.result(SOON) == "Hello"
+        assert client.nonce == "new"
+
+
+# What goes with it.
+
+
+def test_start_session_never_gets_a_nonce(server: Server, client: Client) -> None:
+    """A request for a nonce carries none, for a stale one would be refused."""
+    client.refresh_nonce()
+    server.expire_nonce()
+    client.chat("Hi")
+    assert len(sessions(server)) == 2
+    assert not any("X-WP-Nonce" in request.headers for request in sessions(server))
+    assert all("X-WP-Nonce" in request.headers for request in server.questions)
+
+
+def test_the_visitors_cookie_is_kept(server: Server, client: Client) -> None:
+    """The cookie that came with the nonce goes with each question and further fetch."""
+    client.chat("Hi")
+    client.chat("Hi")
+    client.refresh_nonce()
+    first, *others = [request.headers.get("Cookie", "") for request in server.requests]
+    assert first == ""
+    assert len(set(others)) == 1
+    assert others[0].startswith("mwai_session_id=")
+
+
+def test_a_php_session_is_not_sent_back() -> None:
+    """The cookie PHPSESSID stays away, since calls of one PHP session wait for each other."""
+    cookies = ("Set-Cookie: PHPSESSID=abc; path=/", "Set-Cookie: mwai_session_id=x; path=/")
+    body = {"success": True, "sessionId": "s", "restNonce": NONCE}
+
+    def serve(peer: Peer) -> None:
+        peer.receive()
+        peer.send(json_reply("200 OK", body, *cookies))
+        answering(ANSWER)(peer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        client.chat("Hi")
+        assert [each.headers["cookie"] for each in server.questions] == ["mwai_session_id=x"]
