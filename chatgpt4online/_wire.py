@@ -84,6 +84,7 @@ CLIENT_HINTS = frozenset({"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"}
 _ROLES = ("user", "assistant", "system")
 _CHAT_ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NONCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
+_PHP_BLANKS = " \t\n\r\0\x0b"  # the plugin leaves them out before it counts
 
 
 # ---------------------------------------------------------------------------------- the question
@@ -188,7 +189,7 @@ def asked(
         history = turns(message)
     if not history or history[-1]["role"] != "user":
         raise ValueError("the last turn of the history must be the user's")
-    if not history[-1]["content"].strip() and not has_files:
+    if not history[-1]["content"].strip() and not has_files and not clicked(message):
         raise ValueError("the message is empty")
     return history
 
@@ -253,21 +254,19 @@ def question(
     Source: mwai-ui/v1/chats/submit; `messages` and `chatId` are always there, since 2.6.8 to 2.9.1
     print warnings without them.
     """
-    message = format_prompt(history) if flat else history[-1]["content"]
-    if longest is not None and len(message) > longest:
-        raise ValueError(
-            f"the message has {len(message)} characters; the bot takes {longest} at most"
-        )
     body: Dict[str, Any] = {
         "botId": bot,
         "customId": custom_id,
         "contextId": context_id,
         "chatId": chat_id,
         "messages": [] if flat else history[:-1],
-        "newMessage": message,
+        "newMessage": format_prompt(history) if flat else history[-1]["content"],
         "stream": True,
         **further,
     }
+    size = len(body["newMessage"].strip(_PHP_BLANKS))
+    if longest is not None and size > longest:
+        raise ValueError(f"the message has {size} characters; the bot takes {longest} at most")
     if model is not None:
         body["model"] = identifier(model, "model")
     body.update(_extra(extra_body, body))

@@ -97,7 +97,7 @@ class Client:
             "custom_id": check.optional(check.identifier, custom_id, "custom_id"),
             "context_id": check.optional(check.count, context_id, "context_id"),
             "auth": check.login(auth) or check.login_in(place) or _login(environment),
-            "token": check.token(token or environment("TOKEN")),
+            "token": check.token(environment("TOKEN") if token is None else token),
             "model": check.optional(check.identifier, model, "model"),
             "history": check.one_of(history, ("messages", "prompt"), "history"),
             "headers": check.headers(headers),
@@ -150,6 +150,8 @@ class Client:
     def _of(cls, bot: Bot, page: str, options: Dict[str, Any]) -> Client:
         if not _wire.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site, {bot.site}: ask that one")
+        if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
+            raise ValueError(f"give a login only to a page of the chatbot's own site, {bot.site}")
         client = cls(
             bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
         )
@@ -375,6 +377,7 @@ class Client:
 
         A site that is down raises nothing: the result is false, and says why.
         """
+        check.optional(check.identifier, ask, "ask")
         return examine(self._transport, None if ask is None else partial(self.stream, ask))
 
     @property
