@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from typing import (
+    TYPE_CHECKING,
     Any,
     Callable,
     Dict,
+    Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -27,7 +30,11 @@ from ._transport import Request, Settings, Transport
 from .conversation import Conversation
 from .resources import Discussions, Files, PublicAPI, Source
 from .stream import Stream
-from .types import Bot, Discussion, File, Health, Message, Reply, Shortcut
+from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut
+
+if TYPE_CHECKING:
+    import os
+    from concurrent.futures import Executor
 
 __all__ = ["Client"]
 
@@ -363,6 +370,53 @@ class Client:
             bots = self._transport.read_page(check.page_url(page, self.site), call).bots
             call.finish()
             return list(bots)
+
+    def map(
+        self,
+        messages: Iterable[Union[str, Sequence[Message]]],
+        *,
+        workers: int = 4,
+        executor: Optional[Executor] = None,
+        ordered: bool = True,
+        progress: bool = False,
+        journal: Union[str, os.PathLike[str], None] = None,
+    ) -> Iterator[Outcome]:
+        """
+        Ask many messages side by side, and yield what becomes of each.
+
+        One failure never stops the others: it is its message's `Outcome`. Messages are drawn, and
+        outcomes held, only as many at a time as the workers need. It asks over connections of its
+        own; leaving the loop, or Ctrl-C, ends what is under way in threads.
+
+        Args:
+            messages: the questions: any iterable of what `chat` takes as `message`.
+            workers: how many questions are under way at a time.
+            executor: what runs them; by default threads. Any `concurrent.futures.Executor`:
+                processes, or that of a Dask cluster. It is not shut down.
+            ordered: yield in the order of the messages, or else as answers come.
+            progress: show a bar (needs tqdm).
+            journal: the path of a file that each outcome is written to when it is known. A second
+                run with it asks only what is missing or has failed.
+
+        Raises:
+            ValueError: `workers` is less than 1, or another run is writing to the journal.
+            TypeError: an argument is of the wrong kind.
+            OSError: the journal cannot be opened.
+            ImportError: tqdm is missing.
+        """
+        from .batch import outcomes  # here, since few need it and it takes its time to import
+
+        names = ("site", "bot", "custom_id", "context_id", "model", "history")
+        return outcomes(
+            self,
+            messages,
+            scope={name: self._settings[name] for name in names},
+            workers=workers,
+            executor=executor,
+            ordered=ordered,
+            progress=progress,
+            journal=journal,
+        )
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """

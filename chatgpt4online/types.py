@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, TypedDict
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict, Union
 
 __all__ = [
     "Action",
@@ -15,6 +15,7 @@ __all__ = [
     "Health",
     "Image",
     "Message",
+    "Outcome",
     "Reply",
     "Shortcut",
     "Usage",
@@ -257,3 +258,15 @@ class Reply(str):
     def _repr_markdown_(self) -> str:
         """Return the text, for a notebook to render."""
         return str(self)
+
+
+class Outcome(NamedTuple):
+    """What became of one of many messages: a reply, or else an error."""
+
+    #: Its place among the messages, from 0 on.
+    index: int  # type: ignore[assignment] # a tuple's method of that name is of no use here
+    #: Its name in a journal; None without one.
+    key: Optional[str]
+    message: Union[str, Sequence[Message]]
+    reply: Optional[Reply]
+    error: Optional[Exception]

@@ -237,6 +237,7 @@ PUBLIC_NAMES = {
     "Image",
     "Message",
     "NotFoundError",
+    "Outcome",
     "ProtocolError",
     "RateLimitError",
     "Reply",
@@ -270,6 +271,9 @@ SIGNATURES = {
     "Client.close": "(self)",
     "Client.conversation": "(self, *, system=None, chat_id=None, messages=())",
     "Client.from_page": "(url, index=0, **options)",
+    "Client.map": (
+        "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, journal=None)"
+    ),
     "Client.refresh_nonce": "(self)",
     "Client.resume": "(self, discussion)",
     "Client.stream": ASK,
