@@ -13,7 +13,7 @@ from chatgpt4online import ChatGPT4OnlineError, Client, Message
 from chatgpt4online.testing import Server
 
 # Seconds between two pieces of a streamed answer, about as a model writes.
-PACE = 0.06
+PACE = 0.04
 
 STORY = (
     "A nonce is a word that a site gives to each visitor and soon forgets. The client asks for one "
