@@ -11,22 +11,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from contextlib import suppress
 from time import monotonic
-from typing import Any, List, Optional, Tuple, Type
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
-from urllib3.util.connection import allowed_gai_family
+from typing import Any, Optional
 
 from ._arguments import Limits
 
-#: How many idle connections a client keeps; more threads than that still work.
-POOL_SIZE = 256
-
-_current = threading.local()
+#: Its `call` is the one that connections made by this thread belong to.
+current = threading.local()
 
 
 class CallEnded(Exception):
@@ -83,7 +74,7 @@ class Call:
             if self._over or self.ended:
                 return
             self.ended = reason
-            _shut(self._socket)
+            shut(self._socket)
             if self._wakeup is not None:
                 self._wakeup.set()
         if self._timer is not None:
@@ -123,7 +114,7 @@ class Call:
         with self._lock:
             self._socket = sock
             if self.ended:
-                _shut(sock)
+                shut(sock)
 
     def wake(self) -> None:
         """End the present `wait`, or the next one, at once."""
@@ -157,15 +148,15 @@ class Call:
 
     def __enter__(self) -> Call:
         """Make this the call that connections made by this thread belong to."""
-        _current.call = self
+        current.call = self
         return self
 
     def __exit__(self, *_: object) -> None:
         """Let connections made by this thread belong to no call."""
-        _current.call = None
+        current.call = None
 
 
-def _shut(sock: Any) -> None:
+def shut(sock: Any) -> None:
     """
     Shut a connection, which wakes up whoever is blocked on it. Never blocks.
 
@@ -178,121 +169,3 @@ def _shut(sock: Any) -> None:
             socket.socket.shutdown(sock, socket.SHUT_RDWR)
     except OSError:
         pass  # not connected any more
-
-
-class _Watched:
-    """What our connections add to urllib3's: they tell the thread's call what its socket is."""
-
-    timeout: Any
-    sock: Any
-    socket_options: Any
-    auto_open: int
-    port: int
-    _dns_host: str
-    _handle: Optional[socket.socket] = None
-
-    def _new_conn(self) -> socket.socket:
-        this: Any = self
-        try:
-            return self._connect_to_any(_addresses(self._dns_host, self.port), _current.call)
-        except socket.timeout as error:
-            raise ConnectTimeoutError(this, str(error)) from error
-        except (OSError, UnicodeError) as error:
-            raise NewConnectionError(this, str(error)) from error
-
-    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
-        """Connect to the first address that answers, within what remains of the call's time."""
-        for address in addresses[:-1]:
-            with suppress(OSError):
-                return self._connect_to(*address, call)
-        return self._connect_to(*addresses[-1], call)
-
-    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
-        """
-        Connect to one address.
-
-        What is watched from then on is a handle of its own, since a TLS handshake takes the socket
-        object out of use.
-        """
-        call.check()
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            for option in self.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(call.within(self.timeout))
-            call.watch(sock)
-            sock.connect(address)
-            self._handle = sock.dup()
-            call.watch(self._handle)
-            call.check()  # a socket that was shut while it connected may look connected
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    def _tunnel(self) -> None:
-        super()._tunnel()  # type: ignore[misc]
-        _current.call.check()  # a proxy's answer that is shut off looks like a short one
-
-    def connect(self) -> None:
-        try:
-            super().connect()  # type: ignore[misc]
-        except BaseException:
-            _shut(self._handle)  # where Ctrl-C ends a handshake, ssl leaves its socket open
-            raise
-        finally:
-            _current.call.watch(self.sock)
-            _current.call.sent = False  # what went out, if anything, was for a proxy
-            if self._handle is not None:
-                self._handle.close()
-                self._handle = None
-
-    def send(self, data: Any) -> None:
-        if self.sock is None and self.auto_open:
-            self.connect()
-        call: Call = _current.call
-        if self._handle is None:  # connected: urllib3 would send within the limit of connecting
-            self.sock.settimeout(call.within(call.limits[1]))
-        call.watch(self._handle or self.sock)
-        call.sent = True
-        super().send(data)  # type: ignore[misc]
-
-
-def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
-    """Return the addresses of a host, with their families, in the system's order."""
-    found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
-    return [(info[0], info[4]) for info in found]
-
-
-def _watched(pool: Type[HTTPConnectionPool]) -> Type[HTTPConnectionPool]:
-    connection = type("Connection", (_Watched, pool.ConnectionCls), {})
-    return type(pool.__name__, (pool,), {"ConnectionCls": connection})
-
-
-_POOLS = {"http": _watched(HTTPConnectionPool), "https": _watched(HTTPSConnectionPool)}
-
-
-class Adapter(HTTPAdapter):
-    """requests' adapter with connections that a `Call` can end before an answer has begun."""
-
-    def __init__(self) -> None:
-        super().__init__(pool_maxsize=POOL_SIZE)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-
-def new_session() -> requests.Session:
-    """Return a session whose connections a `Call` can end, and which adds no headers."""
-    session = requests.Session()
-    session.headers.clear()
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, Adapter())
-    return session

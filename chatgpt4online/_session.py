@@ -23,7 +23,8 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
 from . import _wire
-from ._call import Call, new_session
+from ._call import Call
+from ._connection import new_session
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]

@@ -29,6 +29,7 @@ LAYERS = [
     "_page",
     "_sse",
     "_call",
+    "_connection",
     "_session",
     "_auth",
     "_body",

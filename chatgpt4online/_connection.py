@@ -1,0 +1,193 @@
+"""
+Connections that a `Call` can end before an answer has begun, and that share their TLS settings.
+
+It stands on what urllib3 1.26 and 2.x have in common: `_new_conn`, `connect` and `send` of their
+connections, and pools by scheme.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from contextlib import suppress
+from typing import Any, Dict, List, Optional, Tuple, Type
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.connection import allowed_gai_family
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
+
+from ._call import Call, current, shut
+
+#: How many idle connections a client keeps; more threads than that still work.
+POOL_SIZE = 256
+
+
+class _Watched:
+    """What our connections add to urllib3's: they tell the thread's call what its socket is."""
+
+    timeout: Any
+    sock: Any
+    socket_options: Any
+    auto_open: int
+    port: int
+    _dns_host: str
+    _handle: Optional[socket.socket] = None
+
+    def _new_conn(self) -> socket.socket:
+        this: Any = self
+        try:
+            return self._connect_to_any(_addresses(self._dns_host, self.port), current.call)
+        except socket.timeout as error:
+            raise ConnectTimeoutError(this, str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(this, str(error)) from error
+
+    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
+        """Connect to the first address that answers, within what remains of the call's time."""
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return self._connect_to(*address, call)
+        return self._connect_to(*addresses[-1], call)
+
+    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
+        """
+        Connect to one address.
+
+        What is watched from then on is a handle of its own, since a TLS handshake takes the socket
+        object out of use.
+        """
+        call.check()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(call.within(self.timeout))
+            call.watch(sock)
+            sock.connect(address)
+            self._handle = sock.dup()
+            call.watch(self._handle)
+            call.check()  # a socket that was shut while it connected may look connected
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _tunnel(self) -> None:
+        super()._tunnel()  # type: ignore[misc]
+        current.call.check()  # a proxy's answer that is shut off looks like a short one
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        except BaseException:
+            shut(self._handle)  # where Ctrl-C ends a handshake, ssl leaves its socket open
+            raise
+        finally:
+            current.call.watch(self.sock)
+            current.call.sent = False  # what went out, if anything, was for a proxy
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        call: Call = current.call
+        if self._handle is None:  # connected: urllib3 would send within the limit of connecting
+            self.sock.settimeout(call.within(call.limits[1]))
+        call.watch(self._handle or self.sock)
+        call.sent = True
+        super().send(data)  # type: ignore[misc]
+
+
+def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
+    """Return the addresses of a host, with their families, in the system's order."""
+    found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+    return [(info[0], info[4]) for info in found]
+
+
+class _WatchedTLS(_Watched):
+    """What our TLS connections add: they share what has been read of certificates."""
+
+    contexts: _Contexts
+
+    ca_certs: Any
+    ca_cert_dir: Any
+    cert_reqs: Any
+    ssl_context: Any
+    proxy: Any = None
+
+    def connect(self) -> None:
+        # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
+        if getattr(self.proxy, "scheme", None) != "https" and self.ssl_context is None:
+            self.ssl_context = self.contexts.get(self.cert_reqs, self.ca_certs, self.ca_cert_dir)
+            self.ca_certs = self.ca_cert_dir = None  # else urllib3 reads them for each connection
+        super().connect()
+
+
+class _Contexts:
+    """
+    The TLS settings of a client's connections, by the certificates that they trust.
+
+    To read a system's certificates takes tens of milliseconds, more than a whole short answer.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: Dict[Tuple[Any, ...], ssl.SSLContext] = {}
+
+    def get(self, cert_reqs: Any, ca_certs: Any, ca_cert_dir: Any) -> ssl.SSLContext:
+        """Return the context for what requests says of a connection, made when first needed."""
+        key = (cert_reqs, ca_certs, ca_cert_dir)
+        with self._lock:
+            if key not in self._known:
+                context = create_urllib3_context(cert_reqs=resolve_cert_reqs(cert_reqs))
+                if ca_certs or ca_cert_dir:
+                    context.load_verify_locations(ca_certs, ca_cert_dir)
+                elif context.verify_mode != ssl.CERT_NONE:
+                    context.load_default_certs()
+                self._known[key] = context
+            return self._known[key]
+
+
+def _pools() -> Dict[str, Type[HTTPConnectionPool]]:
+    """Return urllib3's pools by scheme, with connections that are watched and share contexts."""
+    shared = {"contexts": _Contexts()}
+    plain = type("Connection", (_Watched, HTTPConnectionPool.ConnectionCls), {})
+    secure = type("TLSConnection", (_WatchedTLS, HTTPSConnectionPool.ConnectionCls), shared)
+    return {
+        "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
+        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+    }
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with connections that a `Call` can end before an answer has begun."""
+
+    def __init__(self) -> None:
+        self._pools = _pools()
+        super().__init__(pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **options)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+def new_session() -> requests.Session:
+    """Return a session whose connections a `Call` can end, and which adds no headers."""
+    session = requests.Session()
+    session.headers.clear()
+    adapter = Adapter()
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, adapter)
+    return session
