@@ -1,0 +1,94 @@
+"""
+One library in a process of its own, so that imports and garbage of others do not mix in.
+
+``python -m benchmarks.client LIBRARY SITE`` reads jobs, one JSON object a line, and writes a result
+for each. Times are in seconds, memory in bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from time import monotonic, process_time
+from typing import Any, Callable, Dict, List
+
+from .peers import LIBRARIES, Library
+from .plan import Plan
+
+_KIB = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
+
+
+@lru_cache(maxsize=4)
+def _text(plan: Plan) -> str:
+    return "".join(plan.pieces())
+
+
+def cpu(library: Library, plan: Plan, chats: int = 1) -> Dict[str, Any]:
+    """Measure the processor time and the time of some chats, one after the other."""
+    began, cpu_began = monotonic(), process_time()
+    answers = [list(library.stream(plan.question())) for _ in range(chats)]
+    took, cpu_took = monotonic() - began, process_time() - cpu_began
+    right = all("".join(answer) == _text(plan) for answer in answers)
+    return {"cpu": cpu_took / chats, "time": took / chats, "right": right}
+
+
+def arrivals(library: Library, plan: Plan) -> Dict[str, Any]:
+    """Tell when each piece of the text was handed out, and when the answer was over."""
+    times, answer = [], []
+    for piece in library.stream(plan.question()):
+        times.append(monotonic())
+        answer.append(piece)
+    ended = monotonic()
+    at = [time for time, piece in zip(times, answer) for _ in range(len(piece) // plan.size)]
+    return {"times": at, "ended": ended, "right": "".join(answer) == _text(plan)}
+
+
+def together(library: Library, plan: Plan, chats: int, threads: int) -> Dict[str, Any]:
+    """Measure the time of chats in some threads that share the client, begun at once."""
+    gate = threading.Barrier(threads + 1)
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = [pool.submit(gate.wait) for _ in range(threads)]
+        gate.wait()
+        for thread in waiting:
+            thread.result()
+        began = monotonic()
+        answers = list(pool.map(lambda _: list(library.stream(plan.question())), range(chats)))
+        took = monotonic() - began
+    return {"time": took, "right": all("".join(answer) == _text(plan) for answer in answers)}
+
+
+def memory(library: Library, plan: Plan) -> Dict[str, Any]:
+    """Measure what the peak of memory grows by while an answer is read piece by piece."""
+    idle = _peak()
+    size = sum(map(len, library.stream(plan.question())))
+    expected = plan.events * plan.size if plan.kind == "text" else size
+    return {"memory": _peak() - idle, "right": size == expected}
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+
+
+_JOBS: Dict[str, Callable[..., Dict[str, Any]]] = {
+    job.__name__: job for job in (cpu, arrivals, together, memory)
+}
+
+
+def main(arguments: List[str]) -> None:
+    """Do the jobs that come by standard input."""
+    name, site = arguments
+    library = LIBRARIES[name](site)
+    print("{}", flush=True)
+    for line in sys.stdin:
+        job = json.loads(line)
+        plan = Plan(**job.pop("plan"))
+        print(json.dumps(_JOBS[job.pop("job")](library, plan, **job)), flush=True)
+    library.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

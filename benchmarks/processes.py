@@ -1,0 +1,131 @@
+"""The processes of a run: the server, relays, and one client for each library and site."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+from .plan import Plan
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Unfit(Exception):
+    """A library could not do a job: not installed, over the time limit, or in error."""
+
+
+class Process:
+    """A Python program that talks by standard input and output. Its ``with`` block ends it."""
+
+    def __init__(self, *arguments: str, environment: Optional[Mapping[str, str]] = None) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", *arguments],
+            cwd=_ROOT,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.first = json.loads(self._line())
+
+    def ask(self, job: Mapping[str, Any], limit: float) -> Dict[str, Any]:
+        """
+        Have a job done.
+
+        Args:
+            job: what to do.
+            limit: seconds after which the process is ended.
+
+        Raises:
+            Unfit: it took longer, or failed.
+        """
+        timer = threading.Timer(limit, self._process.kill)
+        timer.start()
+        try:
+            print(json.dumps(job), file=self._process.stdin, flush=True)
+            result: Dict[str, Any] = json.loads(self._line())
+            return result
+        finally:
+            timer.cancel()
+
+    def _line(self) -> str:
+        output, errors = self._process.stdout, self._process.stderr
+        assert output is not None
+        assert errors is not None
+        line = output.readline()
+        if not line:
+            said = errors.read().strip().split("\n")[-1]
+            raise Unfit(said or "over the time limit")
+        return line
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class Site:
+    """The server and what stands before it. Its ``with`` block ends all processes."""
+
+    def __init__(self, certificate: Tuple[str, ...], authority: Mapping[str, str]) -> None:
+        self._server = Process("benchmarks.server", *certificate)
+        self._authority = authority
+        self._relays: Dict[Tuple[str, float], Process] = {}
+        self._clients: Dict[Tuple[str, str], Process] = {}
+
+    def url(self, scheme: str = "http", round_trip: float = 0.0) -> str:
+        """Return the site's URL, at a distance of so many seconds."""
+        port = self._server.first[scheme]
+        if round_trip:
+            key = (scheme, round_trip)
+            if key not in self._relays:
+                self._relays[key] = Process("benchmarks.relay", str(port), str(round_trip))
+            port = self._relays[key].first
+        return f"{scheme}://127.0.0.1:{port}"
+
+    def asked(self, route: str) -> Any:
+        """Return what the server tells at ``log`` or ``counts``."""
+        with urllib.request.urlopen(f"{self.url()}/{route}") as answer:
+            return json.load(answer)
+
+    def client(self, library: str, url: str) -> Process:
+        """Return the process of a library, which has had one short chat already."""
+        key = (library, url)
+        if key not in self._clients:
+            client = self.new_client(library, url)
+            client.ask({"job": "cpu", "plan": Plan()._asdict()}, limit=30.0)
+            self._clients[key] = client
+        return self._clients[key]
+
+    def new_client(self, library: str, url: str) -> Process:
+        """Return a process of a library that has not connected yet."""
+        return Process("benchmarks.client", library, url, environment=self._authority)
+
+    def dismiss(self) -> None:
+        """End the clients."""
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
+
+    def forget(self, library: str, url: str) -> None:
+        """End one client, if there is one."""
+        client = self._clients.pop((library, url), None)
+        if client is not None:
+            client.close()
+
+    def __enter__(self) -> Site:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End all processes."""
+        self.dismiss()
+        for process in [*self._relays.values(), self._server]:
+            process.close()

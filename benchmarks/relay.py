@@ -1,0 +1,78 @@
+"""
+A relay in a process of its own that makes a connection as long as one over a distance.
+
+``python -m benchmarks.relay PORT ROUND_TRIP`` prints its own port and serves until its standard
+input ends. Each direction is late by half the round trip (seconds), and what a new connection sends
+first by a whole one more, which is what a handshake takes over a distance.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import socket
+import sys
+import threading
+from asyncio import StreamReader, StreamWriter
+from typing import Tuple
+
+_BLOCK = 64 * 1024
+
+
+async def _pump(reader: StreamReader, writer: StreamWriter, delay: float, opened: float) -> None:
+    """Hand bytes on, each `delay` seconds after they have come, none as if before `opened`."""
+    loop = asyncio.get_running_loop()
+    late: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
+
+    async def receive() -> None:
+        data = b"."
+        while data:
+            try:
+                data = await reader.read(_BLOCK)
+            except OSError:
+                data = b""
+            late.put_nowait((max(loop.time(), opened) + delay, data))
+
+    receiving = loop.create_task(receive())
+    data = b"."
+    while data:
+        due, data = await late.get()
+        await asyncio.sleep(due - loop.time())
+        writer.write(data)
+    await receiving
+    writer.close()
+
+
+async def _serve(port: int, round_trip: float) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def relay(reader: StreamReader, writer: StreamWriter) -> None:
+        opened = loop.time() + round_trip
+        there, back = await asyncio.open_connection("127.0.0.1", port)
+        half = round_trip / 2
+        await asyncio.gather(_pump(reader, back, half, opened), _pump(there, writer, half, 0.0))
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+    server = await asyncio.start_server(relay, sock=listener)
+    print(listener.getsockname()[1], flush=True)
+    stop = asyncio.Event()
+    ending = threading.Thread(target=_end, args=(loop, stop), daemon=True)
+    ending.start()
+    async with server:
+        await stop.wait()
+
+
+def _end(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    sys.stdin.read()
+    loop.call_soon_threadsafe(stop.set)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    # select's timeouts are exact; epoll's are whole milliseconds
+    loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
+    loop.run_until_complete(_serve(int(sys.argv[1]), float(sys.argv[2])))
+
+
+if __name__ == "__main__":
+    main()
