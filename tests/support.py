@@ -297,9 +297,10 @@ class RawServer:
     Args:
         serve: speaks on one connection, which is closed when it returns.
         tls: the server's side of TLS, or None.
+        port: where it listens; any free port if 0.
     """
 
-    def __init__(self, serve: Serve, tls: Optional[ssl.SSLContext] = None) -> None:
+    def __init__(self, serve: Serve, tls: Optional[ssl.SSLContext] = None, port: int = 0) -> None:
         self.closing = threading.Event()
         #: The numbers of the connections that the other side was seen to close.
         self.gone: queue.Queue[int] = queue.Queue()
@@ -311,7 +312,7 @@ class RawServer:
         self._sockets: Set[socket.socket] = set()
         self._threads: List[threading.Thread] = []
         self._failures: List[BaseException] = []
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=128)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = f"http{'s' if tls else ''}://{self.address}"
