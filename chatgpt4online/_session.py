@@ -55,6 +55,14 @@ class Parcel(NamedTuple):
         return Upload(self.body, self.progress)
 
 
+class ProgressFailed(Exception):
+    """What a caller's progress function raised, kept apart from the errors of a connection."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Upload:
     """A body that tells how far it has been read, which is when it is sent."""
 
@@ -73,8 +81,14 @@ class Upload:
         """Return the next bytes."""
         data = self._rest.read(size)
         if data:
-            self._progress(self._rest.tell(), self._size)
+            self._tell()
         return data
+
+    def _tell(self) -> None:
+        try:
+            self._progress(self._rest.tell(), self._size)
+        except Exception as error:  # noqa: BLE001 - told to whoever uploads
+            raise ProgressFailed(error) from None
 
 
 class _Prepared(NamedTuple):
@@ -172,6 +186,7 @@ class CallersSession:
                 parcel.url,
                 {**own, "x-wp-nonce": None, **parcel.extra},
                 data=parcel.content(),
+                auth=_as_it_is if parcel.extra.get("authorization") else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
             ),
         )
@@ -193,6 +208,11 @@ class CallersSession:
 
     def close(self) -> None:
         """Do nothing: it is the caller's."""
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep a login of the client's, in whose place requests would put the session's or .netrc's."""
+    return request
 
 
 def _proxies(proxy: Optional[str]) -> Dict[str, str]:

@@ -34,7 +34,7 @@ from ._arguments import Limits, Timeouts
 from ._auth import Credential, Nonce, Ticket, origin_of
 from ._body import READ_ERRORS, Body
 from ._call import Call, CallEnded
-from ._session import LOCATION, CallersSession, Headers, OwnSession, Parcel
+from ._session import LOCATION, CallersSession, Headers, OwnSession, Parcel, ProgressFailed
 from .errors import (
     BlockedError,
     ChatGPT4OnlineError,
@@ -58,6 +58,9 @@ LONGEST_WAIT = 60.0
 
 #: Redirects that are followed in one call.
 MOST_REDIRECTS = 5
+
+#: Headers of the caller's that another origin does not see.
+_SECRETS = ("authorization", "cookie")
 
 _REDIRECTS = (301, 302, 307, 308)
 _FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
@@ -221,26 +224,36 @@ class Transport:
         """
         return self._repeat(request, call, self._exchange)
 
-    def fetch(self, request: Request, call: Call) -> Dict[str, Any]:
+    def fetch(self, request: Request, call: Call, read: Callable[[Dict[str, Any]], T]) -> T:
         """
-        Send a request and return the JSON object of its answer, which tells of success.
+        Send a request and return what is read from the JSON object of its answer.
 
         Raises:
-            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+            ChatGPT4OnlineError: what went wrong, there or in reading, with `site` and `route`.
         """
-        return self._repeat(request, call, self._exchange_json)
+        attempt = partial(self._repeat, request, call, self._exchange_json)
+        try:
+            fields = attempt()
+        except NotFoundError as error:
+            if error.code or request.with_nonce or "://" in request.route:
+                raise  # WordPress has answered, or has given the nonce at this place
+            fields = self._elsewhere(error, call, attempt)
+        try:
+            return read(fields)
+        except ChatGPT4OnlineError as error:
+            raise explain(error, call, self.site, request.route) from None
 
-    def ask(self, request: Request) -> Dict[str, Any]:
+    def ask(self, request: Request, read: Callable[[Dict[str, Any]], T]) -> T:
         """
-        Make a call of one request, and return the JSON object of its answer.
+        Make a call of one request, and return what is read from its answer, as `fetch` does.
 
         Raises:
-            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+            ChatGPT4OnlineError: as `fetch`.
         """
         with self.calling() as call:
-            fields = self.fetch(request, call)
+            value = self.fetch(request, call, read)
             call.finish()
-            return fields
+            return value
 
     def widget(self, **further: Optional[str]) -> Headers:
         """Return what the site's widget sends, with the caller's changes; None is not sent."""
@@ -307,40 +320,38 @@ class Transport:
         headers = self.widget(accept="application/json", content_type=None)
         request = Request(_wire.START_SESSION, headers, with_nonce=False, repeatable=True)
         try:
-            given = self.fetch(request, call).get("restNonce")
+            nonce = self.fetch(request, call, _wire.session_nonce)
         except NotFoundError as error:
-            given = self._nonce_elsewhere(request, call, error)
-        nonce = _wire.nonce(given)
-        if nonce is None:
-            problem = ProtocolError("the site gave no nonce that could be used.")
-            raise explain(problem, call, self.site, request.route)
+            nonce = self._nonce_in_page(error, call)
         if self.has_login:
             self._prove_login(call)
         log.debug("%s: a nonce has been fetched", request.route)
         return nonce
 
-    def _nonce_elsewhere(self, request: Request, call: Call, error: NotFoundError) -> object:
+    def _nonce_in_page(self, error: NotFoundError, call: Call) -> str:
         """
-        Return a nonce of a site whose REST API is elsewhere, or whose plugin is older.
+        Return the nonce of a site whose plugin is older.
 
         Source: AI Engine 2.0.1 to 2.4.3 print the nonce into the page, and know no start_session.
         """
-        page = self.read_page(self._page, call)
-        if error.code:
-            if page.nonce is None:
-                raise error
-            return page.nonce
-        return self._elsewhere(page, error, partial(self.fetch, request, call)).get("restNonce")
+        nonce = self.read_page(self._page, call).nonce if error.code else None
+        if nonce is None:
+            raise error
+        return nonce
 
-    def _elsewhere(self, page: Page, error: NotFoundError, attempt: Callable[[], T]) -> T:
+    def _elsewhere(self, error: NotFoundError, call: Call, attempt: Callable[[], T]) -> T:
         """Attempt something at the other places where a site may have its REST API."""
-        for root in (page.rest_root, self.site + "/?rest_route="):
-            if root is not None and _wire.is_same_site(self.root, root):
+        known = self.root
+        for root in (self.read_page(self._page, call).rest_root, self.site + "/?rest_route="):
+            if root is not None and root != known and _wire.is_same_site(known, root):
                 self.root = root
                 try:
                     return attempt()
-                except NotFoundError:
+                except NotFoundError as another:
                     log.debug("no REST API at %s", root)
+                    if another.code:  # it is there, and has no such route
+                        raise
+        self.root = known
         raise error
 
     def _prove_login(self, call: Call) -> None:
@@ -352,7 +363,7 @@ class Transport:
         headers = _wire.plain_headers(accept="application/json")
         request = Request(_wire.ME, headers, method="GET", with_nonce=False, repeatable=True)
         try:
-            self.fetch(request._replace(check=_wire.check_user), call)
+            self.fetch(request._replace(check=_wire.check_user), call, dict)
         except ChatGPT4OnlineError as error:
             raise explain(_wire.login_error(error), call, self.site, request.route) from None
 
@@ -377,17 +388,15 @@ class Transport:
         Source: WordPress, the index of its REST API.
         """
         try:
-            fields = self._index(call)
+            return self._index(call)
         except NotFoundError as error:
-            page = self.read_page(self._page, call)
-            fields = self._elsewhere(page, error, partial(self._index, call))
-        return _wire.names(fields, "namespaces")
+            return self._elsewhere(error, call, partial(self._index, call))
 
-    def _index(self, call: Call) -> Dict[str, Any]:
+    def _index(self, call: Call) -> List[str]:
         headers = _wire.plain_headers(accept="application/json")
         url = f"{self.root}/{'&' if '?' in self.root else '?'}_fields=namespaces"
         request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
-        return self.fetch(request._replace(check=_wire.check_object), call)
+        return self.fetch(request._replace(check=_wire.check_object), call, _wire.namespaces)
 
     def _move(self, request: Request, target: str) -> Request:
         """Remember the site's new address. It is not shown what the old one gave."""
@@ -438,6 +447,8 @@ class Transport:
             answer = Answer(
                 response, call, site=self.site, route=request.route, adopt=adopt, park=self.park
             )
+        except ProgressFailed as error:
+            raise error.reason from error.reason.__cause__
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
             raise explain(error, call, self.site, request.route) from cause(error)
         log.debug("%s: %d after %.3f s", request.route, answer.status, monotonic() - began)
@@ -493,6 +504,8 @@ class Transport:
         if request.content_type is not None:
             extra["content-type"] = request.content_type
         headers = {"origin": origin, "referer": origin + "/", **request.headers}
+        if origin != origin_of(self.site):
+            headers = {name: each for name, each in headers.items() if name not in _SECRETS}
         return self._session.send(
             Parcel(request.method, url, headers, extra, request.body, request.progress), call
         )

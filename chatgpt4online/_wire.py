@@ -489,9 +489,13 @@ def _shortcut(item: Dict[str, Any]) -> Shortcut:
     return Shortcut(_words(data.get("label")), _words(data.get("message")), shortcut_id, data)
 
 
-def names(answer: Mapping[str, Any], name: str) -> List[str]:
-    """Return the texts of a list in an answer."""
-    return [str(item) for item in _items(answer, name, str)]
+def namespaces(answer: Mapping[str, Any]) -> List[str]:
+    """
+    Return the names of the REST API's parts, such as ``mwai/v1``.
+
+    Source: WordPress, the index of its REST API.
+    """
+    return [str(item) for item in _items(answer, "namespaces", str)]
 
 
 def _items(answer: Mapping[str, Any], name: str, kind: type) -> List[Any]:
@@ -522,6 +526,21 @@ def _number(value: object) -> Optional[float]:
 def nonce(value: object) -> Optional[str]:
     """Return a nonce if that is what the value is, else None."""
     return value if isinstance(value, str) and _NONCE.fullmatch(value) else None
+
+
+def session_nonce(fields: Mapping[str, Any]) -> str:
+    """
+    Return the nonce that a new session brings.
+
+    Raises:
+        ProtocolError: there is none.
+
+    Source: mwai/v1/start_session.
+    """
+    found = nonce(fields.get("restNonce"))
+    if found is None:
+        raise ProtocolError("the site gave no nonce that could be used.")
+    return found
 
 
 # --------------------------------------------------------------------- files, discussions, bots
@@ -649,8 +668,28 @@ def api_reply(fields: Mapping[str, Any]) -> Reply:
     )
 
 
-def api_image(text: str) -> Image:
-    """Return the picture that the public API made; some engines put its URL into Markdown."""
+def api_json(fields: Mapping[str, Any]) -> Any:
+    """
+    Return the JSON value that the model wrote.
+
+    Raises:
+        ReplyError: it wrote none.
+
+    Source: mwai/v1/simpleJsonQuery, whose null stands for that.
+    """
+    if fields.get("data") is None:
+        raise reply_error("What the model wrote is no JSON")
+    return fields["data"]
+
+
+def api_image(fields: Mapping[str, Any]) -> Image:
+    """
+    Return the picture that the public API made; some engines put its URL into Markdown.
+
+    Raises:
+        ProtocolError: the answer holds no text.
+    """
+    text = api_text(fields)
     linked = re.search(r"!\[[^\]]*\]\(([^()\s]+)\)", text)
     return Image(linked.group(1) if linked else text.strip())
 

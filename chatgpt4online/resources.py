@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from typing import (
     Any,
     BinaryIO,
@@ -16,6 +17,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
     Union,
 )
 
@@ -26,7 +28,6 @@ from . import _wire
 from ._auth import Credential
 from ._call import Call
 from ._transport import Request, Transport
-from .errors import ReplyError
 from .types import Bot, Discussion, File, Image, Reply
 
 __all__ = ["Discussions", "Files", "PublicAPI"]
@@ -34,11 +35,17 @@ __all__ = ["Discussions", "Files", "PublicAPI"]
 #: The largest file that is uploaded, in bytes: it is held in memory as a whole.
 LARGEST_FILE = 100 * 1000 * 1000
 
+_NOT_BINARY = "a file must be open in binary mode, as open(path, 'rb') does it"
+
 #: A path, or an open binary file.
 Source = Union[str, "os.PathLike[str]", BinaryIO]
 
 #: Called with the bytes sent so far, and those of the whole request.
 Progress = Callable[[int, int], object]
+
+T = TypeVar("T")
+#: Reads a value from the JSON object of an answer.
+Read = Callable[[Dict[str, Any]], T]
 
 
 class _Content(NamedTuple):
@@ -106,7 +113,7 @@ class Files:
         Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
         """
         fields = {"limit": check.positive(limit, "limit"), "page": check.positive(page, "page")}
-        return _wire.files(_post(self._transport, _wire.LIST_FILES, fields, repeatable=True))
+        return _post(self._transport, _wire.LIST_FILES, fields, _wire.files, repeatable=True)
 
     def delete(self, *files: Union[File, str]) -> None:
         """
@@ -122,7 +129,7 @@ class Files:
         Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
         """
         ids = [file_id(file) for file in _some(files, "files")]
-        _post(self._transport, _wire.DELETE_FILES, {"files": ids})
+        _post(self._transport, _wire.DELETE_FILES, {"files": ids}, dict)
 
     def read(self, files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]:
         """Return the ids of files, and what is in those that have to be uploaded."""
@@ -143,9 +150,7 @@ class Files:
         body, content_type = _multipart(content, purpose=purpose, type="N/A")
         headers = self._transport.widget(accept="application/json", content_type=None)
         request = Request(_wire.UPLOAD, headers, body, content_type=content_type, progress=progress)
-        fields = self._transport.fetch(request, call)
-        kind = "image" if content.type.startswith("image/") else "file"
-        return _wire.uploaded(fields, content.name, kind, purpose)
+        return self._transport.fetch(request, call, _uploaded(content, purpose))
 
 
 class Discussions:
@@ -187,8 +192,8 @@ class Discussions:
             "offset": check.count(offset, "offset"),
             "limit": check.positive(limit, "limit"),
         }
-        answer = _post(self._transport, _wire.LIST_DISCUSSIONS, fields, repeatable=True)
-        return _wire.discussions(answer)
+        route = _wire.LIST_DISCUSSIONS
+        return _post(self._transport, route, fields, _wire.discussions, repeatable=True)
 
     def rename(self, discussion: Union[Discussion, str], title: str) -> None:
         """
@@ -205,7 +210,7 @@ class Discussions:
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.
         """
         fields = {"chatId": chat_id(discussion), "title": check.identifier(title, "title")}
-        _post(self._transport, _wire.RENAME_DISCUSSION, fields)
+        _post(self._transport, _wire.RENAME_DISCUSSION, fields, dict)
 
     def delete(self, *discussions: Union[Discussion, str]) -> None:
         """
@@ -221,7 +226,7 @@ class Discussions:
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/delete.
         """
         ids = [chat_id(each) for each in _some(discussions, "discussions")]
-        _post(self._transport, _wire.DELETE_DISCUSSIONS, {"chatIds": ids})
+        _post(self._transport, _wire.DELETE_DISCUSSIONS, {"chatIds": ids}, dict)
 
 
 class PublicAPI:
@@ -268,7 +273,7 @@ class PublicAPI:
             fields["chatId"] = check.identifier(chat_id, "chat_id")
         if files:
             fields["fileIds"] = [file_id(file) for file in files]
-        return _wire.api_reply(self._post("simpleChatbotQuery", fields))
+        return self._post("simpleChatbotQuery", fields, _wire.api_reply)
 
     def text(self, message: str, **options: Any) -> str:
         """
@@ -280,7 +285,7 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleTextQuery.
         """
-        return self._text("simpleTextQuery", message, options)
+        return self._ask("simpleTextQuery", _wire.api_text, message, options)
 
     def fast_text(self, message: str, **options: Any) -> str:
         """
@@ -292,7 +297,7 @@ class PublicAPI:
 
         Source: AI Engine 2.9.2, mwai/v1/simpleFastTextQuery.
         """
-        return self._text("simpleFastTextQuery", message, options)
+        return self._ask("simpleFastTextQuery", _wire.api_text, message, options)
 
     def json(self, message: str, **options: Any) -> Any:
         """
@@ -305,12 +310,9 @@ class PublicAPI:
         Raises:
             ReplyError: what the model wrote is no JSON.
 
-        Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery, whose null stands for no JSON.
+        Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery.
         """
-        value = self._ask("simpleJsonQuery", message, options)
-        if value is None:
-            raise ReplyError("AI Engine could not answer: what the model wrote is no JSON.")
-        return value
+        return self._ask("simpleJsonQuery", _wire.api_json, message, options)
 
     def vision(self, message: str, url: str, **options: Any) -> str:
         """
@@ -323,7 +325,8 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleVisionQuery.
         """
-        return self._text("simpleVisionQuery", message, options, url=check.identifier(url, "url"))
+        url = check.identifier(url, "url")
+        return self._ask("simpleVisionQuery", _wire.api_text, message, options, url=url)
 
     def image(self, message: str, **options: Any) -> Image:
         """
@@ -335,7 +338,7 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleImageQuery.
         """
-        return _wire.api_image(self._text("simpleImageQuery", message, options))
+        return self._ask("simpleImageQuery", _wire.api_image, message, options)
 
     def edit_image(self, message: str, media_id: int, **options: Any) -> Image:
         """
@@ -348,8 +351,8 @@ class PublicAPI:
 
         Source: AI Engine 2.8.2, mwai/v1/simpleImageEditQuery.
         """
-        media = check.count(media_id, "media_id")
-        return _wire.api_image(self._text("simpleImageEditQuery", message, options, mediaId=media))
+        media = check.positive(media_id, "media_id")
+        return self._ask("simpleImageEditQuery", _wire.api_image, message, options, mediaId=media)
 
     def transcribe(self, url: str, **options: Any) -> str:
         """
@@ -362,7 +365,7 @@ class PublicAPI:
         Source: AI Engine 2.8.9, mwai/v1/simpleTranscribeAudio.
         """
         fields = {"url": check.identifier(url, "url"), **_options(options)}
-        return _wire.api_text(self._post("simpleTranscribeAudio", fields))
+        return self._post("simpleTranscribeAudio", fields, _wire.api_text)
 
     def moderate(self, text: str) -> bool:
         """
@@ -377,7 +380,7 @@ class PublicAPI:
         Source: AI Engine 3.6.2, mwai/v1/moderationCheck.
         """
         fields = {"text": check.identifier(text, "text")}
-        return _wire.api_verdict(self._post("moderationCheck", fields))
+        return self._post("moderationCheck", fields, _wire.api_verdict)
 
     def upload(
         self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = "analysis"
@@ -393,11 +396,11 @@ class PublicAPI:
         Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
         """
         content = _read(path_or_file, name)
-        purpose = check.identifier(purpose, "purpose")
-        body, content_type = _multipart(content, purpose=purpose)
-        kind = "image" if content.type.startswith("image/") else "file"
-        fields = self._send("simpleFileUpload", body, content_type)
-        return _wire.uploaded(fields, content.name, kind, purpose)
+        body, content_type = _multipart(content, purpose=check.identifier(purpose, "purpose"))
+        request = self._request("simpleFileUpload")
+        return self._transport.ask(
+            request._replace(body=body, content_type=content_type), _uploaded(content, purpose)
+        )
 
     def bots(self) -> List[Bot]:
         """
@@ -405,7 +408,7 @@ class PublicAPI:
 
         Source: AI Engine 2.8.5, mwai/v1/listChatbots.
         """
-        return _wire.api_bots(self._get("listChatbots"), self._transport.site)
+        return self._get("listChatbots", partial(_wire.api_bots, site=self._transport.site))
 
     def whoami(self) -> str:
         """
@@ -413,25 +416,22 @@ class PublicAPI:
 
         Source: AI Engine 2.1.6, mwai/v1/simpleAuthCheck.
         """
-        return _wire.api_user(self._get("simpleAuthCheck"))
+        return self._get("simpleAuthCheck", _wire.api_user)
 
-    def _text(self, route: str, message: str, options: Mapping[str, Any], **further: Any) -> str:
-        return _wire.api_text({"data": self._ask(route, message, options, **further)})
-
-    def _ask(self, route: str, message: str, options: Mapping[str, Any], **further: Any) -> Any:
+    def _ask(
+        self, route: str, read: Read[T], message: str, options: Mapping[str, Any], **further: Any
+    ) -> T:
         fields = {"message": check.identifier(message, "message"), **further, **_options(options)}
-        return self._post(route, fields).get("data")
+        return self._post(route, fields, read)
 
-    def _post(self, route: str, fields: Mapping[str, Any]) -> Dict[str, Any]:
-        return self._send(route, _wire.encoded(fields, "options"), "application/json")
+    def _post(self, route: str, fields: Mapping[str, Any], read: Read[T]) -> T:
+        body = _wire.encoded(fields, "options")
+        request = self._request(route)._replace(body=body, content_type="application/json")
+        return self._transport.ask(request, read)
 
-    def _send(self, route: str, body: bytes, content_type: str) -> Dict[str, Any]:
-        return self._transport.ask(
-            self._request(route)._replace(body=body, content_type=content_type)
-        )
-
-    def _get(self, route: str) -> Dict[str, Any]:
-        return self._transport.ask(self._request(route)._replace(method="GET", repeatable=True))
+    def _get(self, route: str, read: Read[T]) -> T:
+        request = self._request(route)._replace(method="GET", repeatable=True)
+        return self._transport.ask(request, read)
 
     def _request(self, route: str) -> Request:
         headers = _wire.plain_headers(accept="application/json")
@@ -441,16 +441,28 @@ class PublicAPI:
 def _options(options: Mapping[str, Any]) -> Dict[str, Any]:
     """Return a query's options in the plugin's spelling: `max_tokens` is ``maxTokens``."""
     spelt = {_wire.camel_case(name): value for name, value in options.items()}
-    resolution = {"resolution": spelt["resolution"]} if "resolution" in spelt else {}
-    return {**resolution, "options": spelt} if spelt else {}
+    beside: Dict[str, Any] = {
+        name: spelt[name] for name in ("resolution", "scope") if name in spelt
+    }
+    return {**beside, "options": spelt} if spelt else {}
 
 
 def _post(
-    transport: Transport, route: str, fields: Mapping[str, Any], *, repeatable: bool = False
-) -> Dict[str, Any]:
+    transport: Transport,
+    route: str,
+    fields: Mapping[str, Any],
+    read: Read[T],
+    *,
+    repeatable: bool = False,
+) -> T:
     headers = transport.widget(accept="application/json")
     body = json.dumps(fields).encode("ascii")
-    return transport.ask(Request(route, headers, body, repeatable=repeatable))
+    return transport.ask(Request(route, headers, body, repeatable=repeatable), read)
+
+
+def _uploaded(content: _Content, purpose: str) -> Read[File]:
+    kind = "image" if content.type.startswith("image/") else "file"
+    return partial(_wire.uploaded, name=content.name, kind=kind, purpose=purpose)
 
 
 def _multipart(content: _Content, **fields: str) -> Tuple[bytes, str]:
@@ -499,6 +511,8 @@ def _read(source: Source, name: Optional[str]) -> _Content:
             return _content(file, name or path)
     if not hasattr(source, "read"):
         raise TypeError(f"a file must be a path or an open binary file, not {check.kind(source)}")
+    if hasattr(source, "encoding"):
+        raise TypeError(_NOT_BINARY)
     return _content(source, name or getattr(source, "name", None))
 
 
@@ -508,9 +522,22 @@ def _content(file: BinaryIO, name: object) -> _Content:
     if not isinstance(name, str) or not os.path.basename(name):  # noqa: PTH119
         raise ValueError("give the file a name, whose ending tells the site its type")
     base = check.text(os.path.basename(name), "a file's name")  # noqa: PTH119
-    data = file.read(LARGEST_FILE + 1)
-    if not isinstance(data, bytes):
-        raise TypeError("a file must be open in binary mode, as open(path, 'rb') does it")
+    data = _whole(file)
     if len(data) > LARGEST_FILE:
         raise ValueError(f"{base} is larger than {LARGEST_FILE} bytes")
     return _Content(base, data, guess_type(base)[0] or "application/octet-stream")
+
+
+def _whole(file: BinaryIO) -> bytes:
+    """Return all that is in a file, or more than the limit; some give it in small pieces."""
+    pieces: List[bytes] = []
+    left = LARGEST_FILE + 1
+    while left > 0:
+        piece = file.read(left)
+        if not isinstance(piece, bytes):
+            raise TypeError(_NOT_BINARY)
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)
