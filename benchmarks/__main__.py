@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import List
 
 from .bench import Bench, Case
@@ -20,7 +22,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="less work, fewer rounds")
     options = parser.parse_args()
     cases: List[Case] = []
-    with Site((), {}) as site:
+    with TemporaryDirectory() as folder, Site(Path(folder)) as site:
         bench = Bench(site, options.libraries or list(LIBRARIES), quick=options.quick)
         for name in options.scenarios or SCENARIOS:
             cases.extend(SCENARIOS[name](bench))

@@ -75,7 +75,7 @@ def _anthropic(plan: Plan) -> _Events:
 
     usage = {"input_tokens": 9, "output_tokens": 4}
     message = {"id": "m-1", "type": "message", "role": "assistant", "model": "m", "usage": usage}
-    going = {"content": [], "stop_reason": None, "stop_sequence": None}
+    going: Dict[str, object] = {"content": [], "stop_reason": None, "stop_sequence": None}
     block = {"type": "text", "text": ""}
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
     pieces = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from statistics import median
 from time import monotonic
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from .plan import Plan
 from .processes import Site, Unfit
@@ -16,99 +16,112 @@ FLOOR = "floor"
 LIMIT = 30.0
 SLOW = 4.0
 
+#: What a client says of a job.
+Result = Dict[str, Any]
+
 
 class Case(NamedTuple):
     """
     What was measured in one case: for each library one value a round.
 
-    `target` is the highest median of ours that is wanted, or None: of the ratio to the floor where
-    `relative`, else of the values themselves, which are in `unit`. Where `more` is true it is the
-    lowest. `wrong` are libraries that gave a wrong text, `failed` says why others gave none.
+    Where there is a `base`, what counts is the ratio to that library's value of the same round,
+    else the values themselves, in `unit`. `target` is the highest median of ours that is wanted,
+    the lowest where `more`; or None. `wrong` are the libraries that gave a wrong text, `failed`
+    says why others gave none.
     """
 
-    scenario: str
+    scenario: int
     name: str
     unit: str
-    target: Optional[float]
     values: Dict[str, List[float]]
     wrong: List[str]
     failed: Dict[str, str]
-    relative: bool = False
+    target: Optional[float] = None
+    base: str = ""
     more: bool = False
 
     def shown(self, library: str) -> List[float]:
-        """Return what is shown of a library, by round: ratios to the floor, or values."""
+        """Return what counts of a library, by round."""
         values = self.values.get(library, [])
-        if not self.relative:
+        if not self.base:
             return values
-        return [value / floor for value, floor in zip(values, self.values.get(FLOOR, []))]
+        return [value / base for value, base in zip(values, self.values.get(self.base, []))]
+
+
+class Runs(NamedTuple):
+    """What the libraries' clients said, by round, and why some said nothing."""
+
+    results: Dict[str, List[Result]]
+    failed: Dict[str, str]
+
+    def case(
+        self, scenario: int, name: str, unit: str, value: Callable[[Result], float], **fields: Any
+    ) -> Case:
+        """Return a case of these runs; `fields` are further ones of a `Case`."""
+        values = {library: list(map(value, each)) for library, each in self.results.items()}
+        wrong = [
+            library
+            for library, each in self.results.items()
+            if not all(result["right"] for result in each)
+        ]
+        done = Case(scenario, name, unit, values, wrong, self.failed, **fields)
+        _tell(done)
+        return done
+
+
+def _tell(done: Case) -> None:
+    shown = {library: done.shown(library) for library in done.values}
+    told = ", ".join(f"{library} {median(each):.3g}" for library, each in shown.items() if each)
+    print(f"{done.scenario}: {done.name}: {told}", file=sys.stderr, flush=True)
 
 
 class Bench:
-    """One run: the site, the libraries, and how much is to be done."""
+    """One run: the site, the libraries, and whether it is to be a short one."""
 
     def __init__(self, site: Site, libraries: List[str], *, quick: bool) -> None:
         self.site = site
         self.libraries = libraries
         self.quick = quick
+        self._took = 0.0
 
-    def rounds(self, number: int) -> int:
-        """Return how many rounds are run."""
-        return 2 if self.quick else number
-
-    def measure(
+    def run(
         self,
-        case: Case,
         rounds: int,
-        job: Callable[[str], Tuple[float, bool]],
+        job: Callable[[str], Result],
         libraries: Optional[List[str]] = None,
-    ) -> Case:
-        """Fill a case: in each round, have each library do a job that gives a value and a check."""
+    ) -> Runs:
+        """Have each library do a job in each round, the slow ones in the first alone."""
+        runs = Runs({}, {})
         active = list(self.libraries if libraries is None else libraries)
-        for _ in range(self.rounds(rounds)):
+        for _ in range(min(rounds, 2) if self.quick else rounds):
             for library in list(active):
-                began = monotonic()
+                self._took = 0.0
                 try:
-                    value, right = job(library)
+                    runs.results.setdefault(library, []).append(job(library))
                 except Unfit as error:
-                    case.failed[library] = str(error)
+                    runs.failed[library] = str(error)
+                if self._took > SLOW or library in runs.failed:
                     active.remove(library)
-                    continue
-                case.values.setdefault(library, []).append(value)
-                if not right and library not in case.wrong:
-                    case.wrong.append(library)
-                if monotonic() - began > SLOW:
-                    active.remove(library)
-        _tell(case)
-        return case
+        return runs
 
-    def ask(self, library: str, url: str, job: str, plan: Plan, **options: int) -> Dict[str, float]:
-        """Have a library's client do a job."""
+    def ask(
+        self, library: str, url: str, job: str, plan: Plan, *, warm: bool = True, **options: int
+    ) -> Result:
+        """
+        Have a library's client do a job.
+
+        Raises:
+            Unfit: it did not.
+        """
         try:
-            client = self.site.client(library, url)
-            return client.ask({"job": job, "plan": plan._asdict(), **options}, LIMIT)
+            client = self.site.client(library, url, warm=warm)
+            began = monotonic()
+            result = client.ask({"job": job, "plan": plan._asdict(), **options}, LIMIT)
+            self._took += monotonic() - began
         except Unfit:
             self.site.forget(library, url)
             raise
-
-
-def case(
-    scenario: str,
-    name: str,
-    unit: str,
-    target: Optional[float],
-    *,
-    relative: bool = False,
-    more: bool = False,
-) -> Case:
-    """Return a case with nothing measured yet."""
-    return Case(scenario, name, unit, target, {}, [], {}, relative, more)
-
-
-def _tell(done: Case) -> None:
-    values = {library: done.shown(library) for library in done.values}
-    told = ", ".join(f"{name} {median(each):.3g}" for name, each in values.items() if each)
-    print(f"{done.scenario}: {done.name}: {told}", file=sys.stderr, flush=True)
+        return result
 
 
 Scenario = Callable[[Bench], Iterator[Case]]

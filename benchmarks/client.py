@@ -69,12 +69,25 @@ def memory(library: Library, plan: Plan) -> Dict[str, Any]:
     return {"memory": _peak() - idle, "right": size == expected}
 
 
+def texts(library: Library, plan: Plan) -> Dict[str, Any]:
+    """Measure the processor time of asking for the text so far after each piece."""
+    stream: Any = library.stream(plan.question())
+    took, size, right = 0.0, 0, True
+    for piece in stream:
+        began = process_time()
+        text = stream.text
+        took += process_time() - began
+        size += len(piece)
+        right = right and len(text) == size
+    return {"cpu": took / plan.events, "right": right}
+
+
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
 
 
 _JOBS: Dict[str, Callable[..., Dict[str, Any]]] = {
-    job.__name__: job for job in (cpu, arrivals, together, memory)
+    job.__name__: job for job in (cpu, arrivals, together, memory, texts)
 }
 
 

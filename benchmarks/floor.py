@@ -11,6 +11,7 @@ import json
 import select
 import socket
 import ssl
+import threading
 import zlib
 from typing import Dict, Iterator, List, Tuple
 from urllib.parse import urlsplit
@@ -30,13 +31,15 @@ class Floor:
         self._tls = ssl.create_default_context() if address.scheme == "https" else None
         self._idle: List[socket.socket] = []
         self._nonce = ""
+        self._starting = threading.Lock()
 
     def stream(self, question: str) -> Iterator[str]:
         """Yield the pieces of an answer."""
         body = json.dumps({"botId": "default", "newMessage": question, "stream": True})
-        if not self._nonce:
-            answer = b"".join(self._exchange("/wp-json/mwai/v1/start_session", ""))
-            self._nonce = json.loads(answer)["restNonce"]
+        with self._starting:
+            if not self._nonce:
+                answer = b"".join(self._exchange("/wp-json/mwai/v1/start_session", ""))
+                self._nonce = json.loads(answer)["restNonce"]
         held: List[bytes] = []
         for block in self._exchange(AI_ENGINE, body):
             end = block.rfind(b"\n") + 1

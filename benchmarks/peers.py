@@ -261,6 +261,22 @@ LIBRARIES: Dict[str, Type[Library]] = {
     "the original": Original,
 }
 
+#: Those that speak AI Engine's language.
+OF_AI_ENGINE = ["floor", "chatgpt4online", "requests + sseclient", "requests-sse", "httpx-sse"]
+
+#: What a program does before its first chat.
+FIRST_LINES: Dict[str, str] = {
+    "import requests": "import requests",
+    "chatgpt4online": "import chatgpt4online; chatgpt4online.Client('http://127.0.0.1')",
+    "requests + sseclient": "import requests, sseclient; requests.Session()",
+    "requests-sse": "import requests, requests_sse; requests.Session()",
+    "httpx-sse": "import httpx, httpx_sse; httpx.Client()",
+    "openai": "import openai; openai.OpenAI(api_key='not-needed')",
+    "anthropic": "import anthropic; anthropic.Anthropic(api_key='not-needed')",
+    "ollama": "import ollama; ollama.Client('http://127.0.0.1')",
+    "the original": "import aiohttp; aiohttp.ClientSession",
+}
+
 #: What to install for each, beside this package.
 DISTRIBUTIONS: Dict[str, List[str]] = {
     "chatgpt4online": ["requests", "urllib3", "sseclient-py"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, List, NamedTuple
+from typing import List, NamedTuple
 
 _FILLER = "the site's answer, a few words at a time; "
 _PLAN = re.compile(rb"plan\[([^\]]*)\]")
@@ -44,6 +44,6 @@ def asked(body: bytes) -> Plan:
     found = _PLAN.search(body)
     if found is None:
         raise ValueError("the question has no plan")
-    values = zip(Plan._fields, Plan(), found[1].decode().split(" "))
-    fields: Dict[str, Any] = {name: type(default)(value) for name, default, value in values}
-    return Plan(**fields)
+    defaults = Plan()._asdict()
+    values = zip(defaults.items(), found[1].decode().split(" "))
+    return Plan(**{name: type(default)(value) for (name, default), value in values})

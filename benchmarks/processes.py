@@ -11,6 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional, Tuple
 
+import certifi
+
 from .plan import Plan
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -71,12 +73,34 @@ class Process:
         self._process.communicate()
 
 
+def certify(folder: Path) -> Path:
+    """
+    Write a certificate for loopback.
+
+    Args:
+        folder: where to; ``server.pem`` is the certificate with its key.
+
+    Returns:
+        The system's bundle of authorities with our own in it.
+    """
+    import trustme  # here, since clients need it not
+
+    authority = trustme.CA()
+    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(folder / "server.pem")
+    )
+    bundle = folder / "authorities.pem"
+    bundle.write_bytes(Path(certifi.where()).read_bytes() + authority.cert_pem.bytes())
+    return bundle
+
+
 class Site:
     """The server and what stands before it. Its ``with`` block ends all processes."""
 
-    def __init__(self, certificate: Tuple[str, ...], authority: Mapping[str, str]) -> None:
-        self._server = Process("benchmarks.server", *certificate)
-        self._authority = authority
+    def __init__(self, folder: Path) -> None:
+        bundle = str(certify(folder))
+        self._server = Process("benchmarks.server", str(folder / "server.pem"))
+        self._environment = {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
         self._relays: Dict[Tuple[str, float], Process] = {}
         self._clients: Dict[Tuple[str, str], Process] = {}
 
@@ -95,18 +119,15 @@ class Site:
         with urllib.request.urlopen(f"{self.url()}/{route}") as answer:
             return json.load(answer)
 
-    def client(self, library: str, url: str) -> Process:
-        """Return the process of a library, which has had one short chat already."""
+    def client(self, library: str, url: str, *, warm: bool = True) -> Process:
+        """Return the process of a library; when warm, it has had one short chat already."""
         key = (library, url)
         if key not in self._clients:
-            client = self.new_client(library, url)
-            client.ask({"job": "cpu", "plan": Plan()._asdict()}, limit=30.0)
+            client = Process("benchmarks.client", *key, environment=self._environment)
             self._clients[key] = client
+            if warm:
+                client.ask({"job": "cpu", "plan": Plan()._asdict()}, limit=30.0)
         return self._clients[key]
-
-    def new_client(self, library: str, url: str) -> Process:
-        """Return a process of a library that has not connected yet."""
-        return Process("benchmarks.client", library, url, environment=self._authority)
 
     def dismiss(self) -> None:
         """End the clients."""

@@ -14,10 +14,10 @@ def table(cases: List[Case]) -> str:
 
 
 def _block(done: Case) -> str:
-    unit = "x the floor" if done.relative else done.unit
+    unit = f"times {done.base}" if done.base else done.unit
     target = "" if done.target is None else f"; target {done.target:g}"
     lines = [f"{done.scenario}: {done.name} ({unit}{target})"]
-    libraries = [*done.values, *done.failed]
+    libraries = dict.fromkeys([*done.values, *done.failed])
     lines += [f"  {library:22}{cell(done, library)}" for library in libraries]
     return "\n".join(lines)
 
@@ -31,5 +31,5 @@ def cell(done: Case, library: str) -> str:
         return "-"
     spread = f" ({min(shown):.3g} to {max(shown):.3g})" if len(shown) > 1 else " (once)"
     wrong = ", wrong text" if library in done.wrong else ""
-    value = f", {median(done.values[library]):.3g} {done.unit}" if done.relative else ""
+    value = f", {median(done.values[library]):.3g} {done.unit}" if done.base else ""
     return f"{median(shown):.3g}{spread}{value}{wrong}"

@@ -2,79 +2,271 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterator
+import subprocess
+import sys
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
+from typing import Dict, Iterator, List
 
-from .bench import Bench, Case, Scenario, case
+from .bench import FLOOR, Bench, Case, Result, Runs, Scenario
+from .peers import FIRST_LINES, OF_AI_ENGINE
 from .plan import Plan
+from .processes import Unfit
+
+OURS = "chatgpt4online"
+#: The round trip to a site that is far away, in seconds.
+ROUND_TRIP = 0.025
 
 _FRAMINGS = {"event": "one chunk an event", "php": "PHP's two chunks an event"}
+_ALL_FRAMINGS = ("event", "big", "tiny", "close", "length", "gzip", "close+gzip")
+_THREADS = 32
 
 
 def small_events(bench: Bench) -> Iterator[Case]:
-    """Measure the client's processor time for each event of 16 bytes, and its growth."""
+    """Client's processor time for each event of 16 bytes, and how it grows with their number."""
     for framing, words in _FRAMINGS.items():
         sizes = (1_000, 20_000) if bench.quick else (1_000, 100_000, 300_000)
-        cases = [_per_event(bench, events, 16, framing, words) for events in sizes]
-        yield from cases
-        yield _growth(cases[0], cases[-1], words)
+        runs = [_events(bench, Plan(events, 16, framing)) for events in sizes]
+        for events, each in zip(sizes, runs):
+            name = f"{events:,} events of 16 B, {words}"
+            yield _an_event(1, name, each, events, 2.5)
+        yield _growth(runs[0], runs[-1], sizes[-1] / sizes[0], words)
 
 
-def _per_event(bench: Bench, events: int, size: int, framing: str, words: str) -> Case:
-    plan = Plan(events, size, framing)
-    chats = max(1, 20_000 // events)
-
-    def job(library: str) -> tuple[float, bool]:
-        result = bench.ask(library, bench.site.url(), "cpu", plan, chats=chats)
-        return result["cpu"] / events * 1e6, bool(result["right"])
-
-    name = f"{events:,} events of {size:,} B, {words}"
-    target = 2.5 if size == 16 else 1.7
-    empty = case("cpu an event", name, "us an event", target, relative=True)
-    return bench.measure(empty, 7 if events < 100_000 else 5, job)
+def _events(bench: Bench, plan: Plan) -> Runs:
+    """Read 20,000 events or more in each round, in as many chats as that takes."""
+    chats = max(1, 20_000 // plan.events)
+    rounds = 7 if plan.events < 100_000 else 5
+    return bench.run(
+        rounds, lambda name: bench.ask(name, bench.site.url(), "cpu", plan, chats=chats)
+    )
 
 
-def _growth(first: Case, last: Case, words: str) -> Case:
+def _an_event(scenario: int, name: str, runs: Runs, events: int, target: float) -> Case:
+    def value(result: Result) -> float:
+        return float(result["cpu"]) / events * 1e6
+
+    return runs.case(scenario, name, "us an event", value, target=target, base=FLOOR)
+
+
+def _growth(short: Runs, long: Runs, times: float, words: str) -> Case:
     """Return how much dearer an event is in a long answer than in a short one."""
-    name = f"growth from {first.name.split()[0]} to {last.name.split()[0]} events, {words}"
-    grown = case("cpu an event", name, "times", 1.1)
-    for library, values in last.values.items():
-        pairs = zip(values, first.values[library])
-        grown.values[library] = [long / short for long, short in pairs]
-    return grown
+    usual = {name: median(each["cpu"] for each in done) for name, done in short.results.items()}
+    grown = {
+        name: [{**each, "growth": each["cpu"] / times / usual[name]} for each in done]
+        for name, done in long.results.items()
+    }
+    name = f"growth of an event's cost over {times:.0f} times as many, {words}"
+    runs = Runs(grown, long.failed)
+    return runs.case(1, name, "times", lambda result: float(result["growth"]), target=1.1)
 
 
 def large_events(bench: Bench) -> Iterator[Case]:
-    """Measure the client's processor time for events of 2 KB, and for a single one of 30 MB."""
-    yield _per_event(bench, 2_000, 2_048, "php", _FRAMINGS["php"])
-    sizes = (1_000_000, 4_000_000) if bench.quick else (3_000_000, 30_000_000)
-    for size in sizes:
-        yield _single(bench, size)
-
-
-def _single(bench: Bench, size: int) -> Case:
-    plan = Plan(1, size, "close", reply="short")
-
-    def job(library: str) -> tuple[float, bool]:
-        result = bench.ask(library, bench.site.url(), "cpu", plan)
-        return result["cpu"] * 1e3, bool(result["right"])
-
-    name = f"one event of {size / 1e6:.0f} MB"
-    return bench.measure(case("cpu an event", name, "ms", 1.7, relative=True), 5, job)
+    """Client's processor time for each event of 2 KB, and for a single one of up to 30 MB."""
+    runs = _events(bench, Plan(2_000, 2_048, "php"))
+    yield _an_event(2, f"2,000 events of 2 KB, {_FRAMINGS['php']}", runs, 2_000, 1.7)
+    for size in (1, 4) if bench.quick else (3, 30):
+        plan = Plan(1, size * 1_000_000, "close", reply="short")
+        runs = bench.run(5, lambda name, plan=plan: bench.ask(name, bench.site.url(), "cpu", plan))
+        name = f"one event of {size} MB"
+        yield runs.case(2, name, "ms", lambda each: each["cpu"] * 1e3, target=1.7, base=FLOOR)
 
 
 def short_chats(bench: Bench) -> Iterator[Case]:
-    """Measure the client's processor time for a whole short chat on an open connection."""
+    """Client's processor time for a whole short chat on an open connection."""
+    runs = bench.run(11, lambda name: bench.ask(name, bench.site.url(), "cpu", Plan(), chats=100))
+    name = "a chat of 10 events"
+    yield runs.case(3, name, "us", lambda each: each["cpu"] * 1e6, target=6.5, base=FLOOR)
 
-    def job(library: str) -> tuple[float, bool]:
-        result = bench.ask(library, bench.site.url(), "cpu", Plan(10), chats=100)
-        return result["cpu"] * 1e6, bool(result["right"])
 
-    empty = case("cpu a chat", "a chat of 10 events", "us", 6.5, relative=True)
-    yield bench.measure(empty, 11, job)
+def delays(bench: Bench) -> Iterator[Case]:
+    """Time from the server's write of an event to its being handed out, one every 20 ms."""
+    for framing in _ALL_FRAMINGS:
+        plan = Plan(20 if bench.quick else 100, 16, framing, pace=0.02)
+
+        def job(name: str, plan: Plan = plan) -> Result:
+            result = bench.ask(name, bench.site.url(), "arrivals", plan)
+            pairs = zip(result["times"], bench.site.asked("log"))
+            late = sorted((came - sent) * 1e3 for came, sent in pairs)
+            return {"right": result["right"], "late": late or [0.0]}
+
+        runs = bench.run(2, job)
+        yield runs.case(
+            4, f"{framing}, median", "ms", lambda each: median(each["late"]), target=0.6
+        )
+        yield runs.case(4, f"{framing}, 99 of 100", "ms", _slowest, target=1.5)
+
+
+def _slowest(result: Result) -> float:
+    late: List[float] = result["late"]
+    return late[int(len(late) * 0.99) - 1]
+
+
+def round_trips(bench: Bench) -> Iterator[Case]:
+    """Time of the first and of following chats with a site that is 25 ms away, in round trips."""
+    for scheme, first, following in (("http", 3.4, 1.2), ("https", 4.7, 1.2)):
+        url = bench.site.url(scheme, ROUND_TRIP)
+        runs = bench.run(5, lambda name, url=url: _far_chats(bench, name, url))
+        unit = "round trips"
+        yield runs.case(5, f"first chat, {scheme}", unit, lambda each: each["first"], target=first)
+        name = f"following chats, {scheme}"
+        yield runs.case(5, name, unit, lambda each: each["following"], target=following)
+        name = f"connections for 6 chats, {scheme}"
+        yield runs.case(5, name, "connections", lambda each: each["connections"], target=1)
+
+
+def _far_chats(bench: Bench, library: str, url: str) -> Result:
+    """Measure six chats of a new client, which has connected to nothing yet."""
+    bench.site.asked("counts")
+    first = bench.ask(library, url, "cpu", Plan(), warm=False)
+    following = bench.ask(library, url, "cpu", Plan(), chats=5)
+    bench.site.forget(library, url)
+    return {
+        "right": first["right"] and following["right"],
+        "first": first["time"] / ROUND_TRIP,
+        "following": following["time"] / ROUND_TRIP,
+        "connections": bench.site.asked("counts")["connections"],
+    }
+
+
+def held_open(bench: Bench) -> Iterator[Case]:
+    """What becomes of an answer, and of its connection, when its body ends late."""
+    runs = bench.run(5, lambda name: _held(bench, name))
+    name = "from `end` to the whole answer, the body ending 500 ms later"
+    yield runs.case(6, name, "ms", lambda each: each["returned"], target=25)
+    name = "connections for 10 chats whose bodies end 2 ms later"
+    yield runs.case(6, name, "connections", lambda each: each["connections"], target=1)
+
+
+def _held(bench: Bench, library: str) -> Result:
+    url = bench.site.url()
+    bench.site.forget(library, url)
+    bench.site.asked("counts")
+    brief = bench.ask(library, url, "cpu", Plan(hold=0.002), warm=False, chats=10)
+    connections = bench.site.asked("counts")["connections"]
+    long = bench.ask(library, url, "arrivals", Plan(hold=0.5))
+    late = long["ended"] - bench.site.asked("log")[0]
+    right = brief["right"] and long["right"]
+    return {"right": right, "returned": late * 1e3, "connections": connections}
+
+
+def many_threads(bench: Bench) -> Iterator[Case]:
+    """200 chats of 32 threads that share a client, 25 ms away; then six bursts of 32."""
+    runs = bench.run(5, lambda name: _crowd(bench, name))
+    name = "chats a second"
+    yield runs.case(
+        7, name, "a second", lambda each: each["rate"], target=0.9, base=FLOOR, more=True
+    )
+    for count, target in (("connections", _THREADS), ("nonces", 1)):
+        name = f"{count} for the 200 chats and the bursts"
+        yield runs.case(7, name, count, lambda each, key=count: each[key], target=target)
+
+
+def _crowd(bench: Bench, library: str) -> Result:
+    url = bench.site.url("http", ROUND_TRIP)
+    bench.site.asked("counts")
+    results = [bench.ask(library, url, "together", Plan(), chats=200, threads=_THREADS)]
+    for _ in range(6):
+        results.append(
+            bench.ask(library, url, "together", Plan(), chats=_THREADS, threads=_THREADS)
+        )
+    bench.site.forget(library, url)
+    right = all(result["right"] for result in results)
+    counts = {"nonces": 0, **bench.site.asked("counts")}
+    return {"right": right, "rate": 200 / results[0]["time"], **counts}
+
+
+def imports(bench: Bench) -> Iterator[Case]:
+    """Processor time of a cold process that imports a library and makes a client."""
+    base = "import requests"
+    known = [name for name in FIRST_LINES if name in (base, *bench.libraries)]
+    runs = bench.run(15, lambda name: {"right": True, "cpu": _cold(FIRST_LINES[name])}, known)
+    name = "import and first client"
+    yield runs.case(8, name, "ms", lambda each: each["cpu"] * 1e3, target=1.06, base=base)
+
+
+def _cold(program: str) -> float:
+    before = getrusage(RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    after = getrusage(RUSAGE_CHILDREN)
+    if done.returncode:
+        raise Unfit(done.stderr.decode().strip().split("\n")[-1])
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def memory(bench: Bench) -> Iterator[Case]:
+    """What the peak of memory grows by over idle while an answer is read event by event."""
+    speakers = [name for name in bench.libraries if name in OF_AI_ENGINE]
+    for events in (100_000,) if bench.quick else (100_000, 1_000_000):
+        silent = Plan(events, kind="thinking", reply="short")
+        runs = bench.run(1, lambda name, plan=silent: _memory(bench, name, plan), speakers)
+        name = f"{events:,} events of thinking and a short reply"
+        yield runs.case(9, name, "MB", lambda each: each["memory"] / 1e6, target=1)
+        plan = Plan(events)
+        size = plan.events * plan.size
+        runs = bench.run(1, lambda name, plan=plan: _memory(bench, name, plan))
+        name = f"{events:,} events of text, a reply of {size / 1e6:.1f} MB"
+        yield runs.case(
+            9, name, "times its size", lambda each, size=size: each["memory"] / size, target=9
+        )
+    if OURS in bench.libraries:
+        plan = Plan(10_000)
+        runs = bench.run(3, lambda name: bench.ask(name, bench.site.url(), "texts", plan), [OURS])
+        name = "asking for the text so far after each of 10,000 events"
+        yield runs.case(9, name, "us each", lambda each: each["cpu"] * 1e6)
+
+
+def _memory(bench: Bench, library: str, plan: Plan) -> Result:
+    bench.site.forget(library, bench.site.url())
+    result = bench.ask(library, bench.site.url(), "memory", plan)
+    bench.site.forget(library, bench.site.url())
+    return result
+
+
+def php_sessions(bench: Bench) -> Iterator[Case]:
+    """Four questions at once to a site on which the calls of a PHP session wait for each other."""
+    plan, url = Plan(pace=0.02, lock=1), bench.site.url()
+
+    def job(library: str) -> Result:
+        one, four = (
+            bench.ask(library, url, "together", plan, chats=chats, threads=chats)
+            for chats in (1, 4)
+        )
+        return {"right": one["right"] and four["right"], "ratio": four["time"] / one["time"]}
+
+    name = "four questions at once"
+    runs = bench.run(5, job)
+    yield runs.case(10, name, "times one", lambda each: each["ratio"], target=1.1)
+
+
+def new_connections(bench: Bench) -> Iterator[Case]:
+    """Client's processor time for each new TLS connection, with the system's authorities."""
+    url = bench.site.url("https")
+
+    def job(library: str) -> Result:
+        new, old = (bench.ask(library, url, "cpu", Plan(keep=keep), chats=20) for keep in (0, 1))
+        return {"right": new["right"] and old["right"], "cpu": new["cpu"] - old["cpu"]}
+
+    runs = bench.run(5, job)
+    yield runs.case(11, "a new TLS connection", "ms", lambda each: each["cpu"] * 1e3, target=2)
 
 
 SCENARIOS: Dict[str, Scenario] = {
-    "1": small_events,
-    "2": large_events,
-    "3": short_chats,
+    str(number): scenario
+    for number, scenario in enumerate(
+        (
+            small_events,
+            large_events,
+            short_chats,
+            delays,
+            round_trips,
+            held_open,
+            many_threads,
+            imports,
+            memory,
+            php_sessions,
+            new_connections,
+        ),
+        1,
+    )
 }

@@ -1,7 +1,7 @@
 """
 A loopback server in a process of its own: raw sockets, and answers built before they are sent.
 
-``python -m benchmarks.server [CERTIFICATE KEY]`` prints its ports as JSON and serves until its
+``python -m benchmarks.server CERTIFICATE`` prints its ports as JSON and serves until its
 standard input ends. ``GET /log`` tells when the pieces of the latest answer were written, and
 ``GET /counts`` what has come since it was last asked.
 """
@@ -59,7 +59,6 @@ class Server:
             if context is not None:
                 connection = context.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as file:
-                self._counts["bare connections"] += 1
                 first = True
                 while self._exchange(connection, file, first=first):
                     first = False
@@ -151,12 +150,9 @@ def _json(value: object, *, keep: bool = False, cookie: bool = False) -> bytes:
 def main() -> None:
     """Serve until standard input ends."""
     server = Server()
-    ports = {"http": server.listen()}
-    if sys.argv[1:]:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(sys.argv[1], sys.argv[2])
-        ports["https"] = server.listen(context)
-    print(json.dumps(ports), flush=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[1])
+    print(json.dumps({"http": server.listen(), "https": server.listen(context)}), flush=True)
     sys.stdin.read()
 
 
