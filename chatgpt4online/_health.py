@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 #: The parts of the REST API that a chat needs. Source: AI Engine 2.4.4.
 _NEEDED = ("mwai/v1", "mwai-ui/v1")
 
-#: An answer that took less than this many seconds does not show whether it was held back.
-_TOO_SHORT_TO_TELL = 0.5
+#: What took fewer seconds, or has fewer characters, does not show whether it was held back.
+_TOO_QUICK_TO_TELL = 0.5
+_TOO_SHORT_TO_TELL = 20
+
+#: Seconds from one piece to the next: models write no faster than this, held-back text comes so.
+_FASTER_THAN_WRITTEN = 0.0005
 
 _Step = Callable[[], str]
 
@@ -93,7 +97,7 @@ class _Answer:
 
     def __init__(self, ask: Optional[Callable[[], Stream]]) -> None:
         self._ask = ask
-        self._pieces = 0
+        self._pieces = self._size = 0
         self._first = self._whole = 0.0
 
     def read(self) -> str:
@@ -105,6 +109,7 @@ class _Answer:
                 self._first = self._first or monotonic() - began
             self._whole = monotonic() - began
             reply = stream.result()
+        self._size = len(reply)
         return repr(reply[:60] + ("..." if len(reply) > 60 else ""))
 
     def judge(self) -> str:
@@ -115,9 +120,9 @@ class _Answer:
             ProtocolError: something on the way held it back to its end.
         """
         told = f"{self._pieces} pieces, the first after {self._first:.2f} s"
-        if self._whole < _TOO_SHORT_TO_TELL:
-            return f"{told}; too quick an answer to tell more"
-        if self._pieces < 2 or self._whole - self._first < self._whole / 20:
+        if self._whole < _TOO_QUICK_TO_TELL or self._size < _TOO_SHORT_TO_TELL:
+            return f"{told}; too quick or short an answer to tell more"
+        if self._whole - self._first <= _FASTER_THAN_WRITTEN * self._pieces:
             raise ProtocolError(
                 f"{told}, of {self._whole:.2f} s: the site, or a proxy before it, holds answers"
                 " back until they are whole"
