@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from copy import copy
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
 from . import _arguments as check
@@ -123,7 +124,7 @@ class Conversation:
         self.messages.append({"role": "assistant", "content": str(reply)})
         self.last = reply
         self._response_id = reply.response_id
-        self._answered = list(self.messages)
+        self._answered = _copied(self.messages)
 
     def save(self, path: Path) -> None:
         """
@@ -166,7 +167,7 @@ class Conversation:
             )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{os.fspath(path)} holds no conversation: {error}") from None
-        talk._answered = list(talk.messages)
+        talk._answered = _copied(talk.messages)
         return talk
 
     def __repr__(self) -> str:
@@ -176,6 +177,11 @@ class Conversation:
     def _repr_markdown_(self) -> str:
         """Return the turns, for a notebook to render."""
         return "\n\n".join(f"**{turn['role']}:** {turn['content']}" for turn in self.messages)
+
+
+def _copied(messages: List[Message]) -> List[Message]:
+    """Return turns that stay as they are when the caller edits one."""
+    return [copy(turn) for turn in messages]
 
 
 def _replace(path: str, text: str) -> None:
