@@ -95,8 +95,10 @@ class Call:
         Let go of the socket, which belongs to others from now on.
 
         Returns:
-            False if the call has been ended before, and its socket been shut.
+            False if the call has been ended before, and its socket been shut, or is foreign.
         """
+        if self.is_foreign():
+            return False  # a thread of the parent's may have held the lock, and it stays held
         with self._lock:
             self._socket = None
             return self.ended is None

@@ -153,8 +153,9 @@ class OwnSession:
         return request
 
     def after_fork(self) -> None:
-        """Leave the connections to the parent process."""
+        """Leave the connections, and the cookies' lock, to the parent process."""
         self.session.adapters = new_session().adapters
+        self.session.cookies = self.session.cookies.copy()
 
     def close(self) -> None:
         """Close the connections that wait for use."""
