@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
-import json
 import os
 import pickle
-import sys
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    CancelledError,
-    Executor,
-    Future,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import closing, suppress
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import (
     TYPE_CHECKING,
     Any,
-    BinaryIO,
-    Callable,
     Dict,
     Iterable,
     Iterator,
     NamedTuple,
     Optional,
     Sequence,
+    Set,
     Sized,
     Tuple,
     Union,
@@ -36,7 +27,8 @@ from uuid import uuid4
 
 from . import _arguments as check
 from . import _wire
-from .errors import ChatGPT4OnlineError, TransportError
+from ._journal import Journal
+from .errors import TransportError
 from .types import Message, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -49,8 +41,11 @@ Question = Union[str, Sequence[Message]]
 #: How many outcomes may wait for an earlier one, for each worker, before no more are asked.
 _AHEAD = 16
 
-#: What a question may fail with; its outcome tells.
-_FAILURES = (ChatGPT4OnlineError, ValueError, TypeError, OSError)
+#: Seconds after which Ctrl-C is looked for: Windows does not wake a thread that waits.
+_TICK = 0.2
+
+#: Seconds that the threads have to end. Where the caller's own session connects, none can be made.
+_GRACE = 1.0
 
 
 def outcomes(
@@ -68,7 +63,7 @@ def outcomes(
     Ask many messages, as `Client.map` does.
 
     Args:
-        client: the client that asks.
+        client: the client that asks; it is closed at the end.
         messages: as there, as are the others.
         scope: what decides the answers beside the messages, for the journal's keys.
         workers: how many questions are under way at a time.
@@ -83,10 +78,13 @@ def outcomes(
     if executor is not None and not isinstance(executor, Executor):
         raise TypeError(f"executor must be an Executor, not {check.kind(executor)}")
     total = len(messages) if isinstance(messages, Sized) else None
-    book = None if journal is None else Journal(os.fspath(journal), scope)
-    run = _Map(client, messages, workers, executor, book)
-    found = run.ordered() if ordered else run.completed()
-    return _with_bar(found, total) if progress else found
+    numbered = enumerate(messages)
+    bar = _bar() if progress else None
+    book = None if journal is None else Journal(Path(journal), scope)
+    found = _Outcomes(
+        client, numbered, workers=workers, executor=executor, ordered=ordered, journal=book
+    )
+    return found if bar is None else _with_bar(found, bar, total)
 
 
 class _Asked(NamedTuple):
@@ -96,108 +94,203 @@ class _Asked(NamedTuple):
     key: Optional[str]
     message: Question
 
-    def outcome(self, reply: Optional[Reply], error: Optional[Exception]) -> Outcome:
-        """Return what became of it."""
-        return Outcome(self.place, self.key, self.message, reply, error)
+    def answered(self, reply: Reply) -> Outcome:
+        """Return the outcome of a question that has an answer."""
+        return Outcome(self.place, self.key, self.message, reply, None)
+
+    def failed(self, error: Exception) -> Outcome:
+        """Return the outcome of a question that has none."""
+        return Outcome(self.place, self.key, self.message, None, error)
+
+    def outcome(self, future: Future[Union[Reply, Exception]]) -> Outcome:
+        """Return what has become of it."""
+        lost = CancelledError() if future.cancelled() else future.exception()
+        if lost is not None:
+            return self.failed(_executor_error(lost))
+        result = future.result()
+        return self.failed(result) if isinstance(result, Exception) else self.answered(result)
 
 
-class _Map:
-    """One run over many messages."""
+class _Outcomes(Iterator[Outcome]):
+    """
+    One run over many messages: an iterator of their outcomes.
+
+    Its end, an error, `close`, and dropping the last reference to it end what is under way.
+    """
+
+    _is_closed = True  # until there is something to close
 
     def __init__(
         self,
         client: Client,
-        messages: Iterable[Question],
+        messages: Iterator[Tuple[int, Question]],
+        *,
         workers: int,
         executor: Optional[Executor],
+        ordered: bool,
         journal: Optional[Journal],
     ) -> None:
-        self._messages = enumerate(messages)
+        self._client = client
+        self._messages = messages
         self._workers = workers
+        self._ordered = ordered
         self._journal = journal
-        self._client = copy.copy(client)  # closing it ends what is under way, and nothing else
-        self._own = ThreadPoolExecutor(workers) if executor is None else None
-        self._executor = executor or self._own
-        self._under_way: Dict[Future[Reply], _Asked] = {}
-        self._is_broken = False
+        self._worker = _Worker(client)
+        self._executor = ThreadPoolExecutor(workers) if executor is None else executor
+        self._is_own = executor is None
+        self._under_way: Set[Future[Any]] = set()
+        #: What the workers have finished: the outcome, or why it could not be kept.
+        self._finished: SimpleQueue[Tuple[Future[Any], Union[Outcome, BaseException]]]
+        self._finished = SimpleQueue()
+        #: Outcomes that have not been yielded, by their indices.
+        self._waiting: Dict[int, Outcome] = {}
+        self._following = 0
+        self._problem: Optional[Exception] = None
+        self._process = os.getpid()
+        self._is_closed = False
 
-    def ordered(self) -> Iterator[Outcome]:
-        """Yield the outcomes in the order of the messages."""
-        waiting: Dict[int, Outcome] = {}
-        following = 0
-        for outcome in self.completed(lambda: len(waiting) < _AHEAD * self._workers):
-            waiting[outcome.index] = outcome
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
-
-    def completed(self, may_draw: Callable[[], bool] = lambda: True) -> Iterator[Outcome]:
-        """Yield the outcomes as they come."""
+    def __next__(self) -> Outcome:
+        """Return the next outcome, as soon as it is there."""
+        if self._is_closed:
+            raise StopIteration
         try:
-            drawn_all = False
-            while self._under_way or not drawn_all:
-                while len(self._under_way) < self._workers and not drawn_all and may_draw():
-                    drawn = next(self._messages, None)
-                    drawn_all = drawn is None
-                    if drawn is not None:
-                        yield from self._begin(*drawn)
-                yield from self._collect()
-        finally:
-            self._end()
+            outcome = self._advance()
+        except BaseException:
+            self.close()
+            raise
+        if outcome is not None:
+            return outcome
+        self.close()
+        if self._problem is not None:
+            raise self._problem
+        raise StopIteration
 
-    def _begin(self, index: int, message: Question) -> Iterator[Outcome]:
-        """Ask a question, or yield its outcome if there is nothing to ask."""
-        key = None if self._journal is None else self._journal.key(message)
-        asked = _Asked(index, key, message)
-        reply = None if self._journal is None else self._journal.reply(key)
-        if reply is not None:
-            yield asked.outcome(reply, None)
-        elif self._is_broken:
-            yield asked.outcome(None, _broken())
-        else:
+    def _advance(self) -> Optional[Outcome]:
+        """Return the next outcome, or None after the last."""
+        while True:
+            while not self._finished.empty():
+                self._take()
+            self._begin_more()
+            index = self._ready()
+            if index is not None:
+                self._following += 1
+                return self._waiting.pop(index)
+            if not self._under_way:
+                return None
+            self._take()
+
+    def _ready(self) -> Optional[int]:
+        """Return the index of an outcome that may be yielded now, or None."""
+        if not self._ordered:
+            return next(iter(self._waiting), None)
+        return self._following if self._following in self._waiting else None
+
+    def _begin_more(self) -> None:
+        """Draw messages and ask them, as many as there are workers that would be idle."""
+        while len(self._under_way) < self._workers and len(self._waiting) < self._most():
+            drawn = self._draw()
+            if drawn is None:
+                break
+            self._begin(*drawn)
+
+    def _most(self) -> int:
+        """Return how many outcomes may wait: fewer where they wait for the caller."""
+        return self._workers * (_AHEAD if self._ready() is None else 1)
+
+    def _draw(self) -> Optional[Tuple[int, Question]]:
+        """Return the next message; None at the end, or where the caller's iterator fails."""
+        drawn = None
+        try:
+            drawn = next(self._messages, None)
+        except Exception as error:  # noqa: BLE001 - raised once all that was asked is answered
+            self._problem = error
+        if drawn is None:
+            self._messages = iter(())
+        return drawn
+
+    def _begin(self, index: int, message: Question) -> None:
+        """Ask a question, unless its answer is known."""
+        key = reply = None
+        if self._journal is not None:
             try:
-                assert self._executor is not None  # noqa: S101 - one of the two is there
-                # The token keeps an executor that remembers results from asking equal ones once.
-                future = self._executor.submit(_ask, _Worker(self._client), message, uuid4().hex)
-                self._under_way[future] = asked
-            except (BrokenExecutor, RuntimeError):
-                self._is_broken = True
-                yield asked.outcome(None, _broken())
+                key = self._journal.key(message)
+            except TypeError as error:
+                self._waiting[index] = Outcome(index, None, message, None, error)
+                return
+            reply = self._journal.reply(key)
+        asked = _Asked(index, key, message)
+        if reply is None:
+            self._submit(asked)
+        else:
+            self._waiting[index] = asked.answered(reply)
 
-    def _collect(self) -> Iterator[Outcome]:
-        """Wait for an answer, and yield the outcomes that are there."""
-        done = wait(self._under_way, return_when=FIRST_COMPLETED).done if self._under_way else ()
-        for future in done:
-            asked = self._under_way.pop(future)
-            outcome = asked.outcome(*self._result(future))
-            if self._journal is not None:
-                self._journal.add(outcome)
-            yield outcome
-
-    def _result(self, future: Future[Reply]) -> Tuple[Optional[Reply], Optional[Exception]]:
+    def _submit(self, asked: _Asked) -> None:
         try:
-            return future.result(), None
-        except _FAILURES as error:
-            return None, error
-        except (BrokenExecutor, CancelledError):
-            self._is_broken = True
-            return None, _broken()
+            # The token keeps an executor that remembers results from asking equal ones once.
+            future = self._executor.submit(_ask, self._worker, asked.message, uuid4().hex)
+        except Exception as error:  # noqa: BLE001 - each executor has errors of its own
+            self._waiting[asked.place] = asked.failed(_executor_error(error))
+            return
+        self._under_way.add(future)
+        # It knows no more than it needs, so that the run can be dropped while it is under way.
+        future.add_done_callback(partial(_finish, asked, self._journal, self._finished))
 
-    def _end(self) -> None:
+    def _take(self) -> None:
+        """Wait until a worker has finished a question."""
+        while True:
+            with suppress(Empty):
+                future, result = self._finished.get(timeout=_TICK)
+                break
+        self._under_way.discard(future)
+        if isinstance(result, BaseException):
+            raise result
+        self._waiting[result.index] = result
+
+    def close(self) -> None:
+        """End what is under way, in threads at once. Its outcomes are lost."""
+        if self._is_closed or self._process != os.getpid():
+            return  # in a forked child, threads and locks are the parent's
+        self._is_closed = True
+        if self._journal is not None:
+            self._journal.close()
         for future in self._under_way:
             future.cancel()
         self._client.close()
-        if self._own is not None:
-            self._own.shutdown()
-        if self._journal is not None:
-            self._journal.close()
+        if self._is_own:
+            wait(self._under_way, _GRACE)
+            self._executor.shutdown(wait=False)
+
+    def __del__(self) -> None:
+        """End what is under way."""
+        self.close()
 
 
-def _broken() -> TransportError:
-    return TransportError(
-        "the worker that was to ask it is gone. If it had begun, the site may have run the"
-        " question all the same: look before you ask again."
+def _finish(
+    asked: _Asked,
+    journal: Optional[Journal],
+    finished: SimpleQueue[Tuple[Future[Any], Union[Outcome, BaseException]]],
+    future: Future[Any],
+) -> None:
+    """Keep the outcome of a question at once, in whatever thread that is; then hand it over."""
+    try:
+        outcome = asked.outcome(future)
+        if journal is not None:
+            journal.add(outcome)
+    except BaseException as error:  # noqa: BLE001 - a run must not wait for ever
+        finished.put((future, error))
+    else:
+        finished.put((future, outcome))
+
+
+def _executor_error(error: BaseException) -> TransportError:
+    """Return the error of a question that an executor did not run, or not to its end."""
+    reason = ": ".join(filter(None, (type(error).__name__, _wire.plain(str(error)))))
+    known = TransportError(
+        f"the executor has no answer ({reason}). If the question had begun, the site may have run"
+        " it all the same: look before you ask again."
     )
+    known.__cause__ = error
+    return known
 
 
 class _Worker:
@@ -205,150 +298,42 @@ class _Worker:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._settings = b""
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        """Travel as the client's settings."""
-        return _worker, (pickle.dumps(self.client),)
+        """Travel as the client's settings, which are the same for all tasks of a run."""
+        self._settings = self._settings or pickle.dumps(self.client)
+        return _worker, (self._settings,)
 
 
-_clients: Dict[bytes, Client] = {}
+_workers: Dict[bytes, _Worker] = {}
 
 
 def _worker(settings: bytes) -> _Worker:
-    if settings not in _clients:
-        _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own settings
-    return _Worker(_clients[settings])
+    if settings not in _workers:
+        _workers.setdefault(settings, _Worker(pickle.loads(settings)))  # noqa: S301 - our own
+    return _workers[settings]
 
 
-def _ask(worker: _Worker, message: Question, token: str) -> Reply:  # noqa: ARG001 - see submit
-    return worker.client.chat(message)
-
-
-class Journal:
-    """
-    The outcomes of a run in a file, one JSON object a line, each on the disk when it is known.
-
-    What a killed run leaves unfinished is cut off; what it has written is not asked again.
-
-    Args:
-        path: the file.
-        scope: what decides the answers beside the messages; a part of each key.
-
-    Raises:
-        ValueError: another run is writing to it, or it holds something else.
-        OSError: it cannot be opened.
-    """
-
-    def __init__(self, path: str, scope: Dict[str, Any]) -> None:
-        self._scope = scope
-        self._counts: Dict[bytes, int] = {}
-        self._places: Dict[str, int] = {}
-        self._file = open(path, "a+b")  # noqa: PTH123, SIM115 - it stays open
-        try:
-            _lock(self._file)
-            self._read()
-        except BaseException:
-            self._file.close()
-            raise
-
-    def _read(self) -> None:
-        """Find each answer, and cut off a line that a killed run has left unfinished."""
-        self._file.seek(0)
-        place = 0
-        for line in iter(self._file.readline, b""):
-            entry = _entry(line)
-            if entry is None:
-                if self._file.read(1):
-                    raise ValueError("the journal holds a line that is no outcome")
-                self._file.truncate(place)
-                break
-            if entry["error"] is None:
-                self._places[entry["key"]] = place
-            place += len(line)
-
-    def key(self, message: Question) -> str:
-        """Return a message's key; equal messages are counted."""
-        digest = hashlib.sha256(_canonical([self._scope, message])).digest()
-        number = self._counts[digest] = self._counts.get(digest, 0) + 1
-        return hashlib.sha256(digest + str(number).encode()).hexdigest()[:32]
-
-    def reply(self, key: Optional[str]) -> Optional[Reply]:
-        """Return the answer that is known, or None."""
-        place = self._places.get(key or "")
-        if place is None:
-            return None
-        self._file.seek(place)
-        fields = json.loads(self._file.readline())["reply"]
-        return _wire.reply({**fields["raw"], "reply": fields["text"]}, "", fields["chat_id"])
-
-    def add(self, outcome: Outcome) -> None:
-        """Write an outcome, down to the disk."""
-        self._file.seek(0, os.SEEK_END)
-        place = self._file.tell()
-        self._file.write(_canonical(_line(outcome)) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        if outcome.error is None:
-            self._places[str(outcome.key)] = place
-
-    def close(self) -> None:
-        """Let another run write."""
-        self._file.close()
-
-
-def _line(outcome: Outcome) -> Dict[str, Any]:
-    reply, error = outcome.reply, outcome.error
-    return {
-        "key": outcome.key,
-        "message": outcome.message,
-        "reply": None
-        if reply is None
-        else {"text": str(reply), "chat_id": reply.chat_id, "raw": reply.raw},
-        "error": None if error is None else {"class": type(error).__name__, "text": str(error)},
-    }
-
-
-def _entry(line: bytes) -> Optional[Dict[str, Any]]:
-    """Return the outcome that a line holds, or None."""
+def _ask(worker: _Worker, message: Question, token: str) -> Union[Reply, Exception]:  # noqa: ARG001
+    """Ask a question. A failure is returned: what is raised is the executor's own."""
     try:
-        entry = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
-        return None
-    whole = isinstance(entry, dict) and {"key", "reply", "error"} <= entry.keys()
-    return entry if whole else None
+        return worker.client.chat(message)
+    except Exception as error:  # noqa: BLE001 - it is the question's outcome
+        return error
 
 
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str).encode(
-        "utf-8", "surrogatepass"
-    )
-
-
-if sys.platform == "win32":  # pragma: no cover
-    import msvcrt
-
-    def _lock_or_fail(file: BinaryIO) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock_or_fail(file: BinaryIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _lock(file: BinaryIO) -> None:
-    """Refuse a file that another run has locked. The lock goes with the file."""
+def _bar() -> Any:
+    """Return tqdm's bar, which is another one in a notebook."""
     try:
-        _lock_or_fail(file)
-    except OSError:
-        raise ValueError("another run is writing to the journal") from None
-
-
-def _with_bar(outcomes: Iterator[Outcome], total: Optional[int]) -> Iterator[Outcome]:
-    try:
-        from tqdm.auto import tqdm  # type: ignore[import-untyped]
+        from tqdm.auto import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'chatgpt4online[batch]'") from None
-    return iter(tqdm(outcomes, total=total, unit="message"))
+    return tqdm
+
+
+def _with_bar(outcomes: _Outcomes, bar: Any, total: Optional[int]) -> Iterator[Outcome]:
+    with closing(outcomes), bar(total=total, unit="message") as shown:
+        for outcome in outcomes:
+            shown.update()
+            yield outcome

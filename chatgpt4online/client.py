@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import weakref
 from functools import partial
 from typing import (
     TYPE_CHECKING,
@@ -121,6 +123,7 @@ class Client:
         settings = self._settings
         self.site: str = settings["site"]
         self.bot: str = settings["bot"]
+        self._twins: weakref.WeakSet[Client] = weakref.WeakSet()
         login = settings["auth"] and basic(settings["auth"], self.site)
         names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
@@ -399,7 +402,8 @@ class Client:
                 run with it asks only what is missing or has failed.
 
         Raises:
-            ValueError: `workers` is less than 1, or another run is writing to the journal.
+            ValueError: `workers` is less than 1, another run is writing to the journal, it is no
+                journal, or the client is closed.
             TypeError: an argument is of the wrong kind.
             OSError: the journal cannot be opened.
             ImportError: tqdm is missing.
@@ -408,7 +412,7 @@ class Client:
 
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
         return outcomes(
-            self,
+            self._twin(),
             messages,
             scope={name: self._settings[name] for name in names},
             workers=workers,
@@ -417,6 +421,14 @@ class Client:
             progress=progress,
             journal=journal,
         )
+
+    def _twin(self) -> Client:
+        """Return a client with connections of its own, which is closed with this one."""
+        twin = copy.copy(self)
+        self._twins.add(twin)
+        with self._transport.calling() as call:  # which a closed client refuses
+            call.finish()
+        return twin
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
@@ -465,6 +477,8 @@ class Client:
         The client cannot be used again. Leaving its ``with`` block closes it too.
         """
         self._transport.close()
+        for twin in list(self._twins):
+            twin.close()
 
     def __enter__(self) -> Client:
         """Return itself."""

@@ -39,6 +39,7 @@ LAYERS = [
     "stream",
     "resources",
     "conversation",
+    "_journal",
     "batch",
     "_health",
     "client",
