@@ -175,8 +175,11 @@ class Conversation:
         return f"<Conversation {self.chat_id}, {len(self.messages)} turns>"
 
     def _repr_markdown_(self) -> str:
-        """Return the turns, for a notebook to render."""
-        return "\n\n".join(f"**{turn['role']}:** {turn['content']}" for turn in self.messages)
+        """Return the turns, for a notebook to render; HTML in them shows as text."""
+        from ._display import for_markdown  # here, since every import would pay for it
+
+        turns = (f"**{turn['role']}:**\n\n{turn['content']}" for turn in self.messages)
+        return for_markdown("\n\n".join(turns))
 
 
 def _copied(messages: List[Message]) -> List[Message]:

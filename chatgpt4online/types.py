@@ -256,8 +256,10 @@ class Reply(str):
         return self
 
     def _repr_markdown_(self) -> str:
-        """Return the text, for a notebook to render."""
-        return str(self)
+        """Return the text, for a notebook to render; HTML in it shows as text."""
+        from ._display import for_markdown  # here, since every import would pay for it
+
+        return for_markdown(self)
 
 
 class Outcome(NamedTuple):

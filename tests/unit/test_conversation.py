@@ -571,7 +571,7 @@ def test_how_it_looks(client: Client) -> None:
     """A conversation shows its id and size; a notebook renders its turns."""
     talk = client.conversation(chat_id="mine", messages=[turn("user", "*Who?*"), GREETING])
     assert repr(talk) == "<Conversation mine, 2 turns>"
-    markdown = "**user:** *Who?*\n\n**assistant:** Hi! How can I help you?"
+    markdown = "**user:**\n\n*Who?*\n\n**assistant:**\n\nHi! How can I help you?"
     assert talk._repr_markdown_() == markdown
 
 
