@@ -35,6 +35,7 @@ TEST = [
     "pytest",
     "pytest-timeout",
     "responses",
+    "rich",
     "trustme",
 ]
 DOCS = ["furo", "sphinx"]
@@ -72,6 +73,7 @@ setup(
     install_requires=INSTALL_REQUIRES,
     extras_require={**EXTRAS, "test": TEST, "docs": DOCS, "dev": TEST + DOCS + DEV},
     entry_points={
+        "console_scripts": ["chatgpt4online = chatgpt4online.cli:main"],
         # Named like its module, so that "-p" and pytest_plugins find it already loaded.
         "pytest11": [
             "chatgpt4online.testing.pytest_plugin = chatgpt4online.testing.pytest_plugin",
