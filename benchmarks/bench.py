@@ -13,8 +13,8 @@ from .processes import Site, Unfit
 FLOOR = "floor"
 
 #: The longest time of one job, and that beyond which a library sits out further rounds (seconds).
-LIMIT = 30.0
-SLOW = 4.0
+LIMIT = 20.0
+SLOW = 3.0
 
 #: What a client says of a job.
 Result = Dict[str, Any]

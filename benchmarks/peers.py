@@ -233,17 +233,18 @@ class Original:
         ) as answer:
             async for chunk in answer.content.iter_any():
                 for line in chunk.decode().split("\n"):
-                    text = self._after(text, line)
+                    event = self._event(line)
+                    if event.get("type") == "end":
+                        text = str(json.loads(event["data"])["reply"])
+                    else:
+                        text += event.get("data", "")
         return text
 
-    def _after(self, text: str, line: str) -> str:
+    def _event(self, line: str) -> Dict[str, str]:
         try:
-            event = json.loads(line[6:]) if line.startswith("data: ") else {}
+            return dict(json.loads(line[6:])) if line.startswith("data: ") else {}
         except json.JSONDecodeError:
-            return text
-        if event.get("type") == "end":
-            return str(json.loads(event["data"])["reply"])
-        return text + str(event.get("data", ""))
+            return {}
 
     def close(self) -> None:
         """Close nothing: each chat has closed its own."""

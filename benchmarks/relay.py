@@ -49,6 +49,9 @@ async def _serve(port: int, round_trip: float) -> None:
     async def relay(reader: StreamReader, writer: StreamWriter) -> None:
         opened = loop.time() + round_trip
         there, back = await asyncio.open_connection("127.0.0.1", port)
+        # asyncio lets a connection that it has accepted wait for acknowledgements
+        near: socket.socket = writer.get_extra_info("socket")
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         half = round_trip / 2
         await asyncio.gather(_pump(reader, back, half, opened), _pump(there, writer, half, 0.0))
 

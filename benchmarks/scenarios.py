@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
+from operator import itemgetter
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
 from typing import Dict, Iterator, List
@@ -36,10 +38,9 @@ def small_events(bench: Bench) -> Iterator[Case]:
 def _events(bench: Bench, plan: Plan) -> Runs:
     """Read 20,000 events or more in each round, in as many chats as that takes."""
     chats = max(1, 20_000 // plan.events)
-    rounds = 7 if plan.events < 100_000 else 5
-    return bench.run(
-        rounds, lambda name: bench.ask(name, bench.site.url(), "cpu", plan, chats=chats)
-    )
+    rounds = 7 if plan.events < 100_000 else 3
+    job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan, chats=chats)
+    return bench.run(rounds, job)
 
 
 def _an_event(scenario: int, name: str, runs: Runs, events: int, target: float) -> Case:
@@ -58,7 +59,7 @@ def _growth(short: Runs, long: Runs, times: float, words: str) -> Case:
     }
     name = f"growth of an event's cost over {times:.0f} times as many, {words}"
     runs = Runs(grown, long.failed)
-    return runs.case(1, name, "times", lambda result: float(result["growth"]), target=1.1)
+    return runs.case(1, name, "times", itemgetter("growth"), target=1.1)
 
 
 def large_events(bench: Bench) -> Iterator[Case]:
@@ -67,14 +68,15 @@ def large_events(bench: Bench) -> Iterator[Case]:
     yield _an_event(2, f"2,000 events of 2 KB, {_FRAMINGS['php']}", runs, 2_000, 1.7)
     for size in (1, 4) if bench.quick else (3, 30):
         plan = Plan(1, size * 1_000_000, "close", reply="short")
-        runs = bench.run(5, lambda name, plan=plan: bench.ask(name, bench.site.url(), "cpu", plan))
+        runs = bench.run(5, partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan))
         name = f"one event of {size} MB"
         yield runs.case(2, name, "ms", lambda each: each["cpu"] * 1e3, target=1.7, base=FLOOR)
 
 
 def short_chats(bench: Bench) -> Iterator[Case]:
     """Client's processor time for a whole short chat on an open connection."""
-    runs = bench.run(11, lambda name: bench.ask(name, bench.site.url(), "cpu", Plan(), chats=100))
+    job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=Plan(), chats=100)
+    runs = bench.run(11, job)
     name = "a chat of 10 events"
     yield runs.case(3, name, "us", lambda each: each["cpu"] * 1e6, target=6.5, base=FLOOR)
 
@@ -90,7 +92,7 @@ def delays(bench: Bench) -> Iterator[Case]:
             late = sorted((came - sent) * 1e3 for came, sent in pairs)
             return {"right": result["right"], "late": late or [0.0]}
 
-        runs = bench.run(2, job)
+        runs = bench.run(1, job)
         yield runs.case(
             4, f"{framing}, median", "ms", lambda each: median(each["late"]), target=0.6
         )
@@ -106,16 +108,16 @@ def round_trips(bench: Bench) -> Iterator[Case]:
     """Time of the first and of following chats with a site that is 25 ms away, in round trips."""
     for scheme, first, following in (("http", 3.4, 1.2), ("https", 4.7, 1.2)):
         url = bench.site.url(scheme, ROUND_TRIP)
-        runs = bench.run(5, lambda name, url=url: _far_chats(bench, name, url))
+        runs = bench.run(3, partial(_far_chats, bench, url))
         unit = "round trips"
-        yield runs.case(5, f"first chat, {scheme}", unit, lambda each: each["first"], target=first)
+        yield runs.case(5, f"first chat, {scheme}", unit, itemgetter("first"), target=first)
         name = f"following chats, {scheme}"
-        yield runs.case(5, name, unit, lambda each: each["following"], target=following)
+        yield runs.case(5, name, unit, itemgetter("following"), target=following)
         name = f"connections for 6 chats, {scheme}"
-        yield runs.case(5, name, "connections", lambda each: each["connections"], target=1)
+        yield runs.case(5, name, "connections", itemgetter("connections"), target=1)
 
 
-def _far_chats(bench: Bench, library: str, url: str) -> Result:
+def _far_chats(bench: Bench, url: str, library: str) -> Result:
     """Measure six chats of a new client, which has connected to nothing yet."""
     bench.site.asked("counts")
     first = bench.ask(library, url, "cpu", Plan(), warm=False)
@@ -131,11 +133,11 @@ def _far_chats(bench: Bench, library: str, url: str) -> Result:
 
 def held_open(bench: Bench) -> Iterator[Case]:
     """What becomes of an answer, and of its connection, when its body ends late."""
-    runs = bench.run(5, lambda name: _held(bench, name))
+    runs = bench.run(3, partial(_held, bench))
     name = "from `end` to the whole answer, the body ending 500 ms later"
-    yield runs.case(6, name, "ms", lambda each: each["returned"], target=25)
+    yield runs.case(6, name, "ms", itemgetter("returned"), target=25)
     name = "connections for 10 chats whose bodies end 2 ms later"
-    yield runs.case(6, name, "connections", lambda each: each["connections"], target=1)
+    yield runs.case(6, name, "connections", itemgetter("connections"), target=1)
 
 
 def _held(bench: Bench, library: str) -> Result:
@@ -152,24 +154,23 @@ def _held(bench: Bench, library: str) -> Result:
 
 def many_threads(bench: Bench) -> Iterator[Case]:
     """200 chats of 32 threads that share a client, 25 ms away; then six bursts of 32."""
-    runs = bench.run(5, lambda name: _crowd(bench, name))
+    runs = bench.run(3, partial(_crowd, bench))
     name = "chats a second"
     yield runs.case(
         7, name, "a second", lambda each: each["rate"], target=0.9, base=FLOOR, more=True
     )
     for count, target in (("connections", _THREADS), ("nonces", 1)):
         name = f"{count} for the 200 chats and the bursts"
-        yield runs.case(7, name, count, lambda each, key=count: each[key], target=target)
+        yield runs.case(7, name, count, itemgetter(count), target=target)
 
 
 def _crowd(bench: Bench, library: str) -> Result:
     url = bench.site.url("http", ROUND_TRIP)
     bench.site.asked("counts")
-    results = [bench.ask(library, url, "together", Plan(), chats=200, threads=_THREADS)]
-    for _ in range(6):
-        results.append(
-            bench.ask(library, url, "together", Plan(), chats=_THREADS, threads=_THREADS)
-        )
+    results = [
+        bench.ask(library, url, "together", Plan(), chats=chats, threads=_THREADS)
+        for chats in (200, *[_THREADS] * 6)
+    ]
     bench.site.forget(library, url)
     right = all(result["right"] for result in results)
     counts = {"nonces": 0, **bench.site.asked("counts")}
@@ -198,29 +199,24 @@ def memory(bench: Bench) -> Iterator[Case]:
     """What the peak of memory grows by over idle while an answer is read event by event."""
     speakers = [name for name in bench.libraries if name in OF_AI_ENGINE]
     for events in (100_000,) if bench.quick else (100_000, 1_000_000):
-        silent = Plan(events, kind="thinking", reply="short")
-        runs = bench.run(1, lambda name, plan=silent: _memory(bench, name, plan), speakers)
+        plan = Plan(events, kind="thinking", reply="short")
+        runs = bench.run(1, partial(_memory, bench, plan), speakers)
         name = f"{events:,} events of thinking and a short reply"
         yield runs.case(9, name, "MB", lambda each: each["memory"] / 1e6, target=1)
-        plan = Plan(events)
-        size = plan.events * plan.size
-        runs = bench.run(1, lambda name, plan=plan: _memory(bench, name, plan))
-        name = f"{events:,} events of text, a reply of {size / 1e6:.1f} MB"
-        yield runs.case(
-            9, name, "times its size", lambda each, size=size: each["memory"] / size, target=9
-        )
-    if OURS in bench.libraries:
-        plan = Plan(10_000)
-        runs = bench.run(3, lambda name: bench.ask(name, bench.site.url(), "texts", plan), [OURS])
-        name = "asking for the text so far after each of 10,000 events"
-        yield runs.case(9, name, "us each", lambda each: each["cpu"] * 1e6)
+        runs = bench.run(1, partial(_memory, bench, Plan(events)))
+        name = f"{events:,} events of text, a reply of {events * Plan().size / 1e6:.1f} MB"
+        yield runs.case(9, name, "times its size", itemgetter("times"), target=9)
+    ours = [name for name in bench.libraries if name == OURS]
+    job = partial(bench.ask, url=bench.site.url(), job="texts", plan=Plan(10_000))
+    name = "asking for the text so far after each of 10,000 events"
+    yield bench.run(3, job, ours).case(9, name, "us each", lambda each: each["cpu"] * 1e6)
 
 
-def _memory(bench: Bench, library: str, plan: Plan) -> Result:
+def _memory(bench: Bench, plan: Plan, library: str) -> Result:
     bench.site.forget(library, bench.site.url())
     result = bench.ask(library, bench.site.url(), "memory", plan)
     bench.site.forget(library, bench.site.url())
-    return result
+    return {**result, "times": result["memory"] / (plan.events * plan.size)}
 
 
 def php_sessions(bench: Bench) -> Iterator[Case]:
@@ -236,19 +232,23 @@ def php_sessions(bench: Bench) -> Iterator[Case]:
 
     name = "four questions at once"
     runs = bench.run(5, job)
-    yield runs.case(10, name, "times one", lambda each: each["ratio"], target=1.1)
+    yield runs.case(10, name, "times one", itemgetter("ratio"), target=1.1)
 
 
 def new_connections(bench: Bench) -> Iterator[Case]:
-    """Client's processor time for each new TLS connection, with the system's authorities."""
-    url = bench.site.url("https")
+    """Client's processor time for TLS on each new connection, with the system's authorities."""
+    plan = Plan(keep=0)
 
     def job(library: str) -> Result:
-        new, old = (bench.ask(library, url, "cpu", Plan(keep=keep), chats=20) for keep in (0, 1))
-        return {"right": new["right"] and old["right"], "cpu": new["cpu"] - old["cpu"]}
+        plain, tls = (
+            bench.ask(library, bench.site.url(scheme), "cpu", plan, chats=20)
+            for scheme in ("http", "https")
+        )
+        return {"right": plain["right"] and tls["right"], "cpu": tls["cpu"] - plain["cpu"]}
 
-    runs = bench.run(5, job)
-    yield runs.case(11, "a new TLS connection", "ms", lambda each: each["cpu"] * 1e3, target=2)
+    runs = bench.run(7, job)
+    name = "a chat on a new TLS connection, less one on a new plain connection"
+    yield runs.case(11, name, "ms", lambda each: each["cpu"] * 1e3, target=2)
 
 
 SCENARIOS: Dict[str, Scenario] = {

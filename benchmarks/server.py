@@ -28,9 +28,10 @@ _answer = lru_cache(maxsize=8)(answer)
 
 
 @lru_cache(maxsize=8)
-def _at_once(route: str, plan: Plan) -> bytes:
-    made = _answer(route, plan)
-    return b"".join([made.head, made.before, *made.pieces, made.after])
+def _at_once(route: str, plan: Plan) -> Tuple[bytes, bytes]:
+    """Return all of an answer but its end, and the end."""
+    made = answer(route, plan)
+    return b"".join([made.head, made.before, *made.pieces, made.after]), made.end
 
 
 class Server:
@@ -94,15 +95,16 @@ class Server:
 
     def _send(self, connection: socket.socket, route: str, plan: Plan) -> None:
         if plan.pace:
-            self._send_paced(connection, _answer(route, plan), plan.pace)
-        elif plan.hold:
-            self._log = [monotonic()]
-            connection.sendall(_at_once(route, plan))
+            made = _answer(route, plan)
+            self._send_paced(connection, made, plan.pace)
+            end = made.end
         else:
-            connection.sendall(_at_once(route, plan) + _answer(route, plan).end)
-            return
-        sleep(plan.hold)
-        connection.sendall(_answer(route, plan).end)
+            content, end = _at_once(route, plan)
+            self._log = [monotonic()]
+            connection.sendall(content if plan.hold else content + end)
+        if plan.pace or plan.hold:
+            sleep(plan.hold)
+            connection.sendall(end)
 
     def _send_paced(self, connection: socket.socket, made: Answer, pace: float) -> None:
         log = []
