@@ -23,8 +23,8 @@ Limits = Tuple[Optional[float], Optional[float]]
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 #: A time limit beyond it is none: threads and sockets cannot wait longer.
 _LONGEST = 1e6
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e\x80-\xff\t]*")
+_HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_HEADER_VALUE = r"[\x20-\x7e\x80-\xff\t]*"
 #: A name, or an IPv6 address with its zone.
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
@@ -115,7 +115,7 @@ def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[
 
 
 def _header_name(name: object) -> str:
-    if not _HEADER_NAME.fullmatch(text(name, "a header's name")):
+    if not re.fullmatch(_HEADER_NAME, text(name, "a header's name")):
         raise ValueError(f"{name!r} cannot be a header's name")
     return str(name).lower()
 
@@ -123,7 +123,7 @@ def _header_name(name: object) -> str:
 def _header_value(name: str, value: Optional[str]) -> Optional[str]:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"the header {name} must be a str or None, not {kind(value)}")
-    if value is not None and (not _HEADER_VALUE.fullmatch(value) or value != value.strip()):
+    if value is not None and (not re.fullmatch(_HEADER_VALUE, value) or value != value.strip()):
         raise ValueError(f"the header {name} holds characters that cannot be sent")
     return value
 
@@ -155,7 +155,7 @@ def site_url(value: object) -> str:
     address = f"{parts.scheme}://{host}{parts.path}"
     if "@" in address:  # what a password may be a part of is not quoted
         raise ValueError("site is not the address of a site: its path holds an @")
-    if not parts.hostname or re.search(r"[\s\\]", address):
+    if not parts.hostname or "\\" in address or address.split() != [address]:
         raise ValueError(f"site is not the address of a site: {address!r}")
     prepared = requests.models.PreparedRequest()
     try:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import threading
 from base64 import b64encode
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 from urllib.parse import urlsplit
 
 from ._call import Call
+from ._value import Value
 from .errors import ChatGPT4OnlineError
 
 
-class Credential(NamedTuple):
+class Credential(Value):
     """
     An ``Authorization`` header, for the origin that it was given for and no other.
 
@@ -50,7 +51,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{port}"
 
 
-class Ticket(NamedTuple):
+class Ticket(Value):
     """A nonce as one request used it, with the number of the renewal that brought it."""
 
     nonce: str

@@ -9,7 +9,6 @@ from typing import (
     Dict,
     Iterator,
     Mapping,
-    NamedTuple,
     Optional,
     Set,
     Tuple,
@@ -25,6 +24,7 @@ from urllib3.util import SKIP_HEADER
 from . import _wire
 from ._call import Call
 from ._connection import new_session
+from ._value import Value
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]
@@ -33,7 +33,7 @@ Headers = Mapping[str, Optional[str]]
 LOCATION = "x-kept-location"
 
 
-class Parcel(NamedTuple):
+class Parcel(Value):
     """
     One request as it is sent.
 
@@ -91,7 +91,7 @@ class Upload:
             raise ProgressFailed(error) from None
 
 
-class _Prepared(NamedTuple):
+class _Prepared(Value):
     """What is the same each time that a URL is asked: the request, and how it is sent."""
 
     request: requests.PreparedRequest

@@ -17,7 +17,6 @@ from typing import (
     Dict,
     Iterator,
     List,
-    NamedTuple,
     Optional,
     Tuple,
     TypeVar,
@@ -35,6 +34,7 @@ from ._auth import Credential, Nonce, Ticket, origin_of
 from ._body import READ_ERRORS, Body
 from ._call import Call, CallEnded
 from ._session import LOCATION, CallersSession, Headers, OwnSession, Parcel, ProgressFailed
+from ._value import Value, changed
 from .errors import (
     BlockedError,
     ChatGPT4OnlineError,
@@ -68,7 +68,7 @@ _LONGEST_BACKOFF = 8.0
 _random = SystemRandom()  # the caller's seed stays the caller's
 
 
-class Settings(NamedTuple):
+class Settings(Value):
     """
     What a client is set to, as far as the way to its site goes. Times are in seconds.
 
@@ -85,7 +85,7 @@ class Settings(NamedTuple):
     session: Optional[requests.Session]
 
 
-class Request(NamedTuple):
+class Request(Value):
     """
     A request to one of the site's routes, which may have to be sent more than once.
 
@@ -363,7 +363,7 @@ class Transport:
         headers = _wire.plain_headers(accept="application/json")
         request = Request(_wire.ME, headers, method="GET", with_nonce=False, repeatable=True)
         try:
-            self.fetch(request._replace(check=_wire.check_user), call, dict)
+            self.fetch(changed(request, check=_wire.check_user), call, dict)
         except ChatGPT4OnlineError as error:
             raise explain(_wire.login_error(error), call, self.site, request.route) from None
 
@@ -396,13 +396,13 @@ class Transport:
         headers = _wire.plain_headers(accept="application/json")
         url = f"{self.root}/{'&' if '?' in self.root else '?'}_fields=namespaces"
         request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
-        return self.fetch(request._replace(check=_wire.check_object), call, _wire.namespaces)
+        return self.fetch(changed(request, check=_wire.check_object), call, _wire.namespaces)
 
     def _move(self, request: Request, target: str) -> Request:
         """Remember the site's new address. It is not shown what the old one gave."""
         log.debug("the site has moved to %s", target)
         if "://" in request.route:
-            return request._replace(route=target)
+            return changed(request, route=target)
         self.root = target
         self.nonce.forget()
         return request

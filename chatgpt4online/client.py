@@ -14,7 +14,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -29,6 +28,7 @@ from ._arguments import Timeouts
 from ._auth import basic, bearer, origin_of
 from ._health import examine
 from ._transport import Request, Settings, Transport
+from ._value import Value
 from .conversation import Conversation
 from .resources import Discussions, Files, PublicAPI, Source
 from .stream import Stream
@@ -128,7 +128,7 @@ class Client:
         names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
             Settings(login=login, **{name: settings[name] for name in names}),
-            root=self._place.bot and self._place.bot.rest_url,
+            root=None if self._place.bot is None else self._place.bot.rest_url,
             page=self._place.page,
         )
 
@@ -286,7 +286,7 @@ class Client:
             model=settings["model"] if model is None else model,
             extra_body=extra_body,
             further=further,
-            longest=place.bot and place.bot.max_length,
+            longest=None if place.bot is None else place.bot.max_length,
         )
 
     def _identity(self) -> Dict[str, Optional[str]]:
@@ -502,7 +502,7 @@ class Client:
         self._start()
 
 
-class _Place(NamedTuple):
+class _Place(Value):
     """Where a client's chatbot was found: the page, and what the page says of it."""
 
     page: Optional[str]

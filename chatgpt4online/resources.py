@@ -13,7 +13,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -28,6 +27,7 @@ from . import _wire
 from ._auth import Credential
 from ._call import Call
 from ._transport import Request, Transport
+from ._value import Value, changed
 from .types import Bot, Discussion, File, Image, Reply
 
 __all__ = ["Discussions", "Files", "PublicAPI"]
@@ -48,7 +48,7 @@ T = TypeVar("T")
 Read = Callable[[Dict[str, Any]], T]
 
 
-class _Content(NamedTuple):
+class _Content(Value):
     """A file that has been read."""
 
     name: str
@@ -399,7 +399,7 @@ class PublicAPI:
         body, content_type = _multipart(content, purpose=check.identifier(purpose, "purpose"))
         request = self._request("simpleFileUpload")
         return self._transport.ask(
-            request._replace(body=body, content_type=content_type), _uploaded(content, purpose)
+            changed(request, body=body, content_type=content_type), _uploaded(content, purpose)
         )
 
     def bots(self) -> List[Bot]:
@@ -426,11 +426,11 @@ class PublicAPI:
 
     def _post(self, route: str, fields: Mapping[str, Any], read: Read[T]) -> T:
         body = _wire.encoded(fields, "options")
-        request = self._request(route)._replace(body=body, content_type="application/json")
+        request = changed(self._request(route), body=body, content_type="application/json")
         return self._transport.ask(request, read)
 
     def _get(self, route: str, read: Read[T]) -> T:
-        request = self._request(route)._replace(method="GET", repeatable=True)
+        request = changed(self._request(route), method="GET", repeatable=True)
         return self._transport.ask(request, read)
 
     def _request(self, route: str) -> Request:

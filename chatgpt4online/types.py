@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence, Tuple, TypedDict, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union
+
+from ._value import Value
 
 __all__ = [
     "Action",
@@ -29,7 +31,7 @@ class Message(TypedDict):
     content: str
 
 
-class Usage(NamedTuple):
+class Usage(Value):
     """
     What an answer cost, as the site reports it. None: the site did not say.
 
@@ -46,7 +48,7 @@ class Usage(NamedTuple):
     accuracy: Optional[str] = None
 
 
-class Event(NamedTuple):
+class Event(Value):
     """
     One event of a stream.
 
@@ -64,7 +66,7 @@ class Event(NamedTuple):
     timestamp: Optional[float]
 
 
-class Image(NamedTuple):
+class Image(Value):
     """A picture that an image bot made. A notebook shows it."""
 
     url: str
@@ -76,7 +78,7 @@ class Image(NamedTuple):
         return f'<img src="{escape(self.url, quote=True)}">'
 
 
-class Action(NamedTuple):
+class Action(Value):
     """
     Something that the model asks the visitor's browser to do. It is data: nothing here runs it.
 
@@ -93,7 +95,7 @@ class Action(NamedTuple):
     data: Mapping[str, Any]
 
 
-class Shortcut(NamedTuple):
+class Shortcut(Value):
     """
     A button that the site offers below its answer.
 
@@ -108,7 +110,7 @@ class Shortcut(NamedTuple):
     data: Mapping[str, Any]
 
 
-class File(NamedTuple):
+class File(Value):
     """
     A file that has been uploaded to the site.
 
@@ -128,7 +130,7 @@ class File(NamedTuple):
     expires: Optional[datetime]
 
 
-class Discussion(NamedTuple):
+class Discussion(Value):
     """
     A conversation of a logged-in user that the site has stored.
 
@@ -147,7 +149,7 @@ class Discussion(NamedTuple):
     updated: Optional[datetime]
 
 
-class Bot(NamedTuple):
+class Bot(Value):
     """
     A chatbot, as a page or the public API tells of it. None: it does not say.
 
@@ -174,7 +176,7 @@ class Bot(NamedTuple):
     name: Optional[str]
 
 
-class Check(NamedTuple):
+class Check(Value):
     """One thing that was looked at, how it went, and how many seconds it took."""
 
     name: str
@@ -183,7 +185,7 @@ class Check(NamedTuple):
     seconds: float
 
 
-class Health(NamedTuple):
+class Health(Value):
     """What `Client.check` found. It is true if all is well, and prints as a table."""
 
     checks: Tuple[Check, ...]
@@ -262,11 +264,11 @@ class Reply(str):
         return for_markdown(self)
 
 
-class Outcome(NamedTuple):
+class Outcome(Value):
     """What became of one of many messages: a reply, or else an error."""
 
     #: Its place among the messages, from 0 on.
-    index: int  # type: ignore[assignment] # a tuple's method of that name is of no use here
+    index: int
     #: Its name in a journal; None without one.
     key: Optional[str]
     message: Union[str, Sequence[Message]]

@@ -24,6 +24,7 @@ LAYERS = [
     "_version",
     "errors",
     "_display",
+    "_value",
     "types",
     "_arguments",
     "_wire",

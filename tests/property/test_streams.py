@@ -182,7 +182,7 @@ def test_event_of_any_json(event: Any) -> None:
         assert isinstance(item.kind, str)
         assert isinstance(item.metadata, dict)
         assert item.visibility is None or isinstance(item.visibility, str)
-    json.dumps(item, ensure_ascii=False).encode()
+    json.dumps(item, ensure_ascii=False, default=vars).encode()
 
 
 ANSWER_KEYS = st.sampled_from(
@@ -224,7 +224,7 @@ def test_reply_of_any_json(answer: Any, so_far: str) -> None:
         return
     assert "new_token" not in reply.raw
     values = (reply.usage, reply.images, reply.actions, reply.shortcuts, reply.blocks, reply.raw)
-    json.dumps([reply, *values], ensure_ascii=False).encode()
+    json.dumps([reply, *values], ensure_ascii=False, default=vars).encode()
 
 
 @quick

@@ -175,7 +175,7 @@ def test_reply() -> None:
         Action("function", "alarm", {"hour": 7}, {"name": "alarm", "args": {"hour": 7}}),
         Action("javascript", "", {}, {"snippet": "alert(1)"}),
     )
-    assert [shortcut[:3] for shortcut in reply.shortcuts] == [
+    assert [(each.label, each.message, each.shortcut_id) for each in reply.shortcuts] == [
         ("Yes", "I <b>agree</b>\n\nto all", None),
         ("More", "", "abc="),
         ("Call", "", None),

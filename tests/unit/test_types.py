@@ -125,4 +125,33 @@ def test_image_in_a_notebook() -> None:
 
 def test_usage_says_nothing_by_default() -> None:
     """A usage without numbers has None in each field."""
-    assert set(Usage()) == {None}
+    assert Usage() == Usage(None, None, None, None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((), {}), (("a", "b"), {}), (("a",), {"url": "b"}), ((), {"url": "a", "size": 1})],
+)
+def test_values_take_their_fields_alone(values: Any, named: Any) -> None:
+    """A value is made of all fields that have no default, and of nothing else."""
+    with pytest.raises(TypeError, match="Image takes url"):
+        Image(*values, **named)
+
+
+def test_values_compare_by_kind_and_fields() -> None:
+    """Values are equal, and equally hashed, if they are of one kind and have equal fields."""
+    assert Image("a") == Image("a")
+    assert hash(Image("a")) == hash(Image("a"))
+    assert Image("a") != Image("b")
+    assert Image("a") != "a"
+
+
+def test_values_lose_nothing() -> None:
+    """No field of a value can be deleted."""
+    with pytest.raises(AttributeError, match="url cannot be deleted"):
+        del Image("a").url
+
+
+def test_values_show_their_fields() -> None:
+    """The repr of a value is the expression that makes it."""
+    assert repr(Image(url="a")) == "Image(url='a')"
