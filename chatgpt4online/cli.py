@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
@@ -353,11 +354,8 @@ def _show(options: argparse.Namespace) -> Show:
     """Return what shows an answer as it comes."""
     if options.json:
         return _show_json
-    if options.raw or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
-        return _show_plain
-    try:
-        import rich  # noqa: F401
-    except ImportError:
+    can_render = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if options.raw or not can_render or find_spec("rich") is None:
         return _show_plain
     return _show_rich
 
@@ -396,7 +394,7 @@ def _show_json(ask: Ask) -> Reply:
             "text": str(reply),
             "chat_id": reply.chat_id,
             "response_id": reply.response_id,
-            "usage": reply.usage and reply.usage._asdict(),
+            "usage": reply.usage and vars(reply.usage),
             "images": [image.url for image in reply.images],
             "actions": [action.data for action in reply.actions],
             "shortcuts": [shortcut.data for shortcut in reply.shortcuts],
@@ -450,7 +448,9 @@ class _Tail:
         """Yield the lines, for rich to draw."""
         from rich.segment import Segment
 
-        lines = console.render_lines(_rendered(self._stream.text), options, pad=False)
+        # Lines that fill the terminal would be torn by the ^C that it shows itself.
+        narrower = options.update(width=max(console.width - 3, 1))
+        lines = console.render_lines(_rendered(self._stream.text), narrower, pad=False)
         for line in lines[-(console.size.height - 1) :]:
             yield from line
             yield Segment.line()
@@ -630,11 +630,7 @@ def _batch(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
 
 
 def _has_bar() -> bool:
-    try:
-        import tqdm  # type: ignore[import-untyped] # noqa: F401
-    except ImportError:
-        return False
-    return sys.stderr.isatty()
+    return sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
 def _summed_up(outcomes: Iterable[Outcome], options: argparse.Namespace) -> int:
@@ -723,7 +719,7 @@ def _bots(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     bots = client.bots(options.url)
     for bot in bots:
         if options.json:
-            _print_json(bot._asdict())
+            _print_json(vars(bot))
         else:
             print(for_terminal(_bot_line(bot)))
     if not bots:
@@ -743,7 +739,7 @@ def _check(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     health = _client(options, stack).check(ask=options.ask)
     if options.json:
         for found in health.checks:
-            _print_json(found._asdict())
+            _print_json(vars(found))
     else:
         print(for_terminal(str(health)))
     return DONE if health else FAILED
