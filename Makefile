@@ -38,7 +38,7 @@ cover: $(VENV)/test.stamp ## branch coverage over newest and oldest dependencies
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
 
-bench: $(VENV)/test.stamp ## run the benchmarks
+bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick 1 3" for less)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 live: $(VENV)/test.stamp ## SITE=https://... asks a real site
@@ -64,6 +64,7 @@ clean: ## remove all that these targets made
 $(VENV)/demo.stamp: EXTRAS :=
 $(VENV)/test.stamp: EXTRAS := [test]
 $(VENV)/dev.stamp: EXTRAS := [dev]
+$(VENV)/bench.stamp: EXTRAS := [bench]
 $(VENV)/%.stamp: $(METADATA) | $(BIN)/python
 	@echo "setting up $(VENV) for $*"
 	@$(PIP) install --editable '.$(EXTRAS)'

@@ -38,6 +38,7 @@ TEST = [
     "rich",
     "trustme",
 ]
+BENCH = ["aiohttp", "anthropic", "httpx-sse", "ollama", "openai", "requests-sse", "trustme"]
 DOCS = ["furo", "sphinx"]
 DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
@@ -71,7 +72,7 @@ setup(
     zip_safe=False,
     python_requires=">=3.8",
     install_requires=INSTALL_REQUIRES,
-    extras_require={**EXTRAS, "test": TEST, "docs": DOCS, "dev": TEST + DOCS + DEV},
+    extras_require={**EXTRAS, "test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + DOCS + DEV},
     entry_points={
         "console_scripts": ["chatgpt4online = chatgpt4online.cli:main"],
         # Named like its module, so that "-p" and pytest_plugins find it already loaded.

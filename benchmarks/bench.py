@@ -89,10 +89,20 @@ class Bench:
         rounds: int,
         job: Callable[[str], Result],
         libraries: Optional[List[str]] = None,
+        less: Optional[Runs] = None,
     ) -> Runs:
-        """Have each library do a job in each round, the slow ones in the first alone."""
-        runs = Runs({}, {})
-        active = list(self.libraries if libraries is None else libraries)
+        """
+        Have each library do a job in each round, the slow ones in the first alone.
+
+        Args:
+            rounds: how many.
+            job: what a library does.
+            libraries: which take part, if not all.
+            less: runs of the same job with less to do; who failed there is not asked again.
+        """
+        runs = Runs({}, {} if less is None else dict(less.failed))
+        everyone = self.libraries if libraries is None else libraries
+        active = [name for name in everyone if name not in runs.failed]
         for _ in range(min(rounds, 2) if self.quick else rounds):
             for library in list(active):
                 self._took = 0.0

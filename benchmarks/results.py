@@ -18,7 +18,7 @@ from .chart import chart
 from .peers import DISTRIBUTIONS, LIBRARIES
 from .scenarios import OURS, SCENARIOS
 
-_DOCS = Path(__file__).resolve().parent.parent / "docs"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 _CHARTED = {
     "100,000 events of 16 B, PHP's two chunks an event": "Cost of an event in a long answer",
     "a chat of 10 events": "Cost of a whole short chat",
@@ -127,9 +127,9 @@ def load(path: Path) -> Dict[str, Any]:
 def write_docs(found: Dict[str, Any]) -> None:
     """Write the tables and the chart that docs/performance.rst shows."""
     cases = [Case(**each) for each in found["cases"]]
-    (_DOCS / "performance.svg").write_text(chart(_panels(cases)), encoding="utf-8")
+    (DOCS / "performance.svg").write_text(chart(_panels(cases)), encoding="utf-8")
     parts = [_about(found), *_tables(cases)]
-    (_DOCS / "performance-results.inc").write_text("\n".join(parts), encoding="utf-8")
+    (DOCS / "performance-results.inc").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _panels(cases: List[Case]) -> List[Tuple[str, List[Tuple[str, float, str]]]]:

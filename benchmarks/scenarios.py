@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
-from typing import Dict, Iterator, List
+from typing import Dict, Iterator, List, Optional
 
 from .bench import FLOOR, Bench, Case, Result, Runs, Scenario
 from .peers import FIRST_LINES, OF_AI_ENGINE
@@ -28,19 +28,19 @@ def small_events(bench: Bench) -> Iterator[Case]:
     """Client's processor time for each event of 16 bytes, and how it grows with their number."""
     for framing, words in _FRAMINGS.items():
         sizes = (1_000, 20_000) if bench.quick else (1_000, 100_000, 300_000)
-        runs = [_events(bench, Plan(events, 16, framing)) for events in sizes]
-        for events, each in zip(sizes, runs):
-            name = f"{events:,} events of 16 B, {words}"
-            yield _an_event(1, name, each, events, 2.5)
+        runs: List[Runs] = []
+        for events in sizes:
+            runs.append(_events(bench, Plan(events, 16, framing), runs[-1] if runs else None))
+            yield _an_event(1, f"{events:,} events of 16 B, {words}", runs[-1], events, 2.5)
         yield _growth(runs[0], runs[-1], sizes[-1] / sizes[0], words)
 
 
-def _events(bench: Bench, plan: Plan) -> Runs:
+def _events(bench: Bench, plan: Plan, less: Optional[Runs] = None) -> Runs:
     """Read 20,000 events or more in each round, in as many chats as that takes."""
     chats = max(1, 20_000 // plan.events)
     rounds = 7 if plan.events < 100_000 else 3
     job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan, chats=chats)
-    return bench.run(rounds, job)
+    return bench.run(rounds, job, less=less)
 
 
 def _an_event(scenario: int, name: str, runs: Runs, events: int, target: float) -> Case:
@@ -66,9 +66,11 @@ def large_events(bench: Bench) -> Iterator[Case]:
     """Client's processor time for each event of 2 KB, and for a single one of up to 30 MB."""
     runs = _events(bench, Plan(2_000, 2_048, "php"))
     yield _an_event(2, f"2,000 events of 2 KB, {_FRAMINGS['php']}", runs, 2_000, 1.7)
+    less = None
     for size in (1, 4) if bench.quick else (3, 30):
         plan = Plan(1, size * 1_000_000, "close", reply="short")
-        runs = bench.run(5, partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan))
+        job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan)
+        runs = less = bench.run(5, job, less=less)
         name = f"one event of {size} MB"
         yield runs.case(2, name, "ms", lambda each: each["cpu"] * 1e3, target=1.7, base=FLOOR)
 
@@ -198,12 +200,13 @@ def _cold(program: str) -> float:
 def memory(bench: Bench) -> Iterator[Case]:
     """What the peak of memory grows by over idle while an answer is read event by event."""
     speakers = [name for name in bench.libraries if name in OF_AI_ENGINE]
+    less = None
     for events in (100_000,) if bench.quick else (100_000, 1_000_000):
         plan = Plan(events, kind="thinking", reply="short")
         runs = bench.run(1, partial(_memory, bench, plan), speakers)
         name = f"{events:,} events of thinking and a short reply"
         yield runs.case(9, name, "MB", lambda each: each["memory"] / 1e6, target=1)
-        runs = bench.run(1, partial(_memory, bench, Plan(events)))
+        runs = less = bench.run(1, partial(_memory, bench, Plan(events)), less=less)
         name = f"{events:,} events of text, a reply of {events * Plan().size / 1e6:.1f} MB"
         yield runs.case(9, name, "times its size", itemgetter("times"), target=9)
     ours = [name for name in bench.libraries if name == OURS]
