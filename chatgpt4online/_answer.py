@@ -117,7 +117,10 @@ class Answer:
 
     def page(self) -> str:
         """Return the body as text, or its beginning if it is very long."""
-        return self._text(b"", _LONGEST_PAGE)
+        page = self._text(b"", _LONGEST_PAGE)
+        if self._body.was_cut and not self.read():  # else it goes on beyond the limit
+            raise self.explain(StreamInterrupted("the page stopped before its end."))
+        return page
 
     def refusal(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is no success, with what the body says of it."""
