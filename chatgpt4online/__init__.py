@@ -7,6 +7,8 @@ A synchronous client for chatbots served by the WordPress plugin AI Engine.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ._version import __version__
 from ._wire import WIDGET_HEADERS, format_prompt
 from .client import Client
@@ -75,3 +77,17 @@ __all__ = [
     "__version__",
     "format_prompt",
 ]
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Do what ``%load_ext chatgpt4online`` asks for: bring ``%%chat``."""
+    from .notebook import load  # here, since only notebooks want it
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Do what ``%unload_ext chatgpt4online`` asks for."""
+    from .notebook import unload
+
+    unload(shell)
