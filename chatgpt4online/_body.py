@@ -13,7 +13,7 @@ import http.client
 import threading
 import zlib
 from time import monotonic
-from typing import Any, Iterator, List, Optional, Union
+from typing import Any, List, Optional, Union
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -116,10 +116,6 @@ class Body:
         if hasattr(self._raw, "read1"):
             return bytes(self._raw.read1(BLOCK, decode_content=False))
         return bytes(self._raw.read(1, decode_content=False))
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield what `read` returns, to the end."""
-        return iter(self.read, b"")
 
     @property
     def was_cut(self) -> bool:

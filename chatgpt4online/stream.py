@@ -39,7 +39,6 @@ class Stream:
         self._chat_id = chat_id
         self._text = StringIO()
         self._size = 0
-        self._over = False
         self._has_failed = False
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
@@ -123,16 +122,14 @@ class Stream:
 
     def _read(self) -> Union[str, Event, None]:
         try:
-            if self._over or self._call.ended:
-                self._say_again()
-                return None
+            if self._call.ended:
+                self._call.check()
             item = next(self._items, None)
             if type(item) is str:
                 self._add(item)
                 return item
             return self._take(item)
         except (ChatGPT4OnlineError, CallEnded) as error:
-            self._over = True
             self._error = self._answer.explain(error)
             self._error.text = self.text
             self.close()
@@ -140,13 +137,6 @@ class Stream:
         except BaseException:
             self.close()
             raise
-
-    def _say_again(self) -> None:
-        """Raise again what ended the stream, unless it has ended well."""
-        if self._error is not None:
-            raise self._error
-        if self._reply is None:
-            self._call.check()
 
     def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return an event, or what there is to return at the end."""
@@ -178,7 +168,6 @@ class Stream:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
             raise ProtocolError("the end of the answer cannot be read, and no text came.")
-        self._over = True
         self._answer.finish()
         self._call.finish()
         for callback in self._callbacks:
