@@ -182,6 +182,13 @@ class Adapter(HTTPAdapter):
             manager.pool_classes_by_scheme = self._pools
         return manager
 
+    def close(self) -> None:
+        """Close all connections; urllib3 2 keeps those of a pool that an ended answer knows."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is no dict, and cannot be iterated
+                manager.pools[key].close()
+        super().close()
+
 
 def new_session() -> requests.Session:
     """Return a session whose connections a `Call` can end, and which adds no headers."""
