@@ -93,7 +93,7 @@ def setting() -> Dict[str, Any]:
         "machine": f"{_processor()}, {os.cpu_count()} processors, {platform.system()}",
         "python": platform.python_version(),
         "versions": {name: found for name, found in versions.items() if found},
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "load": os.getloadavg()[2],
     }
 
 
@@ -154,6 +154,8 @@ def _about(found: Dict[str, Any]) -> str:
     return (
         f"Measured on {found['date']} on {found['machine']}, with Python {found['python']},\n"
         f"{versions}.\n"
+        f"The load average over the last 15 minutes was {found['load']:.1f}. What exceeds one\n"
+        "was the work of others, and shows in the spread.\n"
     )
 
 
