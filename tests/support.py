@@ -253,11 +253,8 @@ class Peer:
 
     def drip(self, data: bytes, pace: float) -> None:
         """Write these bytes over and over, so many seconds apart, until the other side is gone."""
-        try:
-            while not self._server.closing.wait(pace):
-                self.send(data)
-        except OSError:
-            self._server.gone.put(self.number)
+        while not self._server.closing.wait(pace):
+            self.send(data)
 
     def wait_until_gone(self) -> None:
         """Be silent until the other side has closed the connection, and make a note of that."""
@@ -359,8 +356,8 @@ class RawServer:
             if self._tls:
                 peer.secure(self._tls)
             self._serve(peer)
-        except OSError:
-            pass  # the other side went away
+        except OSError:  # the other side went away
+            self.gone.put(number)
         except BaseException as error:  # noqa: BLE001 - told to the test's own thread
             self._failures.append(error)
         finally:

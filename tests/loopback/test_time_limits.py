@@ -108,7 +108,7 @@ def test_a_deadline_ends_a_call_on_time(name: str) -> None:
             client.chat(message, deadline=LIMIT)
         assert caught.value.phase == "deadline"
         assert caught.value.site == server.url
-        if "large" not in name:  # a server that does not read does not see it
+        if "large" not in name and server.accepted:  # else it does not see it
             server.gone.get(timeout=SOON)
 
 
@@ -166,7 +166,6 @@ def test_a_deadline_ends_a_handshake_on_time(serve: Serve, proxied: bool) -> Non
             with ends_after(LIMIT), pytest.raises(Timeout) as caught:
                 client.chat("Hi", deadline=LIMIT)
             assert caught.value.phase == "deadline"
-        server.gone.get(timeout=SOON)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
