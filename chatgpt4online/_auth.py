@@ -114,6 +114,11 @@ class Nonce:
             self._flight = None
         flight.land(error)
 
+    def is_fetched_by(self, call: Call) -> bool:
+        """Say whether a call is the one that others wait for."""
+        flight = self._flight
+        return flight is not None and flight.leader is call
+
     def refused(self, ticket: Ticket) -> None:
         """Forget a nonce that the site did not accept, unless it has been renewed since."""
         with self._lock:

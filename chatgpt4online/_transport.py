@@ -190,7 +190,8 @@ class Transport:
         """End all calls under way, and close the connections of an own session."""
         with self._lock:
             self._closed = True
-            calls = list(self._calls)
+            # The one that fetches a nonce is the last, or another would fetch one in its place.
+            calls = sorted(self._calls, key=self.nonce.is_fetched_by)
         for call in calls:
             call.end("closed")
         with self._lock:
