@@ -10,7 +10,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 from time import monotonic
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Generator, Iterator, List, Tuple
 
 import pytest
 import requests
@@ -30,6 +30,7 @@ from support import (
 
 from chatgpt4online import (
     Client,
+    Message,
     Outcome,
     ReplyError,
     ServerError,
@@ -166,7 +167,7 @@ def test_what_cannot_be_asked_is_an_outcome(
 
 def test_a_message_may_be_a_history(server: Server, client: Client) -> None:
     """Messages are what `chat` takes: a text, or a history."""
-    turns = [
+    turns: List[Message] = [
         {"role": "user", "content": "I am Ada."},
         {"role": "assistant", "content": "Hello!"},
         {"role": "user", "content": "Who am I?"},
@@ -261,7 +262,7 @@ def test_leaving_the_loop_ends_what_is_under_way() -> None:
 def test_a_closed_generator_ends_what_is_under_way(server: Server, client: Client) -> None:
     """A caller's own generator around a run ends it when it is closed."""
 
-    def texts() -> Iterator[str]:
+    def texts() -> Generator[str, None, None]:
         for outcome in client.map(["a", "b", "c"], workers=2, ordered=False):
             yield str(outcome.reply)
 
@@ -445,9 +446,8 @@ def test_a_session_may_pace_the_questions(server: Server) -> None:
     """A session that limits its rate limits that of a run, however many workers there are."""
     limiter = pytest.importorskip("requests_ratelimiter")
     began = monotonic()
-    with limiter.LimiterSession(per_second=5) as session:
-        with Client(server.url, session=session) as client:
-            found = list(client.map(["a", "b", "c", "d", "e"], workers=5))
+    with limiter.LimiterSession(per_second=5) as paced, Client(server.url, session=paced) as client:
+        found = list(client.map(["a", "b", "c", "d", "e"], workers=5))
     assert replies(found) == echoes(["a", "b", "c", "d", "e"])
     assert len(server.requests) == 6  # one of them for the nonce
     assert monotonic() - began > 0.9  # the sixth had to wait for the second second
