@@ -380,6 +380,14 @@ PLAIN: List[Tuple[Any, str]] = [
 ]
 
 
+def test_plain_of_what_is_too_deep() -> None:
+    """What is nested too deep to be written has no words."""
+    value: List[Any] = []
+    for _ in range(100_000):
+        value = [value]
+    assert _wire.plain(value) == ""
+
+
 @pytest.mark.parametrize(("value", "words"), PLAIN, ids=lambda value: repr(value)[:20])
 def test_plain(value: object, words: str) -> None:
     """A site's words become one line that can be printed anywhere, and is not too long."""

@@ -131,9 +131,7 @@ def test_what_a_notebook_shows_is_harmless(client: Client) -> None:
         {"role": "assistant", "content": f"```html\n<b>\n```\n{HARMFUL}"},
     ]
     shown = Conversation(client, messages=turns)._repr_markdown_()  # type: ignore[arg-type]
-    assert shown == (
-        f"**user:**\n\nShow me HTML\n\n**assistant:**\n\n```html\n<b>\n```\n{SHOWN}"
-    )
+    assert shown == (f"**user:**\n\nShow me HTML\n\n**assistant:**\n\n```html\n<b>\n```\n{SHOWN}")
 
 
 def test_a_turn_cannot_reach_into_the_next(client: Client) -> None:

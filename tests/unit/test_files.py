@@ -137,9 +137,7 @@ def test_odd_names(name: str, sent: bytes, server: Server, client: Client) -> No
         ("a.mp3", "file", b"audio/mpeg"),
     ],
 )
-def test_types(
-    name: str, kind: str, content_type: bytes, server: Server, client: Client
-) -> None:
+def test_types(name: str, kind: str, content_type: bytes, server: Server, client: Client) -> None:
     """A file's ending tells its type."""
     assert client.files.upload(io.BytesIO(b"x"), name=name).type == kind
     assert b"\r\nContent-Type: %b\r\n\r\nx" % content_type in uploads(server)[0]

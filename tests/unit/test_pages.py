@@ -86,7 +86,7 @@ def test_recorded_counts(version: str, name: str, count: int) -> None:
 @pytest.mark.parametrize("name", ["div", "DIV", "section"])
 def test_requoted(quote: str, name: str) -> None:
     """However an optimizer has rewritten the element, its chatbot is found."""
-    words = "It's <b>\u00e9</b> & \"so\" on\n"
+    words = 'It\'s <b>\u00e9</b> & "so" on\n'
     html = element({"botId": "a"}, {"startSentence": words}, quote, name)
     (bot,) = bots(html)
     assert (bot.id, bot.start_sentence) == ("a", words)

@@ -18,8 +18,10 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from support import tls_context
+from urllib3 import PoolManager
 
 from chatgpt4online import Client, StatusError, TransportError
+from chatgpt4online._connection import new_session
 from chatgpt4online.testing import Server
 
 PASSWORD = "hunter2"
@@ -414,3 +416,47 @@ def test_hooks_of_a_session(server: Server, session: requests.Session) -> None:
         client.chat("Hi")
     assert seen == [(200, None), (307, away)]
     assert session.hooks == {"response": [note]}
+
+
+class Busy(requests.Session):
+    """A session to which, as it prepares a request, another thread brings a cookie; or worse."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.errors = [error]
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Fail once, then prepare the request."""
+        if self.errors:
+            raise self.errors.pop()
+        return super().prepare_request(request)
+
+
+def test_cookies_of_other_threads(server: Server) -> None:
+    """A cookie that another thread gets at the wrong moment is no error: it is looked at again."""
+    with Busy(RuntimeError("dictionary changed size during iteration")) as session:
+        ask(server.url, session=session)
+    assert len(server.requests) == 2
+
+
+def test_errors_of_a_session(server: Server) -> None:
+    """Any other failure of a session's own comes out as it is."""
+    error = RuntimeError("mine")
+    with Busy(error) as session, Client(server.url, session=session) as client:
+        with pytest.raises(RuntimeError) as caught:
+            client.chat("Hi")
+        assert caught.value is error
+    assert server.requests == []
+
+
+def test_pools_of_a_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SOCKS proxy's connections stay those of its own library, others are ours."""
+    monkeypatch.setattr("requests.adapters.SOCKSProxyManager", lambda *_, **__: PoolManager())
+    with new_session() as session:
+        adapter = session.get_adapter(SITE)
+        assert isinstance(adapter, HTTPAdapter)
+        socks = adapter.proxy_manager_for("socks5://127.0.0.1:9")
+        plain = adapter.proxy_manager_for("http://127.0.0.1:9")
+    assert socks.pool_classes_by_scheme == PoolManager().pool_classes_by_scheme
+    assert plain.pool_classes_by_scheme == adapter.poolmanager.pool_classes_by_scheme
+    assert plain.pool_classes_by_scheme != socks.pool_classes_by_scheme

@@ -1,0 +1,173 @@
+"""A call in progress: its time, how it is ended, and what its end reaches."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from chatgpt4online._call import Call, CallEnded, shut
+
+
+class Wrapped:
+    """A socket as other TLS libraries wrap it."""
+
+    def __init__(self, sock: Any) -> None:
+        self.socket = sock
+
+
+def is_shut(sock: socket.socket) -> bool:
+    """Return whether the other side of a pair sees that this one has been shut."""
+    sock.settimeout(0)
+    try:
+        return sock.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+def test_no_deadline() -> None:
+    """Without a deadline, time limits are as they are given."""
+    call = Call((1.0, 2.0))
+    assert call.remaining() is None
+    assert (call.within(None), call.within(5.0)) == (None, 5.0)
+    call.check()
+
+
+def test_deadline() -> None:
+    """A deadline bounds every time limit, and what remains of it only shrinks."""
+    call = Call(deadline=1000.0)
+    first, second = call.remaining(), call.remaining()
+    assert first is not None
+    assert second is not None
+    assert 999.0 < second <= first <= 1000.0
+    assert call.within(5.0) == 5.0
+    limit = call.within(None)
+    assert limit is not None
+    assert limit <= second
+    call.finish()
+
+
+def test_deadline_passes() -> None:
+    """A call whose deadline has passed has ended, and says why."""
+    call = Call(deadline=1e-9)
+    while call.remaining():
+        pass
+    with pytest.raises(CallEnded):
+        call.check()
+    assert (call.ended, call.remaining(), call.within(5.0)) == ("deadline", 0.0, 0.0)
+
+
+def test_end_shuts_the_socket() -> None:
+    """Ending a call shuts the socket that it is blocked on, once, and says why; it stays ended."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = Call()
+        call.watch(ours)
+        assert not is_shut(theirs)
+        call.end("closed")
+        call.end("deadline")
+        assert is_shut(theirs)
+        assert call.ended == "closed"
+        with pytest.raises(CallEnded):
+            call.check()
+
+
+def test_end_before_the_socket() -> None:
+    """A call that has been ended shuts the socket that it gets later."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = Call()
+        call.end("closed")
+        call.watch(ours)
+        assert is_shut(theirs)
+
+
+def test_release() -> None:
+    """A socket that has been let go is no longer reached; whether it was in time is told."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = Call()
+        call.watch(ours)
+        assert call.release()
+        call.end("closed")
+        assert not is_shut(theirs)
+        assert not call.release()
+
+
+def test_finish() -> None:
+    """A finished call cannot be ended any more."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        call = Call(deadline=1000.0)
+        call.watch(ours)
+        call.finish()
+        call.end("closed")
+        assert call.ended is None
+        assert not is_shut(theirs)
+        call.check()
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_shut_what_is_wrapped(depth: int) -> None:
+    """A socket is shut however deep it is wrapped."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sock: Any = ours
+        for _ in range(depth):
+            sock = Wrapped(sock)
+        shut(sock)
+        assert is_shut(theirs)
+
+
+@pytest.mark.parametrize("sock", [None, object(), Wrapped(None)])
+def test_shut_nothing(sock: Any) -> None:
+    """What is no socket is passed over."""
+    shut(sock)
+
+
+def test_shut_what_is_not_connected() -> None:
+    """A socket that is not connected, or closed, is passed over."""
+    with socket.socket() as sock:
+        shut(sock)
+    shut(sock)
+
+
+def test_wait() -> None:
+    """A wait ends with its time, or at once if the call has been woken before; a wake ends one."""
+    call = Call()
+    assert not call.wait(0.001)
+    call.wake()
+    assert call.wait(1000.0)
+    assert not call.wait(0.001)
+
+
+@pytest.mark.parametrize("has_waited", [False, True])
+def test_wait_after_the_end(has_waited: bool) -> None:
+    """Nobody waits in a call that has been ended."""
+    call = Call()
+    if has_waited:
+        call.wait(0.001)
+    call.end("closed")
+    assert call.wait(1000.0)
+    assert call.wait(1000.0)
+
+
+def test_end_ends_a_wait() -> None:
+    """Ending a call wakes the thread that waits in it."""
+    call = Call()
+    waits = threading.Thread(target=call.wait, args=(1000.0,))
+    waits.start()
+    call.end("closed")
+    waits.join(10.0)
+    assert not waits.is_alive()
+
+
+def test_deadline_ends_a_wait() -> None:
+    """A wait is no longer than what remains until the deadline."""
+    call = Call(deadline=0.01)
+    call.wait(1000.0)
+    with pytest.raises(CallEnded):
+        call.check()
+    assert call.ended == "deadline"

@@ -1,0 +1,238 @@
+"""A stream: what it yields, what it returns, and what it is after its end."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+from chatgpt4online import (
+    ChatGPT4OnlineError,
+    Client,
+    Event,
+    ProtocolError,
+    Reply,
+    ReplyError,
+    StreamInterrupted,
+    _wire,
+)
+from chatgpt4online.testing import Server, event
+
+STATUS: Dict[str, Any] = {"subtype": "status", "data": "Starting stream...", "timestamp": 1.5}
+THINKING = {"subtype": "thinking", "data": "Hm", "visibility": "collapsed", "timestamp": 1.5}
+
+
+def test_pieces(server: Server, client: Client) -> None:
+    """A stream yields the text's pieces, none of them empty, and no other event."""
+    server.says(STATUS, "Hel", THINKING, "", {"subtype": "content", "data": "lo"}, STATUS)
+    with client.stream("Hi") as stream:
+        assert list(stream) == ["Hel", "lo"]
+    assert stream.text == "Hello"
+
+
+def test_events(server: Server, client: Client) -> None:
+    """`events` yields text and all else that came, in order."""
+    server.says(STATUS, "Hel", THINKING, "lo")
+    with client.stream("Hi") as stream:
+        assert list(stream.events()) == [
+            Event("status", "Starting stream...", "visible", {}, 1.5),
+            Event("content", "Hel", None, {}, None),
+            Event("thinking", "Hm", "collapsed", {}, 1.5),
+            Event("content", "lo", None, {}, None),
+        ]
+
+
+def test_one_pass(server: Server, client: Client) -> None:
+    """A stream is read once, by whichever of its ways: each goes on where another stopped."""
+    server.says("a", "b", STATUS, "c", "d")
+    stream = client.stream("Hi")
+    assert next(stream) == "a"
+    assert next(stream.events()).text == "b"
+    assert iter(stream) is stream
+    assert next(stream) == "c"
+    assert stream.text == "abc"
+    assert stream.result() == "abcd"
+    assert list(stream) == list(stream.events()) == []
+    assert stream.text == "abcd"
+    with pytest.raises(StopIteration):
+        next(stream)
+
+
+def test_result(server: Server, client: Client) -> None:
+    """`result` is the whole answer, which may differ from the pieces; it is the same each time."""
+    server.says("  Hel", "lo  ", final="Hello", response_id="r1")
+    stream = client.stream("Hi", chat_id="mine")
+    reply = stream.result()
+    assert (reply, stream.text) == ("Hello", "  Hello  ")
+    assert (reply.response_id, reply.chat_id) == ("r1", "mine")
+    assert stream.result() is reply
+
+
+def test_answer_without_text(server: Server, client: Client) -> None:
+    """An answer to which no text came before its end is one piece."""
+    server.says(STATUS, final="Hello")
+    server.says(STATUS, final="Hello")
+    assert list(client.stream("Hi")) == ["Hello"]
+    stream = client.stream("Hi")
+    assert [each.text for each in stream.events()] == ["Starting stream...", "Hello"]
+    assert stream.text == stream.result() == "Hello"
+
+
+def test_plain_answer(server: Server, client: Client) -> None:
+    """An answer that is no stream is one piece."""
+    server.says("Hel", "lo")
+    assert list(client.stream("Hi", extra_body={"stream": False})) == ["Hello"]
+
+
+def test_empty_answer(server: Server, client: Client) -> None:
+    """An answer of no text has no piece, and an empty reply with all else that came."""
+    server.says(final="", actions=[{"type": "function", "data": {"name": "alarm", "args": []}}])
+    stream = client.stream("Hi")
+    assert list(stream) == []
+    assert (stream.result(), stream.text) == ("", "")
+    assert [action.name for action in stream.result().actions] == ["alarm"]
+
+
+def test_end_that_cannot_be_read(server: Server, client: Client) -> None:
+    """Where the site could not encode its end, the text so far is the reply, and `raw` is empty."""
+    for end in (event("end", False), event("end", '{"succ')):
+        server.sends(event("live", "Hello") + end)
+        reply = client.chat("Hi", chat_id="mine")
+        assert (type(reply), reply, reply.raw, reply.chat_id) == (Reply, "Hello", {}, "mine")
+
+
+def test_empty_error_then_text(server: Server, client: Client) -> None:
+    """An empty error that an answer follows is none."""
+    server.says("a", event("error", ""), "b", STATUS, "c")
+    assert list(client.stream("Hi")) == ["a", "b", "c"]
+
+
+def test_empty_errors_alone(server: Server, client: Client) -> None:
+    """Empty errors that nothing follows are a failure all the same."""
+    empty = event("error", "")
+    server.sends(event("live", "a") + empty + empty)
+    with pytest.raises(ReplyError) as caught:
+        client.chat("Hi")
+    assert (caught.value.message, caught.value.text) == ("", "a")
+
+
+def test_refused_at_once(server: Server, client: Client) -> None:
+    """A failure before any text is raised by `stream` itself."""
+    server.fails("Out of credit.")
+    with pytest.raises(ReplyError, match=r"Out of credit\."):
+        client.stream("Hi")
+
+
+def test_failure_is_raised_again(server: Server, client: Client) -> None:
+    """A stream that has failed raises the same error whenever it is read on."""
+    server.fails("Died.", after=["Hel", "lo"])
+    stream = client.stream("Hi")
+    with pytest.raises(ReplyError) as caught:
+        list(stream)
+    for read in (stream.result, stream.__next__, lambda: list(stream.events())):
+        with pytest.raises(ReplyError) as again:
+            read()
+        assert again.value is caught.value
+    assert (caught.value.text, stream.text) == ("Hello", "Hello")
+
+
+def test_closed(server: Server, client: Client) -> None:
+    """A stream that is closed before its end is interrupted, and keeps its text."""
+    server.says("a", "b", "c")
+    with client.stream("Hi") as stream:
+        assert next(stream) == "a"
+    stream.close()
+    for read in (stream.result, stream.__next__):
+        with pytest.raises(StreamInterrupted, match="closed before its answer was whole") as caught:
+            read()
+        assert caught.value.text == "a"
+    assert (caught.value.site, caught.value.route) == (server.url, _wire.CHAT)
+    assert client.chat("Hi") == "Echo(1 msgs): Hi"
+
+
+def test_closed_with_a_piece_ahead(server: Server, client: Client) -> None:
+    """The first piece, which `stream` has waited for, is there although the stream is closed."""
+    server.says("a", "b")
+    stream = client.stream("Hi")
+    stream.close()
+    assert next(stream) == "a"
+    with pytest.raises(StreamInterrupted):
+        next(stream)
+
+
+def test_closed_when_finished(server: Server, client: Client) -> None:
+    """Closing a stream that has ended changes nothing."""
+    server.says("Hel", "lo")
+    stream = client.stream("Hi")
+    reply = stream.result()
+    stream.close()
+    assert stream.result() is reply
+    assert list(stream) == []
+
+
+def test_on_reply(server: Server, client: Client) -> None:
+    """A function is called with the whole answer, once: when it comes, or now if it has come."""
+    server.says("Hel", "lo")
+    replies: List[Reply] = []
+    stream = client.stream("Hi")
+    stream.on_reply(replies.append)
+    assert [next(stream), next(stream)] == ["Hel", "lo"]
+    assert replies == []
+    assert list(stream) == []
+    assert replies == ["Hello"]
+    stream.on_reply(replies.append)
+    assert replies[1] is replies[0] is stream.result()
+
+
+def test_on_no_reply(server: Server, client: Client) -> None:
+    """A function is not called with an answer that does not become whole."""
+    server.cuts("Hel", "lo")
+    replies: List[Reply] = []
+    stream = client.stream("Hi")
+    stream.on_reply(replies.append)
+    with pytest.raises(StreamInterrupted):
+        list(stream)
+    assert replies == []
+
+
+def test_on_reply_that_fails(server: Server, client: Client) -> None:
+    """What such a function raises comes out, and the answer stays whole."""
+    server.says("Hello")
+    stream = client.stream("Hi")
+
+    def fail(_: Reply) -> None:
+        raise KeyError
+
+    stream.on_reply(fail)
+    with pytest.raises(KeyError):
+        list(stream)
+    assert stream.result() == "Hello"
+
+
+def test_interrupted_by_the_caller(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What interrupts the reading itself, such as Ctrl-C, comes out and closes the stream."""
+    server.says("a", "b", "c")
+    stream = client.stream("Hi")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_wire, "parse_json", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            list(stream)
+    with pytest.raises(ChatGPT4OnlineError):
+        list(stream)
+    assert stream.text
+
+
+def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text over the limit is refused, however small its pieces are, and what came is kept."""
+    monkeypatch.setattr(_wire, "LIMIT", 100)
+    server.says(*["1234567890"] * 10, final="x")
+    server.says(*["1234567890"] * 11, final="x")
+    assert len("".join(client.stream("Hi"))) == 100
+    with pytest.raises(ProtocolError, match="the answer is longer than 100 characters"):
+        list(client.stream("Hi"))
