@@ -24,8 +24,8 @@ EXTRAS = {
     "batch": ["tqdm"],
     "notebook": ["ipython"],
     "dask": ["distributed"],
-    "llm": ["llm"],
-    "langchain": ["langchain-core; python_version >= '3.9'"],
+    "llm": ["llm>=0.36; python_version >= '3.10'"],
+    "langchain": ["langchain-core>=1.0; python_version >= '3.10'"],
 }
 EXTRAS["all"] = sorted(sum(EXTRAS.values(), []))
 
@@ -41,6 +41,20 @@ TEST = [
 BENCH = ["aiohttp", "anthropic", "httpx-sse", "ollama", "openai", "requests-sse", "trustme"]
 DOCS = ["furo", "sphinx"]
 DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
+
+# What needs these is tested where they are; they no longer come for the oldest Pythons.
+ECOSYSTEMS = [
+    "ipykernel",
+    "ipython",
+    "langchain-core",
+    "langchain-tests",
+    "llm",
+    "matplotlib",
+    "nbclient",
+    "nbconvert",
+    "tqdm",
+]
+DEV += [f"{name}; python_version >= '3.11'" for name in ECOSYSTEMS]
 
 setup(
     name="chatgpt4online",
@@ -75,6 +89,7 @@ setup(
     extras_require={**EXTRAS, "test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + DOCS + DEV},
     entry_points={
         "console_scripts": ["chatgpt4online = chatgpt4online.cli:main"],
+        "llm": ["chatgpt4online = chatgpt4online.integrations.llm"],
         # Named like its module, so that "-p" and pytest_plugins find it already loaded.
         "pytest11": [
             "chatgpt4online.testing.pytest_plugin = chatgpt4online.testing.pytest_plugin",

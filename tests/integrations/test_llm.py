@@ -1,0 +1,105 @@
+"""The plugin for llm, in the real llm: its interface, and its command line."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Dict
+
+import pytest
+
+from chatgpt4online import ReplyError
+from chatgpt4online.testing import Server
+
+llm = pytest.importorskip("llm", exc_type=ImportError)
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the model, whether llm has found its entry point or not."""
+    from chatgpt4online.integrations.llm import register_models
+
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    models: Dict[str, Any] = {}
+    register_models(lambda found: models.update({found.model_id: found}))
+    return models["chatgpt4online"]
+
+
+def test_an_answer(model: Any, server: Server) -> None:
+    """A prompt is asked of the site and bot in its options; the tokens are counted."""
+    server.bot("second")
+    response = model.prompt("Hello", site=server.url, bot="second")
+    assert response.text() == "Echo(1 msgs): Hello"
+    assert server.questions[0].json["botId"] == "second"
+    assert (response.usage().input, response.usage().output) == (11, 3)
+    assert response.response_json["success"] is True
+
+
+def test_pieces_come_as_they_are_written(model: Any, server: Server) -> None:
+    """A stream is handed on piece by piece; without one the final answer is whole."""
+    server.says("Hel", "lo", final="Hello!")
+    assert list(model.prompt("Hi", site=server.url)) == ["Hel", "lo"]
+    server.says("Hel", "lo", final="Hello!")
+    assert list(model.prompt("Hi", site=server.url, stream=False)) == ["Hello!"]
+
+
+def test_a_conversation(model: Any, server: Server) -> None:
+    """Turns of a conversation of llm reach the site, its system prompt first, under one id."""
+    talk = model.conversation()
+    talk.prompt("One", system="Be brief.", site=server.url).text()
+    assert talk.prompt("Two", site=server.url).text() == "Echo(3 msgs): Two"
+    first, second = (question.json for question in server.questions)
+    assert first["chatId"] == second["chatId"] == talk.id
+    assert first["messages"][0]["content"] == "Be brief."
+
+
+def test_pictures_are_uploaded(model: Any, server: Server) -> None:
+    """An attached picture goes to the site with the question."""
+    response = model.prompt(
+        "What is it?", attachments=[llm.Attachment(content=PNG)], site=server.url
+    )
+    assert "data:image/png;base64" in response.text()
+
+
+def test_a_usage_that_is_not_told(model: Any, server: Server) -> None:
+    """Where the site tells no usage, none is made up."""
+    server.says("Hello", usage=None)
+    assert model.prompt("Hi", site=server.url).usage().input is None
+
+
+def test_a_failure(model: Any, server: Server) -> None:
+    """A failure is the package's own error."""
+    server.fails("No.")
+    with pytest.raises(ReplyError):
+        model.prompt("Hi", site=server.url).text()
+
+
+def test_the_command_line(server: Server, tmp_path: Path) -> None:
+    """`llm -m chatgpt4online` asks, and -c goes on with the conversation that llm has logged."""
+    code = (
+        "import llm.plugins, llm.cli, chatgpt4online.integrations.llm as ours\n"
+        "llm.plugins.load_plugins()\n"
+        "pm = llm.plugins.pm\n"
+        "pm.has_plugin('chatgpt4online') or pm.register(ours, 'chatgpt4online')\n"
+        "llm.cli.cli()"
+    )
+    environment = {**os.environ, "LLM_USER_PATH": str(tmp_path)}
+    environment["CHATGPT4ONLINE_SITE"] = server.url
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-c", code, "-m", "chatgpt4online"]
+    answers = [
+        subprocess.run(
+            [*command, *words], check=True, env=environment, stdout=subprocess.PIPE, text=True,
+            stdin=subprocess.DEVNULL,
+        ).stdout
+        for words in (["One"], ["-c", "Two"])
+    ]
+    assert answers == ["Echo(1 msgs): One\n", "Echo(3 msgs): Two\n"]
