@@ -7,9 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict
-
-import pytest
+from typing import NamedTuple, Optional
 
 from chatgpt4online.testing import Server
 
@@ -23,48 +21,57 @@ MEMBER = {
 }
 
 
-def run(environment: Dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run the live checks as ``make live`` does."""
-    command = [sys.executable, "-m", "pytest", "-m", "live", "tests/live", "-p", "no:cacheprovider"]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=50,
-    )
+class Run(NamedTuple):
+    """One run of the live checks: what pytest ended with and said, and what the site was asked."""
+
+    status: int
+    output: str
+    questions: int
+
+    @property
+    def skipped(self) -> int:
+        """How many checks were skipped."""
+        found = re.search(r"(\d+) skipped", self.output)
+        return int(found.group(1)) if found else 0
 
 
-@pytest.mark.parametrize(
-    ("environment", "skipped", "questions"), [({}, 4, 5), (MEMBER, 0, 6)], ids=["guest", "user"]
-)
-def test_they_pass(environment: Dict[str, str], skipped: int, questions: int) -> None:
-    """All checks pass on a site that works, as a guest and as a user, with few questions."""
-    with Server(token=TOKEN) as site:
-        site.user(*USER)
-        done = run({"CHATGPT4ONLINE_SITE": site.url, **environment})
-        asked = [each for each in site.questions if each.json["newMessage"]]
-    assert done.returncode == 0, done.stdout
-    found = re.search(r"(\d+) skipped", done.stdout)
-    assert int(found.group(1) if found else 0) == skipped, done.stdout
-    assert len(asked) == questions
+class Checked:
+    """A site, and the live checks that run against it as ``make live`` runs them."""
+
+    def __init__(self, site: Optional[Server], **environment: str) -> None:
+        self._site = site
+        command = [sys.executable, "-m", "pytest", "-m", "live", "tests/live"]
+        self._process = subprocess.Popen(
+            [*command, "-p", "no:cacheprovider"],
+            cwd=ROOT,
+            env={**os.environ, "CHATGPT4ONLINE_SITE": site.url if site else "", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+        )
+
+    def run(self) -> Run:
+        """Wait for the end."""
+        output, _ = self._process.communicate(timeout=50)
+        questions = self._site.questions if self._site else []
+        asked = [each for each in questions if each.json["newMessage"]]
+        return Run(self._process.returncode, output, len(asked))
 
 
-def test_they_fail() -> None:
-    """A site that does not work fails them."""
-    with Server() as site:
+def test_the_live_checks() -> None:
+    """
+    They pass on a site that works, with few questions, and fail on one that does not.
+
+    Without a site, a user or a token, what needs it is skipped.
+    """
+    with Server(token=TOKEN) as one, Server(token=TOKEN) as two, Server() as broken:
+        two.user(*USER)
         for _ in range(20):
-            site.fails("No.", route="start_session")
-        done = run({"CHATGPT4ONLINE_SITE": site.url})
-    assert done.returncode == 1, done.stdout
-    assert "test_the_site_is_healthy" in done.stdout
-
-
-def test_they_are_skipped() -> None:
-    """Without a site all are skipped, and nothing is asked."""
-    done = run({"CHATGPT4ONLINE_SITE": ""})
-    assert done.returncode in (0, 5), done.stdout
-    assert "passed" not in done.stdout
+            broken.fails("No.", route="start_session")
+        started = [Checked(one), Checked(two, **MEMBER), Checked(broken), Checked(None)]
+        guest, user, failed, nowhere = [each.run() for each in started]
+    assert (guest.status, guest.skipped, guest.questions) == (0, 4, 5), guest.output
+    assert (user.status, user.skipped, user.questions) == (0, 0, 6), user.output
+    assert failed.status == 1, failed.output
+    assert "test_the_site_is_healthy" in failed.output
+    assert (nowhere.skipped, " passed" in nowhere.output) == (12, False), nowhere.output
