@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import pytest
 from support import PHP, Peer, RawServer, Serve, end, json_reply, live, session_reply
 
-from chatgpt4online import Check, Client, Health
+from chatgpt4online import Check, Client, Health, ProtocolError, _wire
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh")
@@ -125,6 +125,13 @@ def test_what_may_fail(
     assert failed.name == name
     assert words in failed.detail
     assert not health
+
+
+@pytest.mark.parametrize("answer", [[], None, "x", 5])
+def test_an_index_that_is_no_object(answer: Any) -> None:
+    """WordPress's own answers are JSON objects; another value is none of them."""
+    with pytest.raises(ProtocolError, match="answered 200 with JSON that is no object"):
+        _wire.check_object(answer, 200)
 
 
 def test_a_site_that_is_not_there() -> None:

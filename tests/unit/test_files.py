@@ -23,6 +23,7 @@ from chatgpt4online import (
     ServerError,
     resources,
 )
+from chatgpt4online._session import Upload
 from chatgpt4online.testing import Server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
@@ -303,6 +304,14 @@ def test_progress(own: bool, server: Server, picture: Path) -> None:
     assert [sent for sent, _ in told] == sorted({sent for sent, _ in told})
     assert told[-1] == (whole, whole)
     assert len(told) >= 3
+
+
+def test_an_upload_can_be_iterated() -> None:
+    """A body that tells of its progress can be taken piece by piece too, as requests allows."""
+    told: List[Tuple[int, int]] = []
+    body = Upload(PNG, lambda sent, size: told.append((sent, size)))
+    assert b"".join(body) == PNG
+    assert told[-1] == (len(PNG), len(PNG)) == (len(body), len(body))
 
 
 def test_progress_of_an_upload_that_is_sent_again(

@@ -336,7 +336,14 @@ def test_clients_of_all_sites(version: str, options: Any) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"path": "/blog"}, {"rest_prefix": "api"}, {"permalinks": False}, {"version": "2.4.3"}],
+    [
+        {"path": "/blog"},
+        {"rest_prefix": "api"},
+        {"permalinks": False},
+        {"version": "2.4.3"},
+        {"version": "2.4.3", "rest_prefix": "api"},
+        {"version": "2.4.3", "permalinks": False},
+    ],
     ids=str,
 )
 def test_clients_without_a_page(options: Any) -> None:
