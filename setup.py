@@ -44,6 +44,7 @@ DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
 # What needs these is tested where they are; they no longer come for the oldest Pythons.
 ECOSYSTEMS = [
+    "distributed",
     "ipykernel",
     "ipython",
     "langchain-core",
@@ -52,6 +53,7 @@ ECOSYSTEMS = [
     "matplotlib",
     "nbclient",
     "nbconvert",
+    "requests-ratelimiter",
     "tqdm",
 ]
 DEV += [f"{name}; python_version >= '3.11'" for name in ECOSYSTEMS]

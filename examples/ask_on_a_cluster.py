@@ -1,0 +1,33 @@
+"""
+Ask many questions on a Dask cluster.
+
+    CHATGPT4ONLINE_SITE=https://example.com python ask_on_a_cluster.py "Who are you?" "And why?"
+
+This one is made of two processes on your own machine; Cluster("tcp://...") is one elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import dask
+from dask.distributed import Client as Cluster
+from dask.distributed import LocalCluster
+
+from chatgpt4online import Client
+
+# Dask would run what a dead worker was asking again, three times, and the site bill it each time.
+dask.config.set({"distributed.scheduler.allowed-failures": 0})
+
+
+def main() -> None:
+    """Print an answer for each question of the command line."""
+    with LocalCluster(n_workers=2, dashboard_address=None) as local, Cluster(local) as cluster:
+        executor = cluster.get_executor()
+        with Client() as client:
+            for outcome in client.map(sys.argv[1:], executor=executor, workers=8):
+                print(outcome.error or outcome.reply)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""
+Ask many questions, but no more than 20 a minute.
+
+    CHATGPT4ONLINE_SITE=https://example.com python ask_politely.py "Who are you?" "And why?"
+"""
+
+from __future__ import annotations
+
+import sys
+
+from requests_ratelimiter import LimiterSession
+
+from chatgpt4online import Client
+
+
+def main() -> None:
+    """Print an answer for each question of the command line."""
+    with LimiterSession(per_minute=20) as session, Client(session=session) as client:
+        for outcome in client.map(sys.argv[1:]):
+            print(outcome.error or outcome.reply)
+
+
+if __name__ == "__main__":
+    main()
