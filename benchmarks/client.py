@@ -2,12 +2,14 @@
 One library in a process of its own, so that imports and garbage of others do not mix in.
 
 ``python -m benchmarks.client LIBRARY SITE`` reads jobs, one JSON object a line, and writes a result
-for each. Times are in seconds, memory in bytes.
+for each. Times are in seconds, memory in bytes. A job that uses more processor time than its limit
+ends the process.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import sys
 import threading
@@ -19,6 +21,8 @@ from typing import Any, Callable, Dict, List
 
 from .peers import LIBRARIES, Library
 from .plan import Plan
+
+OVER_LIMIT = "over the limit"
 
 _KIB = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
 _PROCESS = Path("/proc/self")  # on Linux, whose peak can be set back to what is used now
@@ -104,9 +108,22 @@ def main(arguments: List[str]) -> None:
     print("{}", flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        plan = Plan(**job.pop("plan"))
-        print(json.dumps(_JOBS[job.pop("job")](library, plan, **job)), flush=True)
+        plan, limit = Plan(**job.pop("plan")), job.pop("limit")
+        began = process_time()
+        over = threading.Event()
+        threading.Thread(target=_watch, args=(began + limit, over), daemon=True).start()
+        result = _JOBS[job.pop("job")](library, plan, **job)
+        over.set()
+        print(json.dumps({**result, "used": process_time() - began}), flush=True)
     library.close()
+
+
+def _watch(until: float, over: threading.Event) -> None:
+    """End the process when a job has used its processor time, unless it is over before."""
+    while not over.wait(0.5):
+        if process_time() > until:
+            print(OVER_LIMIT, file=sys.stderr, flush=True)
+            os._exit(1)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Process:
 
         Args:
             job: what to do.
-            limit: seconds after which the process is ended.
+            limit: seconds after which the process is ended: it hangs.
 
         Raises:
             Unfit: it took longer, or failed.
@@ -64,7 +64,7 @@ class Process:
         line = output.readline()
         if not line:
             said = errors.read().strip().split("\n")[-1]
-            raise Unfit(said or "over the time limit")
+            raise Unfit(said or "hangs")
         return line
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class Site:
             client = Process("benchmarks.client", *key, environment=self._environment)
             self._clients[key] = client
             if warm:
-                client.ask({"job": "cpu", "plan": Plan()._asdict()}, limit=30.0)
+                client.ask({"job": "cpu", "plan": Plan()._asdict(), "limit": 30.0}, 60.0)
         return self._clients[key]
 
     def dismiss(self) -> None:

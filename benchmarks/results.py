@@ -15,12 +15,13 @@ from typing import Any, Dict, Iterable, List, Tuple
 
 from .bench import LIMIT, Case
 from .chart import chart
+from .client import OVER_LIMIT
 from .peers import DISTRIBUTIONS, LIBRARIES
 from .scenarios import OURS, SCENARIOS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _CHARTED = {
-    "100,000 events of 16 B, PHP's two chunks an event": "Cost of an event in a long answer",
+    "100,000 events of 16 B, one chunk an event": "Cost of an event in a long answer",
     "a chat of 10 events": "Cost of a whole short chat",
     "one event of 30 MB": "Cost of one event of 30 MB",
 }
@@ -70,7 +71,7 @@ def cell(done: Case, library: str) -> str:
 
 
 def _failure(said: str) -> str:
-    if said == "over the time limit":
+    if said == OVER_LIMIT:
         return f"over {LIMIT:g} s"
     return "not installed" if "ModuleNotFoundError" in said else "failed"
 
