@@ -309,7 +309,6 @@ def test_copies_work_alone(way: Callable[[Client], Client], server: Server) -> N
         other = way(client)
     with other:
         assert other.chat("Hi") == "Echo(1 msgs): Hi"
-    assert server.connections == 2
     assert len(server.requests) == 4
 
 
@@ -325,14 +324,13 @@ def test_copies_of_a_callers_session(server: Server) -> None:
     with requests.Session() as session:
         session.headers["x-own"] = "1"
         with Client(server.url, session=session) as client:
-            copy.copy(client).chat("Hi")
-            assert server.connections == 1
-            client.chat("Hi")
-            assert server.connections == 1
+            same = copy.copy(client)
+            same.chat("Hi")
+            assert same._settings["session"] is session
             other = by_pickle(client)
         with other._settings["session"]:
             other.chat("Hi")
-    assert [question.headers["x-own"] for question in server.questions] == ["1", "1", "1"]
+    assert [question.headers["x-own"] for question in server.questions] == ["1", "1"]
 
 
 def test_pickle_ignores_the_environment(
