@@ -23,7 +23,7 @@ from typing import (
 import requests
 
 from . import _arguments as check
-from . import _wire
+from . import _wire, resources
 from ._arguments import Timeouts
 from ._auth import basic, bearer, origin_of
 from ._health import examine
@@ -256,13 +256,14 @@ class Client:
         """
         chat_id = _wire.new_chat_id() if chat_id is None else check.identifier(chat_id, "chat_id")
         turns = _wire.asked(message, messages, has_files=bool(files))
-        contents = self.files.read(files)
+        contents = resources.contents(files)
         question = partial(self._question, turns, chat_id, model, extra_body)
         clicked = _wire.clicked(message)
         body = question(clicked)  # before an upload, for what cannot be sent is refused here
         with self._transport.calling(timeout, deadline) as call:
             if contents:
-                body = question({**clicked, **_wire.attached(self.files.send(contents, call))})
+                file_ids = resources.ids(self._transport, contents, call)
+                body = question({**clicked, **_wire.attached(file_ids)})
             request = Request(
                 _wire.CHAT, self._transport.widget(), body, content_type="application/json"
             )

@@ -95,7 +95,8 @@ class Files:
         """
         content = _read(path_or_file, name)
         with self._transport.calling() as call:
-            file = self._send(content, check.identifier(purpose, "purpose"), progress, call)
+            purpose = check.identifier(purpose, "purpose")
+            file = _upload(self._transport, content, purpose, progress, call)
             call.finish()
             return file
 
@@ -130,27 +131,6 @@ class Files:
         """
         ids = [file_id(file) for file in _some(files, "files")]
         _post(self._transport, _wire.DELETE_FILES, {"files": ids}, dict)
-
-    def read(self, files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]:
-        """Return the ids of files, and what is in those that have to be uploaded."""
-        if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
-            raise TypeError(f"files must be a list, not {check.kind(files)}")
-        return [_id_or_content(file) for file in files]
-
-    def send(self, files: Sequence[Union[str, _Content]], call: Call) -> List[str]:
-        """Upload what has been read, and return the ids of all."""
-        return [
-            file if isinstance(file, str) else self._send(file, "analysis", None, call).id
-            for file in files
-        ]
-
-    def _send(
-        self, content: _Content, purpose: str, progress: Optional[Progress], call: Call
-    ) -> File:
-        body, content_type = _multipart(content, purpose=purpose, type="N/A")
-        headers = self._transport.widget(accept="application/json", content_type=None)
-        request = Request(_wire.UPLOAD, headers, body, content_type=content_type, progress=progress)
-        return self._transport.fetch(request, call, _uploaded(content, purpose))
 
 
 class Discussions:
@@ -475,6 +455,34 @@ def _some(items: Tuple[Any, ...], name: str) -> Tuple[Any, ...]:
     if not items:
         raise ValueError(f"give some {name}")
     return items
+
+
+def contents(files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]:
+    """Return the ids of files, and what is in those that have to be uploaded."""
+    if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
+        raise TypeError(f"files must be a list, not {check.kind(files)}")
+    return [_id_or_content(file) for file in files]
+
+
+def ids(transport: Transport, files: Sequence[Union[str, _Content]], call: Call) -> List[str]:
+    """Upload what has been read, and return the ids of all."""
+    return [
+        file if isinstance(file, str) else _upload(transport, file, "analysis", None, call).id
+        for file in files
+    ]
+
+
+def _upload(
+    transport: Transport,
+    content: _Content,
+    purpose: str,
+    progress: Optional[Progress],
+    call: Call,
+) -> File:
+    body, content_type = _multipart(content, purpose=purpose, type="N/A")
+    headers = transport.widget(accept="application/json", content_type=None)
+    request = Request(_wire.UPLOAD, headers, body, content_type=content_type, progress=progress)
+    return transport.fetch(request, call, _uploaded(content, purpose))
 
 
 def file_id(file: Union[File, str]) -> str:

@@ -44,7 +44,7 @@ class Usage(Value):
     #: US dollars.
     price: Optional[float] = None
     queries: Optional[int] = None
-    #: How the numbers were found: ``none``, ``estimated``, ``tokens``, ``price`` or ``full``.
+    #: How the numbers were found, one of ``none``, ``estimated``, ``tokens``, ``price``, ``full``.
     accuracy: Optional[str] = None
 
 
@@ -55,7 +55,7 @@ class Event(Value):
     Source: AI Engine 3.6.2, `live` events of mwai-ui/v1/chats/submit.
     """
 
-    #: ``content`` for the answer's text, else the plugin's own word: ``thinking``, ``status``...
+    #: ``content`` for the text of the answer, else a word of the plugin such as ``thinking``.
     kind: str
     text: str
     #: ``visible``, ``collapsed`` or ``hidden``, where the plugin says so.
