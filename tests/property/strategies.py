@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 #: The same examples in each run, and few enough to run them with every change.
-quick = settings(derandomize=True, max_examples=80)
+quick = settings(derandomize=True, max_examples=50)
 
 #: Where bytes are cut: at a few places, or at each.
 places = st.one_of(st.lists(st.integers(0, 1 << 20), max_size=12), st.just(range(1 << 16)))
@@ -31,7 +31,7 @@ def json_values() -> st.SearchStrategy[Any]:
         lambda inner: st.one_of(
             st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)
         ),
-        max_leaves=12,
+        max_leaves=5,
     )
 
 

@@ -123,6 +123,6 @@ class NonceAgainstModel(RuleBasedStateMachine):
 
 
 NonceAgainstModel.TestCase.settings = settings(
-    derandomize=True, max_examples=60, stateful_step_count=30
+    derandomize=True, max_examples=30, stateful_step_count=25
 )
 TestNonce = NonceAgainstModel.TestCase
