@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import pickle
 import tracemalloc
 from concurrent.futures import Executor, Future
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatgpt4online import Client, Reply, ServerError, StreamInterrupted
+from chatgpt4online import Client, Reply, ServerError, StreamInterrupted, _journal, batch
 from chatgpt4online._journal import Journal
 from chatgpt4online.types import Outcome
 
@@ -187,3 +190,47 @@ def test_a_journal_knows_messages_by_little(path: Path) -> None:
             assert tracemalloc.get_traced_memory()[1] < 150 * 600 + 100_000
         finally:
             tracemalloc.stop()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_disk_that_fails_ends_the_run(
+    path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool
+) -> None:
+    """An outcome that cannot be kept ends the run with the disk's error; its line is taken back."""
+    with Client("http://127.0.0.1:9") as client:
+        found = client.map(messages(3), executor=Echo(), journal=path, ordered=ordered, workers=1)
+        next(found)
+        kept = path.read_bytes()
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            list(found)
+        assert list(found) == []
+    assert path.read_bytes() == kept
+    assert kept.count(b"\n") == 1
+
+
+def full(_: int) -> None:
+    """Do what a full disk does."""
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_forked_child_leaves_a_journal(path: Path) -> None:
+    """What runs in a forked child frees its hold on each journal, and writes no more to it."""
+    journal = Journal(path, {})
+    _journal._after_fork()
+    journal.add(Outcome(0, "k", "one", None, StreamInterrupted("late")))
+    other = Journal(path, {})
+    other.close()
+    journal.close()
+    assert path.read_bytes() == b""
+
+
+def test_a_process_keeps_one_client() -> None:
+    """However many tasks come to a process, they are asked by one client of those settings."""
+    with Client("http://127.0.0.1:9") as client, Client("http://127.0.0.1:9", bot="b") as other:
+        tasks = [pickle.dumps(batch._Worker(each)) for each in (client, client, other)]
+        workers = [pickle.loads(task) for task in tasks]
+    assert workers[0] is workers[1]
+    assert workers[0].client.bot == "default"
+    assert workers[2].client.bot == "b"
+    batch._workers.clear()
