@@ -20,11 +20,9 @@ from support import (
     SOON,
     Peer,
     RawServer,
-    answering,
     at_once,
     background,
     ends_after,
-    holding,
     wait_for,
 )
 
@@ -246,17 +244,23 @@ def iter_into(found: List[Outcome], outcomes: Iterator[Outcome]) -> List[Outcome
 
 def test_leaving_the_loop_ends_what_is_under_way() -> None:
     """A loop that is left ends what threads are asking at once; no connection stays."""
+    first = iter([PHP.answer().bytes])
 
     def serve(peer: Peer) -> None:
-        (answering(PHP.answer().bytes) if peer.number == 0 else holding())(peer)
+        while peer.question():
+            answer = next(first, None)
+            if answer is None:
+                peer.wait_until_gone()
+                return
+            peer.send(answer)
 
     with RawServer(serve) as server, Client(server.url) as client:
-        for _ in client.map(["a", "b", "c", "d"], workers=3, ordered=False):
-            wait_for(lambda: server.accepted == 3)
+        for _ in client.map(["a", "b", "c"], workers=3, ordered=False):
+            wait_for(lambda: len(server.questions) == 3)
             break
         with at_once():
-            gone = {server.gone.get(timeout=SOON) for _ in range(2)}
-        assert gone == {1, 2}
+            for _ in range(2):
+                server.gone.get(timeout=SOON)
 
 
 def test_a_closed_generator_ends_what_is_under_way(server: Server, client: Client) -> None:
