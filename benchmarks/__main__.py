@@ -24,10 +24,11 @@ def main() -> None:
     with TemporaryDirectory() as folder, Site(Path(folder)) as site:
         bench = Bench(site, options.libraries, quick=options.quick)
         for name in options.scenarios or SCENARIOS:
-            cases.extend(SCENARIOS[name](bench))
+            for done in SCENARIOS[name](bench):
+                cases.append(done)
+                if options.json:
+                    save(report(cases), options.json)
             site.dismiss()
-            if options.json:
-                save(report(cases), options.json)
     print(text(cases))
     print(f"\n{verdict(cases)}")
     if not (options.scenarios or options.quick) and set(options.libraries) == set(LIBRARIES):
