@@ -103,7 +103,7 @@ def test_start_decided(body: bytes) -> None:
 @pytest.mark.parametrize("filling", [b" ", WARNING])
 def test_start_gives_up(filling: bytes) -> None:
     """After 64 KiB of white space or warnings, no answer is expected any more."""
-    few, many = _sse.HEAD // len(filling), _sse.HEAD // len(filling) + 1
+    few, many = 65536 // len(filling), 65536 // len(filling) + 1
     assert _sse.start(filling * few, ended=False) == -1
     assert _sse.start(filling * many, ended=False) >= 0
     assert not _sse.is_stream(begin(filling * many, ended=False))
@@ -257,6 +257,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
+    assert items(b":" * 100, b"\n\n", b":" * 100, b"\n\n") == []
     with pytest.raises(ProtocolError, match="an event is larger than 100 bytes"):
         items(event[:90], b"x" * 11, event[90:])
     with pytest.raises(ProtocolError, match="an event is larger than 100 bytes"):
