@@ -97,7 +97,7 @@ class ChatGPT4Online(BaseChatModel):
         self,
         messages: List[BaseMessage],
         stop: Optional[List[str]] = None,
-        run_manager: Optional[CallbackManagerForLLMRun] = None,
+        run_manager: Optional[CallbackManagerForLLMRun] = None,  # noqa: ARG002 - LangChain's
         *,
         model: Optional[str] = None,
         **options: Any,
@@ -105,10 +105,7 @@ class ChatGPT4Online(BaseChatModel):
         _refuse(stop, options)
         with self._client.stream(_turns(messages), model=model) as answer:
             for piece in answer:
-                chunk = ChatGenerationChunk(message=AIMessageChunk(content=piece))
-                if run_manager:
-                    run_manager.on_llm_new_token(piece, chunk=chunk)
-                yield chunk
+                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
             reply = answer.result()
         last = AIMessageChunk(
             content="", usage_metadata=_usage(reply), response_metadata=_metadata(reply)

@@ -45,7 +45,7 @@ def shown(book: Any, kind: str) -> List[str]:
 def test_a_notebook_runs(path: Path, environment: None, tmp_path: Path) -> None:
     """A notebook runs without an error or a warning, and shows what its text promises."""
     book = run(path, tmp_path)
-    told = [output.text for output in outputs(book) if output.get("name") == "stderr"]
+    told = [output["text"] for output in outputs(book) if output.get("name") == "stderr"]
     assert not [text for text in told if "building the font cache" not in text]
     promised = {
         "first-steps": ("text/markdown", "Echo(3 msgs): What is my name?"),

@@ -20,7 +20,9 @@ from chatgpt4online.testing import Server
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
-PROGRAM = [sys.executable, "-X", "dev", "-m", "chatgpt4online"]
+#: Measured too where these tests are: most of what needs a terminal runs in no other.
+MEASURED = ["-m", "coverage", "run"] if "coverage" in sys.modules else []
+PROGRAM = [sys.executable, "-X", "dev", *MEASURED, "-m", "chatgpt4online"]
 SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 SIZE = (24, 80)  # lines and columns
 CTRL_C, CTRL_D = b"\x03", b"\x04"
@@ -56,10 +58,23 @@ class Terminal:
 
     def shows(self, text: str) -> None:
         """Wait until a text stands on the terminal, after those that were waited for before."""
+        assert self._finds(text, SOON), f"no {text!r} in {self.text!r}"
+
+    def insists(self, data: bytes, text: str) -> None:
+        """Type again until a text stands there: Python hears Ctrl-C only when readline waits."""
         deadline = monotonic() + SOON
+        self.keys(data)
+        while not self._finds(text, SOON / 10):
+            assert monotonic() < deadline, f"no {text!r} in {self.text!r}"
+            self.keys(data)
+
+    def _finds(self, text: str, seconds: float) -> bool:
+        deadline = monotonic() + seconds
         while text not in self.text[self._seen :]:
-            assert self._read(deadline), f"no {text!r} in {self.text!r}"
+            if not self._read(deadline):
+                return False
         self._seen = self.text.index(text, self._seen) + len(text)
+        return True
 
     @property
     def text(self) -> str:
@@ -162,6 +177,9 @@ def test_ctrl_c_stops_the_wait_for_an_answer(chat: Terminal, server: Server) -> 
     chat.keys(CTRL_C)
     chat.shows("stopped; this turn is not kept")
     wait_for(lambda: server.open_connections == 0)
+    chat.shows("> ")
+    chat.keys(CTRL_D)
+    assert chat.ends() == 0
 
 
 def test_ctrl_c_at_the_prompt_drops_the_line(chat: Terminal) -> None:
@@ -169,8 +187,7 @@ def test_ctrl_c_at_the_prompt_drops_the_line(chat: Terminal) -> None:
     chat.shows("> ")
     chat.keys(b"Never mi")
     chat.shows("Never mi")
-    chat.keys(CTRL_C)
-    chat.shows("(Ctrl-D or /quit leaves)")
+    chat.insists(CTRL_C, "(Ctrl-D or /quit leaves)")
     chat.shows("> ")
     chat.keys(b"/quit\n")
     assert chat.ends() == 0
@@ -273,6 +290,21 @@ def test_a_reader_that_has_had_enough(server: Server) -> None:
     assert asked.wait(SOON) == 0
     assert asked.stderr.read() == b""
     asked.stderr.close()
+
+
+def test_a_reader_of_a_conversation_that_has_had_enough(server: Server) -> None:
+    """A conversation ends as quietly when nobody reads its answers any more."""
+    chat = subprocess.Popen(
+        [*PROGRAM, "chat", "--site", server.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert chat.stdout is not None
+    chat.stdout.close()
+    _, errors = chat.communicate(b"One\nTwo\n", SOON)
+    assert (chat.returncode, errors) == (0, b"")
+    assert len(server.questions) == 1
 
 
 def test_an_answer_comes_as_it_is_written(server: Server) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import logging
@@ -429,3 +430,30 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert main(["ask", "**Hi**", "--site", server.url]) == 0
     assert terminal.getvalue() == "Echo(1 msgs): **Hi**\n"
+
+
+def test_typed_without_readline(
+    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversation can be typed where Python has no readline."""
+    monkeypatch.setitem(sys.modules, "readline", None)
+    done = run("chat", "--site", server.url, stdin=Terminal("One\n"))
+    assert (done.status, done.out) == (0, "Echo(1 msgs): One\n")
+
+
+def test_ctrl_c_where_lines_are_piped(
+    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody types, Ctrl-C ends the whole program."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_show_plain", interrupted)
+    assert run("chat", "--site", server.url, stdin="One\nTwo\n").status == 130
+    assert not server.questions
+
+
+def test_importing_the_program_runs_nothing() -> None:
+    """Worker processes that import the program do not start it again."""
+    importlib.import_module("chatgpt4online.__main__")
