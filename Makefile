@@ -31,7 +31,7 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
 	@$(BIN)/sphinx-build -E -W -n -q -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
-cover: $(VENV)/test.stamp ## branch coverage over newest and oldest dependencies
+cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m coverage run -m pytest -q
 	@$(BIN)/python scripts/matrix.py --coverage oldest
