@@ -83,11 +83,11 @@ def test_recorded_under_any_cuts(stream: str, where: List[int], newline: str) ->
 
 
 @quick
-@given(st.sampled_from(STREAMS), st.integers(0, 1 << 20))
-def test_recorded_cut_off(stream: str, place: int) -> None:
+@given(st.sampled_from(STREAMS), st.integers(0, 1 << 20), places)
+def test_recorded_cut_off(stream: str, place: int, where: List[int]) -> None:
     """A recorded stream that is cut off says a beginning of what it says, and no more."""
     body = stream.encode()
-    part = read([body[: place % len(body)]])
+    part = read(cut(body[: place % len(body)], where))
     whole = read([body])
     assert part.items == whole.items[: len(part.items)]
     assert len(part.items) < len(whole.items)

@@ -206,6 +206,7 @@ def test_unfinished_event() -> None:
     """An event whose empty line has not come is not said, however whole it looks."""
     assert items(HEL + LO[:-1]) == ["Hel"]
     assert items(LO[:-2]) == []
+    assert items(HEL, LO[:-1], b":") == ["Hel"]
 
 
 def test_events_are_said_at_once() -> None:
