@@ -8,6 +8,7 @@ import importlib.util
 import os
 import select
 import socket
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,14 +37,20 @@ class Proxy:
     Args:
         server: where everything goes.
         refuse: whether it asks for a password instead.
+        tls: what it speaks TLS by, if it does.
     """
 
-    def __init__(self, server: Server, *, refuse: bool = False) -> None:
+    def __init__(
+        self, server: Server, *, refuse: bool = False, tls: Optional[ssl.SSLContext] = None
+    ) -> None:
         self.asked: List[str] = []
         self.passwords: List[Optional[str]] = []
         self._target = ("127.0.0.1", urlsplit(server.url).port or 0)
         self._refuse = refuse
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._scheme = "https" if tls else "http"
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
 
     @property
@@ -54,7 +61,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """The URL that a client is given."""
-        return "http://" + self.address
+        return f"{self._scheme}://{self.address}"
 
     def __enter__(self) -> Proxy:
         self._thread.start()
@@ -169,6 +176,26 @@ def test_proxy_of_a_secure_site(secure: Server) -> None:
     with Proxy(secure) as proxy:
         ask("https://site.invalid", proxy=proxy.url)
         assert set(proxy.asked) == {"CONNECT site.invalid:443"}
+
+
+def test_secure_proxy_of_a_secure_site(
+    secure: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proxy may speak TLS itself; both certificates are verified."""
+    trusted = os.environ["REQUESTS_CA_BUNDLE"]
+    (tmp_path / "proxy").mkdir()
+    with Proxy(secure, tls=tls_context(tmp_path / "proxy", monkeypatch)) as proxy:
+        both = [Path(each).read_bytes() for each in (trusted, os.environ["REQUESTS_CA_BUNDLE"])]
+        for each in both:
+            (tmp_path / "one.pem").write_bytes(each)
+            monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "one.pem"))
+            client = Client("https://site.invalid", proxy=proxy.url, retries=0)
+            with client, pytest.raises(TransportError):
+                client.chat("Hi")
+        assert secure.requests == []
+        (tmp_path / "both.pem").write_bytes(b"".join(both))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "both.pem"))
+        ask("https://site.invalid", proxy=proxy.url)
 
 
 def test_proxy_password(proxy: Proxy, server: Server) -> None:
@@ -320,6 +347,16 @@ def test_certificates(secure: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     with client, pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
         client.chat("Hi")
     assert secure.requests == []
+
+
+def test_certificates_of_another_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A site whose certificate is another site's is not asked, however trusted that is."""
+    with Server(tls=tls_context(tmp_path, monkeypatch)) as server, Proxy(server) as proxy:
+        client = Client("https://site.invalid", proxy=proxy.url, retries=0)
+        with client, pytest.raises(TransportError, match=r"site\.invalid"):
+            client.chat("Hi")
+        assert server.requests == []
+        ask(server.url)
 
 
 def test_certificates_of_a_session(
