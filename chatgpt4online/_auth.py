@@ -58,6 +58,10 @@ class Ticket(Value):
     generation: int
 
 
+#: Seconds between two looks whether the call that fetches is still there.
+_GLANCE = 1.0
+
+
 class Nonce:
     """
     A site's REST nonce: fetched when first needed, shared by all threads, renewed when refused.
@@ -91,7 +95,7 @@ class Nonce:
             with self._lock:
                 if self._ticket is not None:
                     return self._ticket
-                if self._flight is None:
+                if self._flight is None or self._flight.is_over():
                     self._flight = _Flight(call)
                 flight = self._flight
             if flight.leader is call:
@@ -162,11 +166,15 @@ class _Flight:
         """
         with self._lock:
             self._waiting.append(call)
-        while not self._landed:
+        while not self.is_over():
             call.check()
-            call.wait(None)
+            call.wait(_GLANCE)
         if self._error is not None and call.limits == self.leader.limits:
             raise copy.copy(self._error)
+
+    def is_over(self) -> bool:
+        """Say whether there is nothing to wait for: it has landed, or Ctrl-C kept it from that."""
+        return self._landed or self.leader.over
 
     def land(self, error: Optional[BaseException]) -> None:
         """Tell the waiting calls that the fetch is over."""

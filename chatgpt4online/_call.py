@@ -41,7 +41,8 @@ class Call:
         self.sent = False
         self._ends = None if deadline is None else monotonic() + deadline
         self._lock = threading.RLock()  # a signal's handler may end the call that it interrupts
-        self._over = False
+        #: Whether it is finished.
+        self.over = False
         self._socket: Any = None
         self._wakeup: Optional[threading.Event] = None
         self._pid = os.getpid()
@@ -71,7 +72,7 @@ class Call:
         if self.is_foreign():
             return  # the socket is the parent's too, and shutting it would shut the parent's
         with self._lock:
-            if self._over or self.ended:
+            if self.over or self.ended:
                 return
             self.ended = reason
             shut(self._socket)
@@ -106,7 +107,7 @@ class Call:
     def finish(self) -> None:
         """The call is over: nothing can end it any more."""
         with self._lock:
-            self._over = True
+            self.over = True
             self._socket = None
         if self._timer is not None:
             self._timer.cancel()

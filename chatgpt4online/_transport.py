@@ -177,6 +177,7 @@ class Transport:
             self._register(call)
             yield call
         except BaseException:
+            call.end("closed")  # where Ctrl-C struck between two keepers of its connection
             call.finish()
             raise
 

@@ -187,7 +187,8 @@ class Stream:
 
     def __del__(self) -> None:
         """Free the connection."""
-        self.close()
+        if hasattr(self, "_items"):  # else Ctrl-C struck while it was made
+            self.close()
 
 
 def _items(answer: Answer) -> Iterator[_Item]:
