@@ -380,6 +380,6 @@ def _inflater(coding: str) -> Optional[Inflater]:
     if coding in ("gzip", "x-gzip", "deflate"):
         return Inflater()
     raise ProtocolError(
-        f"the answer came in the content coding {coding[:40]!r}: ask the site's"
-        " owner to send event streams uncompressed"
+        f"the answer came in the content coding {coding[:40]!r}: send no accept-encoding of"
+        " your own, or ask the site's owner to send event streams uncompressed"
     )
