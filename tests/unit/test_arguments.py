@@ -108,6 +108,8 @@ REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (check.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
     (check.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
     (check.headers, {HALF: "c"}, ValueError, "a header's name holds half of a surrogate pair"),
+    (check.headers, {"Content-Length": "5"}, ValueError, "the header Content-Length is made for"),
+    (check.headers, {"transfer-encoding": "chunked"}, ValueError, "transfer-encoding is made for"),
     (check.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
     (check.headers, {"X-A": b"c"}, TypeError, "the header X-A must be a str or None, not bytes"),
     (check.proxy_url, 5, TypeError, "proxy must be a str, not int"),
