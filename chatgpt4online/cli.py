@@ -418,17 +418,28 @@ def _show_rich(ask: Ask) -> Reply:
     from rich.live import Live
 
     console = Console()
-    with console.status("waiting for the answer"):
+    with _surely_stopped(console.status("waiting for the answer")):
         stream = ask()
     with stream:
         text = None
         try:
-            with Live(_Tail(stream), console=console, transient=True, refresh_per_second=10):
+            live = Live(_Tail(stream), console=console, transient=True, refresh_per_second=10)
+            with _surely_stopped(live):
                 reply = stream.result()
             text = _all_of(reply)
         finally:
             console.print(_rendered(stream.text if text is None else text))
     return reply
+
+
+@contextlib.contextmanager
+def _surely_stopped(display: Any) -> Iterator[None]:
+    """Show one of rich's displays, and stop it where Ctrl-C strikes while it starts, too."""
+    try:
+        with display:
+            yield
+    finally:
+        display.stop()
 
 
 def _rendered(text: str) -> Any:
