@@ -47,10 +47,6 @@ class TestStandard(ChatModelUnitTests):
         """Fail: what a site does not take is refused, and not left out without a word."""
         super().test_standard_params(model)
 
-    @pytest.mark.skip(reason="speed is measured in benchmarks/")
-    def test_init_time(self, benchmark: Any) -> None:
-        """Measure nothing: a busy machine would fail it."""
-
     @property
     def has_tool_calling(self) -> bool:
         """A site calls its own tools."""
