@@ -543,5 +543,5 @@ def _after_fork() -> None:
         transport.after_fork()
 
 
-# Windows has no fork; there, this makes a dict.
-getattr(os, "register_at_fork", dict)(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
