@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import linecache
+import os
 import signal
 import subprocess
 import sys
@@ -39,7 +41,11 @@ from support import (
     wait_for,
 )
 
+import chatgpt4online
 from chatgpt4online import Client, ProtocolError, Stream, StreamInterrupted, _body
+from chatgpt4online.testing import Server
+
+PACKAGE = str(Path(chatgpt4online.__file__).parent)
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 BIG = "x" * 6_000_000
@@ -280,6 +286,20 @@ def test_a_session_of_the_callers_stays_open() -> None:
         assert session.get(server.url, stream=True).status_code == 200
 
 
+def test_what_is_parked_in_a_closed_client_is_closed() -> None:
+    """A response whose answer is complete when the client closes is not kept for its end."""
+    answer = PHP.answer()
+    with RawServer(holding(answer.head, *answer.parts)) as server:
+        client = Client(server.url)
+        assert client.chat("Hi") == "Hello"
+        transport = client._transport
+        body = transport._parked.pop()
+        client.close()
+        assert server.gone.empty()
+        transport.park(body)
+        server.gone.get(timeout=SOON)
+
+
 # Ctrl-C.
 
 
@@ -391,6 +411,48 @@ def test_ctrl_c_in_the_thread_that_fetches_a_nonce_leaves_the_others_alone() -> 
             client.chat("Hi")
         assert [other.result(SOON) for other in others] == ["Hello"] * 5
         assert len(server.sessions) == 2
+
+
+class PressedAt:
+    """A trace function that presses Ctrl-C at the n-th line of the package that runs."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+
+    def __call__(self, frame: Any, event: str, argument: object) -> Any:
+        """Trace a call of a function."""
+        is_ours = frame.f_code.co_filename.startswith(PACKAGE + os.sep)
+        return self.line if is_ours and "testing" not in frame.f_code.co_filename else None
+
+    def line(self, frame: Any, event: str, argument: object) -> Any:
+        """Trace a line, except where a block is left: there, Python lets no signal in."""
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+        if event == "line" and not line.lstrip().startswith("with "):
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return self.line
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_at_any_line_leaves_the_client_usable(server: Server) -> None:
+    """Wherever Ctrl-C strikes in a call, the next call of the client is answered at once."""
+    trace = sys.gettrace()
+    for number in range(1, 10**6, 31):
+        pressed = PressedAt(number)
+        with Client(server.url) as client:
+            with contextlib.suppress(KeyboardInterrupt):
+                sys.settrace(pressed)
+                try:
+                    client.chat("Hi")
+                finally:
+                    sys.settrace(trace)
+            with at_once():
+                assert client.chat("Hello", deadline=SOON) == "Echo(1 msgs): Hello"
+        if pressed.left:
+            break
+    assert number > 500
 
 
 # Leaving a stream.

@@ -201,7 +201,8 @@ def test_a_response_without_end_costs_its_connection_alone() -> None:
 
 
 @pytest.mark.parametrize("where", ["at once", "late"])
-def test_a_connection_that_is_closed_after_the_answer_is_not_used(where: str) -> None:
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_connection_that_is_closed_after_the_answer_is_not_used(where: str, how: str) -> None:
     """A connection that breaks off between `end` and the end of the response is left alone."""
     answer = PHP.answer()
     closed = threading.Semaphore(0)
@@ -212,6 +213,8 @@ def test_a_connection_that_is_closed_after_the_answer_is_not_used(where: str) ->
         peer.send(answer.head + b"".join(answer.parts))
         if where == "late":
             assert returned.acquire(timeout=SOON)
+        if how == "reset":
+            peer.reset()
         peer.close()
         closed.release()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import traceback
 import warnings
@@ -27,7 +28,7 @@ from support import (
     wait_for,
 )
 
-from chatgpt4online import Client, StreamInterrupted
+from chatgpt4online import Client, StreamInterrupted, _call, _transport
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
 
@@ -269,6 +270,40 @@ def test_an_answer_that_awaits_its_last_bytes_is_the_parents() -> None:
         go_on.set()
         assert client.chat("Hi") == "Hello"
         assert len(server.questions) == 3
+
+
+def test_what_is_done_in_a_child_leaves_the_parents_locks_and_connections() -> None:
+    """What a child does first gives a client new locks and connections, and keeps its nonce."""
+    with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
+        assert client.chat("Hi") == "Hello"
+        transport: Any = client._transport
+        session = transport._session.session
+        with transport._lock, transport.nonce._lock, session.cookies._cookies_lock:
+            idle = session.adapters
+            _transport._after_fork()
+            future = background(lambda: client.chat("Hi"))
+            assert future.result(SOON) == "Hello"
+        assert server.accepted == 2
+        assert len(server.sessions) == 1
+        for adapter in set(idle.values()):
+            adapter.close()
+
+
+def test_a_call_of_the_parents_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another process than its own, a call shuts no socket, and cannot go on."""
+    here, there = socket.socketpair()
+    with here, there:
+        call = _call.Call()
+        call.watch(here)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "getpid", lambda: -1)
+            call.end("closed")
+            assert not call.release()
+            with pytest.raises(_call.CallEnded):
+                call.check()
+        call.check()
+        here.send(b"x")
+        assert there.recv(1) == b"x"
 
 
 def test_a_session_of_the_callers_is_the_callers() -> None:
