@@ -66,6 +66,10 @@ EVENTS: List[Tuple[str, Item]] = [
     ('{"type":"live","data":"\\ud83c\\udf89"}', "\U0001f389"),
     ('{"type":"live","data":"a\\ud83cb"}', "a\ufffdb"),
     ('{"type":"live","data":"\\uDF89"}', "\ufffd"),
+    (
+        '{"type":"live","data":"x","subtype":"a","metadata":{"b\\ud83c":["\\ud83c",5,{"c":null}]}}',
+        Event("a", "x", None, {"b\ufffd": ["\ufffd", 5, {"c": None}]}, None),
+    ),
     ('{"type":"live","data":"x"}<!-- cached -->', "x"),
     ('  {"type":"live","data":"x"}', "x"),
     ('{"type":"end","data":"{\\"success\\":true}"}', End({"success": True})),
