@@ -455,6 +455,11 @@ def test_ctrl_c_at_any_line_leaves_the_client_usable(server: Server) -> None:
     assert number > 500
 
 
+def test_a_stream_that_was_never_made_is_dropped_silently() -> None:
+    """A stream that Ctrl-C kept from being made has nothing to free, and says nothing."""
+    Stream.__new__(Stream).__del__()
+
+
 # Leaving a stream.
 
 
