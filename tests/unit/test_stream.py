@@ -230,9 +230,9 @@ def test_interrupted_by_the_caller(
 
 def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text over the limit is refused, however small its pieces are, and what came is kept."""
-    monkeypatch.setattr(_wire, "LIMIT", 100)
-    server.says(*["1234567890"] * 10, final="x")
-    server.says(*["1234567890"] * 11, final="x")
-    assert len("".join(client.stream("Hi"))) == 100
-    with pytest.raises(ProtocolError, match="the answer is longer than 100 characters"):
+    monkeypatch.setattr(_wire, "LIMIT", 2_000)
+    server.says(*["1234567890" * 10] * 20, final="x")
+    server.says(*["1234567890" * 10] * 21, final="x")
+    assert len("".join(client.stream("Hi"))) == 2_000
+    with pytest.raises(ProtocolError, match="the answer is longer than 2000 characters"):
         list(client.stream("Hi"))
