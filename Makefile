@@ -7,6 +7,8 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
+# The tests that reach each line; the others hold the same lines to examples and recordings.
+RULES := tests/unit tests/loopback tests/integrations
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
@@ -33,7 +35,7 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
 
 cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q
+	@$(BIN)/python -m coverage run -m pytest -q $(RULES)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report

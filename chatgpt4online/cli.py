@@ -11,7 +11,9 @@ import contextlib
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
@@ -434,12 +436,32 @@ def _show_rich(ask: Ask) -> Reply:
 
 @contextlib.contextmanager
 def _surely_stopped(display: Any) -> Iterator[None]:
-    """Show one of rich's displays, and stop it where Ctrl-C strikes while it starts, too."""
+    """Show one of rich's displays, and stop it wherever Ctrl-C strikes."""
     try:
-        with display:
-            yield
+        with _ctrl_c_waiting():
+            display.start()
+        yield
     finally:
-        display.stop()
+        with _ctrl_c_waiting():
+            display.stop()
+
+
+@contextlib.contextmanager
+def _ctrl_c_waiting() -> Iterator[None]:
+    """Let Ctrl-C strike after the block only: a thread that is just started would break on it."""
+    struck: List[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or usual is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: struck.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    if struck:
+        raise KeyboardInterrupt
 
 
 def _rendered(text: str) -> Any:

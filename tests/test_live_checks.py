@@ -14,6 +14,8 @@ from chatgpt4online.testing import Server
 ROOT = Path(__file__).resolve().parent.parent
 USER = ("ada", "abcd efgh")
 TOKEN = "t0ken"
+#: Plugins of pytest that these checks do not need take seconds to load.
+QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 MEMBER = {
     "CHATGPT4ONLINE_USER": USER[0],
     "CHATGPT4ONLINE_APP_PASSWORD": USER[1],
@@ -42,9 +44,9 @@ class Checked:
         self._site = site
         command = [sys.executable, "-m", "pytest", "-m", "live", "tests/live"]
         self._process = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider"],
+            [*command, "-p", "no:cacheprovider", "-p", "pytest_timeout"],
             cwd=ROOT,
-            env={**os.environ, "CHATGPT4ONLINE_SITE": site.url if site else "", **environment},
+            env={**os.environ, **QUICK, "CHATGPT4ONLINE_SITE": site.url if site else "", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,

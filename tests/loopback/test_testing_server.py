@@ -230,7 +230,7 @@ def test_what_precedes_a_silence_has_been_sent(framing: str) -> None:
     assert b'"type":"end"' in rest
 
 
-@settings(max_examples=50)
+@settings(max_examples=20)
 @given(parts=st.lists(st.text()), framing=st.sampled_from(FRAMINGS))
 def test_how_an_answer_travels_does_not_change_it(parts: List[str], framing: str) -> None:
     """Any text comes out as it went in, under every framing, in any number of parts."""

@@ -22,7 +22,7 @@ from chatgpt4online import Client
 from chatgpt4online.testing import Server
 
 THREADS = 32
-CHATS = 30
+CHATS = 10
 
 
 def asking(ask: Callable[[str], str], thread: int, count: int) -> Callable[[], None]:

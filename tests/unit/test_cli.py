@@ -4,11 +4,13 @@ import importlib
 import io
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Callable, List, NamedTuple
 
 import pytest
+from support import SOON, background
 
 from chatgpt4online import cli
 from chatgpt4online.cli import main
@@ -452,6 +454,41 @@ def test_ctrl_c_where_lines_are_piped(
     monkeypatch.setattr(cli, "_show_plain", interrupted)
     assert run("chat", "--site", server.url, stdin="One\nTwo\n").status == 130
     assert not server.questions
+
+
+class Display:
+    """A display as rich's are, and what happens when it starts."""
+
+    def __init__(self, at_start: Callable[[], object]) -> None:
+        self.at_start = at_start
+        self.seen: List[str] = []
+
+    def start(self) -> None:
+        self.at_start()
+        self.seen.append("started")
+
+    def stop(self) -> None:
+        self.seen.append("stopped")
+
+
+def test_ctrl_c_at_the_start_of_a_display() -> None:
+    """Ctrl-C strikes after a display has started its thread, which would break; it is stopped."""
+    display = Display(lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt), cli._surely_stopped(display):
+        display.seen.append("shown")
+    assert display.seen == ["started", "stopped"]
+
+
+def test_a_display_in_another_thread() -> None:
+    """A thread that Ctrl-C cannot strike shows answers as well."""
+    display = Display(lambda: None)
+
+    def show() -> None:
+        with cli._surely_stopped(display):
+            display.seen.append("shown")
+
+    background(show).result(SOON)
+    assert display.seen == ["started", "shown", "stopped"]
 
 
 def test_importing_the_program_runs_nothing() -> None:
