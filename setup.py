@@ -45,6 +45,8 @@ DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 # What needs these is tested where they are; they no longer come for the oldest Pythons.
 ECOSYSTEMS = [
     "distributed",
+    "django",
+    "flask",
     "ipykernel",
     "ipython",
     "langchain-core",

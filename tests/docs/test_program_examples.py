@@ -1,0 +1,188 @@
+"""The example programs for single jobs do what they say, against the embedded site."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+
+import pytest
+from programs import EXAMPLES, needs, run
+from support import wait_for
+
+from chatgpt4online.testing import Server
+
+# ------------------------------------------------------------------------------------------ flask
+
+
+@pytest.fixture
+def visitor(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Return Flask's test client of the example's application."""
+    pytest.importorskip("flask")
+    monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
+    spec = importlib.util.spec_from_file_location("flask_view", EXAMPLES / "flask_view.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.client:
+        yield module.app.test_client()
+
+
+def test_a_view_answers(visitor: Any, server: Server) -> None:
+    """The Flask application answers in JSON, and piece by piece; all by one nonce."""
+    assert visitor.post("/ask", data={"question": "Hi"}).get_json()["answer"] == "Echo(1 msgs): Hi"
+    server.says("Good ", "morning")
+    streamed = visitor.post("/stream", data={"question": "Hello"})
+    assert list(streamed.response) == [b"Good ", b"morning"]
+    assert streamed.headers["X-Accel-Buffering"] == "no"
+    assert len(server.requests) == 3
+
+
+def test_a_visitor_leaves(visitor: Any, server: Server) -> None:
+    """A response that is closed before its end closes the stream that it hands on."""
+    server.stalls(after=("Well",))
+    response = visitor.post("/stream", data={"question": "Hello"}, buffered=False)
+    assert next(iter(response.response)) == b"Well"
+    response.close()
+    wait_for(lambda: not server.open_connections)
+
+
+def test_a_view_tells_failures_apart(visitor: Any, server: Server) -> None:
+    """A visitor learns whose fault it is, and nothing of the site behind."""
+    assert visitor.post("/ask", data={"question": " "}).status_code == 400
+    server.fails("The key sk-123 is wrong.")
+    failed = visitor.post("/stream", data={"question": "Hello"})
+    assert (failed.status_code, "sk-123" in failed.text) == (502, False)
+    server.answers(429)
+    assert visitor.post("/ask", data={"question": "Hello"}).status_code == 429
+
+
+# ----------------------------------------------------------------------------------------- django
+
+
+def describe(server: Server, shop: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the Django command on a shop."""
+    return run(server, "django_command.py", "--no-color", *options, DATABASE=str(shop))
+
+
+def descriptions(shop: Path) -> Dict[str, str]:
+    """Return the names and descriptions of a shop's products."""
+    with closing(sqlite3.connect(str(shop))) as database:
+        return dict(database.execute("SELECT name, description FROM product"))
+
+
+@needs("django")
+def test_a_django_command(server: Server, tmp_path: Path) -> None:
+    """The command fills what is empty, keeps what is not, tells failures by its exit status."""
+    shop = tmp_path / "shop.sqlite3"
+    with closing(sqlite3.connect(str(shop))) as database:
+        database.execute("CREATE TABLE product (id INTEGER PRIMARY KEY, name, description)")
+        rows = [("cup", ""), ("hat", "Warm."), ("pen", "")]
+        database.executemany("INSERT INTO product (name, description) VALUES (?, ?)", rows)
+        database.commit()
+    server.fails("Too tired.")
+    first = describe(server, shop, "--limit", "1")
+    assert (first.returncode, first.stdout) == (1, "")
+    assert "Too tired." in first.stderr
+    second = describe(server, shop)
+    assert (second.returncode, second.stderr) == (0, "")
+    assert descriptions(shop) == {
+        "cup": "Echo(1 msgs): Describe in one sentence: cup",
+        "hat": "Warm.",
+        "pen": "Echo(1 msgs): Describe in one sentence: pen",
+    }
+
+
+# --------------------------------------------------------------------------------- other programs
+
+
+def test_a_channel_bot(server: Server) -> None:
+    """Each channel has a conversation of its own; a failure is told and stops nothing."""
+    told = [("a", "One"), ("b", "Two"), ("a", "Three"), ("a", "/new"), ("a", "Four"), ("b", "Five")]
+    for answer in ("1", "2", "3", "4"):
+        server.says(answer)
+    server.fails("Too tired.")
+    events = [json.dumps({"channel": channel, "text": text}) for channel, text in told]
+    done = run(server, "channel_bot.py", typed="\n".join(events))
+    posts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [post["channel"] for post in posts] == ["a", "b", "a", "a", "b"]
+    assert [post["text"] for post in posts[:4]] == ["1", "2", "3", "4"]
+    assert posts[4]["text"].startswith("Sorry")
+    assert "Too tired." in done.stderr
+    assert [len(question.json["messages"]) for question in server.questions] == [1, 1, 3, 1, 3]
+
+
+def test_a_cron_job(server: Server, tmp_path: Path) -> None:
+    """The job is silent when all is well; when not, the old file stays and the status says why."""
+    target = tmp_path / "tip.txt"
+    server.says("Drink water.")
+    done = run(server, "cron_report.py", target, "A tip?")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert target.read_text(encoding="utf-8") == "Drink water.\n"
+    server.cuts("Drink ")
+    failed = run(server, "cron_report.py", target, "A tip?")
+    assert (failed.returncode, failed.stdout, bool(failed.stderr)) == (69, "", True)
+    server.answers(503)
+    assert run(server, "cron_report.py", target, "A tip?").returncode == 75
+    assert [path.name for path in tmp_path.iterdir()] == ["tip.txt"]
+    assert target.read_text(encoding="utf-8") == "Drink water.\n"
+
+
+def test_questions_about_images(server: Server, tmp_path: Path) -> None:
+    """Each picture goes with its question and is deleted; a row says what failed."""
+    cat = tmp_path / "cat.png"
+    cat.write_bytes(b"\x89PNG\r\n\x1a\n")
+    server.says("A cat, asleep.")
+    done = run(server, "ask_about_images.py", "What is it?", cat, tmp_path / "dog.png")
+    (heading, first, second) = csv.reader(done.stdout.splitlines())
+    assert heading == ["picture", "answer", "error"]
+    assert first == [str(cat), "A cat, asleep.", ""]
+    assert second[:2] == [str(tmp_path / "dog.png"), ""]
+    assert (done.returncode, bool(second[2])) == (1, True)
+    assert server.requests[-1].path.endswith("files/delete")
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        (["LO", "OK at the disk: ", "it is full."], "LOOK at the disk: it is full.\n"),
+        (["Hm"], "Hm\n"),
+    ],
+)
+def test_triage(server: Server, answer: List[str], shown: str) -> None:
+    """What is not said to be fine is shown; numbers do not tell lines apart."""
+    server.says(*answer)
+    log = "disk sda1 is full\ndisk sda2 is full\n\nfan is slow\n"
+    done = run(server, "triage_log.py", typed=log)
+    assert (done.returncode, done.stdout, done.stderr) == (1, shown, "")
+    asked = server.questions[0].json["newMessage"]
+    assert asked.endswith("2 x disk sda# is full\n1 x fan is slow")
+
+
+def test_triage_of_what_is_fine(server: Server) -> None:
+    """When the first word says that all is well, the rest of the answer is not waited for."""
+    server.stalls(after=("O", "K, all "))
+    done = run(server, "triage_log.py", typed="fan is slow")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_triage_without_an_answer(server: Server) -> None:
+    """A failure is none of the model's verdicts."""
+    server.fails("Too tired.")
+    done = run(server, "triage_log.py", typed="fan is slow")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Too tired." in done.stderr
+
+
+@pytest.mark.parametrize("name", ["cron_report.py", "ask_about_images.py"])
+def test_usage(server: Server, name: str) -> None:
+    """A program that is given too little says what it needs."""
+    done = run(server, name)
+    assert (done.returncode == 0, done.stdout) == (False, "")
+    assert done.stderr.startswith("usage: ")
