@@ -2,12 +2,15 @@
 Check that the wheel and the sdist in a folder hold exactly what they should.
 
 The package's own files, its licence and its metadata belong there; tests do not. The wheel must
-import from where no source is in the way. Prints a line a file; exits with 1 when one is wrong.
+import from where no source is in the way, and the tests of examples/project pass with it, as a
+user's tests would. Prints a line a file and one for that project; exits with 1 when something is
+wrong.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Set
 
 ROOT = Path(__file__).resolve().parent.parent
+PROJECT = ROOT / "examples" / "project"
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
 BESIDE = {
     "CHANGELOG.rst",
@@ -77,6 +81,35 @@ def imports(wheel: Path) -> bool:
     return done.returncode == 0
 
 
+def new_python(folder: Path, wheel: Path) -> str:
+    """Return the Python of a new virtual environment that has the wheel and pytest."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
+    pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", "--python", python]
+    subprocess.run([*pip, "install", str(wheel.resolve()), "pytest"], check=True)
+    return python
+
+
+def serves_a_project(wheel: Path) -> bool:
+    """Return whether the example project's tests pass with the wheel, and nothing else of ours."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryDirectory() as empty:
+        project = Path(empty, "project")
+        shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
+        python = new_python(Path(empty, "venv"), wheel)
+        done = subprocess.run(
+            [python, "-m", "pytest", "-q", "-W", "error"],
+            check=False,
+            cwd=str(project),
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    lines = done.stdout.splitlines() or ["no output"]
+    print(f"{PROJECT.name}: {lines[-1]}" if done.returncode == 0 else done.stdout)
+    return done.returncode == 0
+
+
 def main(folder: Path) -> int:
     """Check the one wheel and the one sdist of this folder; return the exit status."""
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
@@ -85,6 +118,7 @@ def main(folder: Path) -> int:
         same(wheel, wheel_files(wheel), package | METADATA),
         same(sdist, sdist_files(sdist), package | BESIDE),
         imports(wheel),
+        serves_a_project(wheel),
     ]
     return 0 if all(right) else 1
 
