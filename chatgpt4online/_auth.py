@@ -23,7 +23,7 @@ class Credential(Value):
     value: str
     origin: str
 
-    def header(self, url: str) -> Dict[str, Optional[str]]:
+    def header(self, url: str) -> Dict[str, str]:
         """Return the header for a URL; nothing if the URL is of another origin."""
         return {"authorization": self.value} if origin_of(url) == self.origin else {}
 

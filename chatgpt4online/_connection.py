@@ -148,8 +148,6 @@ class _Contexts:
                 context = create_urllib3_context(cert_reqs=resolve_cert_reqs(cert_reqs))
                 if ca_certs or ca_cert_dir:
                     context.load_verify_locations(ca_certs, ca_cert_dir)
-                elif context.verify_mode != ssl.CERT_NONE:
-                    context.load_default_certs()
                 self._known[key] = context
             return self._known[key]
 

@@ -44,7 +44,7 @@ class Parcel(Value):
     method: str
     url: str
     headers: Headers
-    extra: Headers
+    extra: Mapping[str, str]
     body: Optional[bytes]
     progress: Optional[Callable[[int, int], object]]
 
@@ -140,9 +140,7 @@ class OwnSession:
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        for name, value in parcel.extra.items():
-            if value is not None:
-                request.headers[name] = value
+        request.headers.update(parcel.extra)
         if parcel.body is not None:
             request.body = parcel.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(parcel.body))

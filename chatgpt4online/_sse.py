@@ -72,12 +72,34 @@ def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, _wire.End, _wir
     """
     parse = _wire.parse_event
     try:
-        for event in SSEClient(_whole_events(chunks)).events():
+        for event in _Parser(_whole_events(chunks)).events():
             item = parse(event.data)
             if item is not None:
                 yield item
     except UnicodeDecodeError:
         raise ProtocolError("an event is not UTF-8") from None
+
+
+class _Parser(SSEClient):
+    """
+    sseclient, spared the search for the ends of events.
+
+    One that does not ask for them by `_read` finds them itself, at more cost.
+    """
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        super().__init__(blocks)
+        self._blocks = blocks
+
+    def _read(self) -> Iterator[bytes]:
+        for block in self._blocks:
+            lines: List[bytes] = []
+            for line in block.split(b"\n"):
+                if line:
+                    lines.append(line)
+                elif lines:
+                    yield b"\n".join(lines)
+                    lines.clear()
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -91,8 +113,9 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in _with_plain_newlines(chunks):
         end = _end_of_events(chunk, bool(held) and held[-1].endswith(b"\n"))
         if end:
-            yield b"".join([*held, chunk[:end]])
-            held, size = [], 0
+            held.append(chunk[:end])
+            yield _taken(held)
+            size = 0
         rest = chunk[end:]
         if rest:
             held.append(rest)
@@ -101,9 +124,17 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 raise ProtocolError(f"an event is larger than {_wire.LIMIT} bytes")
 
 
+def _taken(held: List[bytes]) -> bytes:
+    """Return the pieces as one, and keep none of them while that is parsed."""
+    block = b"".join(held)
+    held.clear()
+    return block
+
+
 def _end_of_events(chunk: bytes, after_newline: bool) -> int:
     """Return how many bytes of a chunk belong to events that it ends; 0 if it ends none."""
-    found = chunk.rfind(b"\n\n")
+    # Most chunks of a long event have no line end at all, which is quicker to find out.
+    found = chunk.rfind(b"\n\n") if b"\n" in chunk else -1
     if found >= 0:
         return found + 2
     return 1 if after_newline and chunk.startswith(b"\n") else 0

@@ -413,7 +413,9 @@ def parse_json(text: str) -> Any:
     """
     try:
         value = _decode(text.lstrip())[0]
-        return _whole(value) if "\\ud" in text or "\\uD" in text else value
+        # To look for a backslash first is quicker by far.
+        halves = "\\" in text and ("\\ud" in text or "\\uD" in text)
+        return _whole(value) if halves else value
     except (ValueError, RecursionError):
         raise ProtocolError("what came is not JSON") from None
 

@@ -162,7 +162,8 @@ class Stream:
     def _end(self, end: _wire.End) -> Optional[str]:
         """Keep the whole answer; return its text as one piece if no other came before."""
         if end.answer is not None:
-            self._reply = _wire.reply(end.answer, self.text, self._chat_id)
+            so_far = "" if "reply" in end.answer else self.text  # a long one costs its copying
+            self._reply = _wire.reply(end.answer, so_far, self._chat_id)
             self._answer.adopt(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)

@@ -43,10 +43,11 @@ class Checked:
     def __init__(self, site: Optional[Server], **environment: str) -> None:
         self._site = site
         command = [sys.executable, "-m", "pytest", "-m", "live", "tests/live"]
+        named = {"CHATGPT4ONLINE_SITE": site.url if site else ""}
         self._process = subprocess.Popen(
             [*command, "-p", "no:cacheprovider", "-p", "pytest_timeout"],
             cwd=ROOT,
-            env={**os.environ, **QUICK, "CHATGPT4ONLINE_SITE": site.url if site else "", **environment},
+            env={**os.environ, **QUICK, **named, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             universal_newlines=True,

@@ -464,10 +464,12 @@ class Display:
         self.seen: List[str] = []
 
     def start(self) -> None:
+        """Do what happens at the start."""
         self.at_start()
         self.seen.append("started")
 
     def stop(self) -> None:
+        """Be stopped."""
         self.seen.append("stopped")
 
 
