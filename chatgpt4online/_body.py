@@ -66,7 +66,8 @@ class Body:
         if self._http is not None:
             self._framing = _framing(self._http)
             call.watch(self._socket())
-        self._usable = self._http is not None and not self._http.will_close
+        is_final = response.status_code >= 200  # else the answer itself is still to come
+        self._usable = is_final and self._http is not None and not self._http.will_close
         try:
             self._inflater = _inflater(response.headers.get("content-encoding", ""))
         except ProtocolError:

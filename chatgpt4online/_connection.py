@@ -7,6 +7,7 @@ connections, and pools by scheme.
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import threading
@@ -26,9 +27,20 @@ from ._call import Call, current, shut
 POOL_SIZE = 256
 
 
+class _Response(http.client.HTTPResponse):
+    """A response that any interim one may precede; http.client knows 100 Continue alone."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200 and self.status != 101:  # RFC 9110, 15.2
+            self.headers = self.msg = None  # type: ignore[assignment] # as before it began
+            super().begin()
+
+
 class _Watched:
     """What our connections add to urllib3's: they tell the thread's call what its socket is."""
 
+    response_class = _Response
     timeout: Any
     sock: Any
     socket_options: Any
@@ -121,12 +133,20 @@ class _WatchedTLS(_Watched):
     ssl_context: Any
     proxy: Any = None
 
-    def connect(self) -> None:
+    def _new_conn(self) -> socket.socket:
         # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
-        if getattr(self.proxy, "scheme", None) != "https" and self.ssl_context is None:
-            self.ssl_context = self.contexts.get(self.cert_reqs, self.ca_certs, self.ca_cert_dir)
-            self.ca_certs = self.ca_cert_dir = None  # else urllib3 reads them for each connection
-        super().connect()
+        if getattr(self.proxy, "scheme", None) == "https" or self.ssl_context is not None:
+            return super()._new_conn()
+        trusted = (self.cert_reqs, self.ca_certs, self.ca_cert_dir)
+        self.contexts.prepare(*trusted)  # while the site is on its way to answer
+        sock = super()._new_conn()
+        try:
+            self.ssl_context = self.contexts.get(*trusted)
+        except BaseException:
+            sock.close()
+            raise
+        self.ca_certs = self.ca_cert_dir = None  # else urllib3 reads them for each connection
+        return sock
 
 
 class _Contexts:
@@ -139,6 +159,15 @@ class _Contexts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._known: Dict[Tuple[Any, ...], ssl.SSLContext] = {}
+
+    def prepare(self, *trusted: Any) -> None:
+        """Begin to make the context that `get` returns for the same, unless there is one."""
+        if trusted not in self._known:
+            threading.Thread(target=self._try, args=trusted, daemon=True).start()
+
+    def _try(self, *trusted: Any) -> None:
+        with suppress(OSError):  # `get` meets it again, and tells
+            self.get(*trusted)
 
     def get(self, cert_reqs: Any, ca_certs: Any, ca_cert_dir: Any) -> ssl.SSLContext:
         """Return the context for what requests says of a connection, made when first needed."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from support import tls_context
+from support import tls_context, wait_for
 from urllib3 import PoolManager
 
 from chatgpt4online import Client, StatusError, TransportError
@@ -196,6 +196,18 @@ def test_secure_proxy_of_a_secure_site(
         (tmp_path / "both.pem").write_bytes(b"".join(both))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "both.pem"))
         ask("https://site.invalid", proxy=proxy.url)
+
+
+def test_unreadable_authorities(
+    secure: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bundle of authorities that is none fails the call, and leaves no connection open."""
+    (tmp_path / "none.pem").write_text("no certificate")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+    with Client(secure.url, retries=0) as client, pytest.raises(TransportError):
+        client.chat("Hi")
+    wait_for(lambda: secure.open_connections == 0)
+    assert secure.requests == []
 
 
 def test_proxy_password(proxy: Proxy, server: Server) -> None:
