@@ -1,34 +1,82 @@
 """
 The examples of the README and the docs run as they stand, against the embedded site.
 
-A file's Python blocks run one after the other in one namespace. ``https://example.com`` stands
-for the site, also in what an example prints. A block with ``>>>`` is checked as a doctest.
+A page's blocks run one after the other: those in Python in one namespace, those for a shell in one
+folder. ``https://example.com`` stands for the site, also in what an example prints. A Python block
+with ``>>>`` is checked as a doctest, and so is what a command after ``$`` prints.
 ``.. invisible-code-block: python``, a comment to its reader, prepares the site, ``server``.
+``.. needs: NAME`` before a block lets it run only where that module is installed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import importlib
 import importlib.util
+import io
+import os
 import pkgutil
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List, NamedTuple
 
 import pytest
 
 import chatgpt4online
+from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = "https://example.com"
-BLOCK = re.compile(
-    r"^\.\. (?:code-block::|invisible-code-block:) python\n((?:[ ]+.*\n|\n)+)", re.MULTILINE
-)
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
-WITH_EXAMPLES = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
+BLOCK = re.compile(
+    r"(?:^\.\. needs: (?P<needs>\w+)\n\n)?"
+    r"^\.\. (?:code-block::|invisible-code-block:) (?P<language>\w+)\n"
+    r"(?P<source>(?:[ ]+.*\n|\n)+)",
+    re.MULTILINE,
+)
+
+#: What only shows something: a file of another program, or what a program of ours has printed.
+NOT_RUN = {"apache", "ini", "nginx", "text"}
+
+#: What the commands of an example stand for: make only says what it would do.
+COMMANDS = {
+    "chatgpt4online": f'exec {shlex.quote(sys.executable)} -m chatgpt4online "$@"',
+    "mail": "cat > mail.txt",
+    "make": f'exec {shutil.which("make")} -n -C {shlex.quote(str(ROOT))} "$@"',
+}
+DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+class Block(NamedTuple):
+    """A block of code on a page, whose first line has this number, counted from 0."""
+
+    language: str
+    source: str
+    needs: str
+    page: Path
+    line: int
+
+
+def blocks(page: Path, site: str = SITE) -> List[Block]:
+    """Return a page's blocks, with the address of a site in the place of the one for show."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(
+            found["language"],
+            textwrap.dedent(found["source"]).replace(SITE, site),
+            found["needs"] or "",
+            page,
+            text.count("\n", 0, found.start("source")),
+        )
+        for found in BLOCK.finditer(text)
+    ]
 
 
 def check(test: doctest.DocTest) -> None:
@@ -39,29 +87,173 @@ def check(test: doctest.DocTest) -> None:
     assert not failed, "".join(report)
 
 
-def run_block(source: str, namespace: Dict[str, Any], page: Path, line: int) -> None:
-    """Run one block, whose first line is the page's line of that number, counted from 0."""
-    if ">>>" not in source:
-        # Blank lines before it make a traceback name the page's own line.
-        exec(compile("\n" * line + source, str(page), "exec"), namespace)
-        return
-    test = doctest.DocTestParser().get_doctest(source, {}, page.name, str(page), line)
-    test.globs = namespace
-    check(test)
+class Reader:
+    """
+    Does what a page tells its reader to do.
+
+    Args:
+        names: what Python blocks know.
+        stack: ends what was begun.
+    """
+
+    def __init__(self, names: Dict[str, Any], stack: contextlib.ExitStack) -> None:
+        self._names = names
+        self._stack = stack
+        self._ways = {
+            "console": self._console,
+            "ipython": self._ipython,
+            "pycon": self._python,
+            "python": self._python,
+            "sh": self._sh,
+        }
+
+    def run(self, block: Block) -> None:
+        """Run a block, unless what it needs is not here."""
+        needs = [block.needs, "IPython" if block.language == "ipython" else ""]
+        is_here = all(importlib.util.find_spec(name) for name in needs if name)
+        if is_here and (block.language not in ("sh", "console") or shutil.which("sh")):
+            self._ways[block.language](block)
+
+    def _python(self, block: Block) -> None:
+        if ">>>" not in block.source:
+            # Blank lines before it make a traceback name the page's own line.
+            lines = "\n" * block.line + block.source
+            exec(compile(lines, str(block.page), "exec"), self._names)
+            return
+        parse = doctest.DocTestParser().get_doctest
+        test = parse(block.source, {}, block.page.name, str(block.page), block.line)
+        test.globs = self._names
+        check(test)
+
+    def _sh(self, block: Block) -> None:
+        for line in filter(can_be_typed, block.source.strip().splitlines()):
+            self._type(line)
+
+    def _console(self, block: Block) -> None:
+        """Run each command, and compare what it prints with the lines below it."""
+        for command in re.split(r"^\$ ", block.source, flags=re.MULTILINE)[1:]:
+            typed, _, wanted = command.partition("\n")
+            got = self._type(typed) if can_be_typed(typed) else wanted
+            right = doctest.OutputChecker().check_output(wanted.strip(), got.strip(), DOCTEST)
+            assert right, f"{typed}\nshould print\n{wanted}\nand prints\n{got}"
+
+    def _type(self, line: str) -> str:
+        """Return what a line prints; plain ones start no process, for each would take its time."""
+        program = line.split(maxsplit=1)[0]
+        if program not in ("chatgpt4online", "llm") or re.search("[<>|&;$]", line):
+            return self._shell(line)
+        words = shlex.split(line, comments=True)[1:]
+        return self._llm(words) if program == "llm" else self._chatgpt4online(words)
+
+    def _shell(self, line: str) -> str:
+        done = subprocess.run(
+            ["sh", "-c", line],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=50,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def _chatgpt4online(self, words: List[str]) -> str:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            status = main(words)
+        assert status == 0, printed.getvalue()
+        return printed.getvalue()
+
+    def _llm(self, words: List[str]) -> str:
+        from click.testing import CliRunner
+        from llm.cli import cli
+
+        result = CliRunner().invoke(cli, words)
+        assert result.exit_code == 0, result.output
+        return str(result.output)
+
+    def _ipython(self, block: Block) -> None:
+        self._cells().run_cell(block.source).raise_error()
+
+    def _cells(self) -> Any:
+        """Return an IPython shell whose names are those of the page."""
+        from IPython.core.interactiveshell import InteractiveShell
+        from traitlets.config import Config
+
+        if not InteractiveShell.initialized():
+            config = Config()
+            config.HistoryManager.enabled = False
+            shell = InteractiveShell.instance(config=config, user_ns=self._names)
+            self._stack.callback(InteractiveShell.clear_instance)
+            self._stack.callback(shell.run_line_magic, "reload_ext", "chatgpt4online")
+        return InteractiveShell.instance()
 
 
-@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_examples_run(
-    page: Path, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a page shows can be typed, and answers what the page says."""
+def can_be_typed(line: str) -> bool:
+    """Return whether a line names no program that is not on this machine."""
+    return "jq " not in line or shutil.which("jq") is not None
+
+
+def commands(folder: Path) -> Path:
+    """Return a folder of what the commands of a page stand for."""
+    folder.mkdir()
+    for name, does in COMMANDS.items():
+        command = folder / name
+        command.write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        command.chmod(0o755)
+    return folder
+
+
+@pytest.fixture
+def reader(
+    server: Server,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Reader]:
+    """Return a reader in an empty folder, with nothing to type."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("HOME", "IPYTHONDIR", "LLM_USER_PATH"):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
+    monkeypatch.setenv("PATH", str(commands(home / "commands")), prepend=os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.chdir(tmp_path)
+    with contextlib.ExitStack() as stack:
+        yield Reader({"__name__": "__main__", "server": server}, stack)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
+)
+def test_examples_run(page: Path, server: Server, reader: Reader) -> None:
+    """What a page shows can be typed, and answers what the page says."""
+    for block in blocks(page, server.url):
+        if block.language not in NOT_RUN:
+            reader.run(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_are_marked(page: Path) -> None:
+    """Each block of code says its language, so that none is left out here unseen."""
     text = page.read_text(encoding="utf-8")
-    namespace: Dict[str, Any] = {"__name__": "__main__", "server": server}
-    for block in BLOCK.finditer(text):
-        line = text.count("\n", 0, block.start(1))
-        source = textwrap.dedent(block.group(1)).replace(SITE, server.url)
-        run_block(source, namespace, page, line)
+    assert re.findall(r"^(?!\.\. ).*::$", text, re.MULTILINE) == []
+    marked = re.compile(r"^ *\.\. (?:invisible-)?(?:code-block|code|sourcecode)::?", re.MULTILINE)
+    assert len(marked.findall(text)) == len(blocks(page))
+
+
+def extras() -> Iterator[str]:
+    """Yield the extras that the README and the docs tell people to install."""
+    for page in PAGES:
+        yield from re.findall(r"chatgpt4online\[(\w+)\]", page.read_text(encoding="utf-8"))
+
+
+def test_extras_are_there() -> None:
+    """Each extra that a page names is one that setup.py has."""
+    metadata = (ROOT / "setup.py").read_text(encoding="utf-8")
+    assert {name for name in extras() if f'"{name}"' not in metadata} == set()
 
 
 def modules_with_examples() -> List[str]:
