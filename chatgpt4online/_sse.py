@@ -9,6 +9,7 @@ line at quadratic cost, and knows no limit.
 from __future__ import annotations
 
 import re
+from operator import methodcaller
 from typing import Iterable, Iterator, List, Union
 
 from sseclient import SSEClient
@@ -24,6 +25,8 @@ _WARNINGS = (b"<br />", b"<br>", b"Warning:", b"Notice:", b"Deprecated:", b"PHP 
 _AFTER_WARNINGS = re.compile(rb"^(?:data:|event:|id:|retry:|:|\{)", re.MULTILINE)
 #: How many bytes of warnings are looked through, and how much of a page is read for an error.
 HEAD = 64 * 1024
+
+_split_lines = methodcaller("split", b"\n")
 
 
 def start(head: bytes, ended: bool) -> int:
@@ -92,14 +95,14 @@ class _Parser(SSEClient):
         self._blocks = blocks
 
     def _read(self) -> Iterator[bytes]:
-        for block in self._blocks:
-            lines: List[bytes] = []
-            for line in block.split(b"\n"):
+        for lines in map(_split_lines, self._blocks):  # which keeps no block while it is parsed
+            event: List[bytes] = []
+            for line in lines:
                 if line:
-                    lines.append(line)
-                elif lines:
-                    yield b"\n".join(lines)
-                    lines.clear()
+                    event.append(line)
+                elif event:
+                    yield b"\n".join(event)
+                    event.clear()
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
