@@ -129,6 +129,8 @@ class Journal:
     def close(self) -> None:
         """Let another run write."""
         with self._lock:
+            if not self._file.closed:
+                _unlock(self._file)
             self._files.close()
 
     def after_fork(self) -> None:
@@ -192,6 +194,9 @@ if sys.platform == "win32":  # pragma: no cover
         file.seek(0x7FFFFFFE)  # where no line is, for others could not read what is locked
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
+    def _unlock(file: BinaryIO) -> None:
+        """Do nothing: closing the file unlocks it."""
+
     _TAKEN: Tuple[type, ...] = (PermissionError,)
 else:
     import fcntl
@@ -199,11 +204,14 @@ else:
     def _lock_or_fail(file: BinaryIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
+    def _unlock(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_UN)  # a child that was just forked may have the file open yet
+
     _TAKEN = (BlockingIOError,)
 
 
 def _lock(file: BinaryIO) -> None:
-    """Refuse a file that another run has locked. The lock goes when the file is closed."""
+    """Refuse a file that another run has locked. The lock goes at the latest when it is closed."""
     try:
         _lock_or_fail(file)
     except _TAKEN:

@@ -234,3 +234,17 @@ def test_a_process_keeps_one_client() -> None:
     assert workers[0].client.bot == "default"
     assert workers[2].client.bot == "b"
     batch._workers.clear()
+
+
+def test_a_run_is_over_for_its_children_too(path: Path) -> None:
+    """Another run may begin at once, though a child that was just forked has the file open yet."""
+    journal = Journal(path, {})
+    as_in_a_child = os.dup(journal._file.fileno())
+    try:
+        with pytest.raises(ValueError, match="another run"):
+            Journal(path, {})
+        journal.close()
+        journal.close()
+        Journal(path, {}).close()
+    finally:
+        os.close(as_in_a_child)
