@@ -14,6 +14,10 @@ release = __version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"{project} {release}"
+# The theme's own choice for dark pages underlines the name of each module.
+pygments_dark_style = "github-dark"
+html_static_path = ["_static"]
+html_css_files = ["docs.css"]
 exclude_patterns = ["_build"]
 
 # Names in single backticks are code, as in docstrings that are read in a terminal.
