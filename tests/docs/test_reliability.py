@@ -1,0 +1,51 @@
+"""The page of promises names tests that are there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Set
+
+import pytest
+from faults import FAULTS
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGE = (ROOT / "docs" / "reliability.rst").read_text(encoding="utf-8")
+ROWS = re.findall(r"^    \* - (.*)\n(?:        .*\n)*      - (.*)$", PAGE, re.MULTILINE)
+NAMED = re.findall(r"``(tests/[\w/]+\.py)::(\w+)``", PAGE)
+
+
+def names_in(path: Path) -> Set[str]:
+    """Return the names that a file gives to functions, classes and values."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    values = {
+        target.id
+        for node in body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return values | {
+        node.name for node in body if isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    }
+
+
+@pytest.mark.parametrize(("file", "name"), NAMED)
+def test_each_named_test_is_there(file: str, name: str) -> None:
+    """A test that the page names is one that pytest runs, in the file that it names."""
+    assert name.lower().startswith("test")
+    assert name in names_in(ROOT / file)
+
+
+def test_each_promise_names_its_test() -> None:
+    """No promise stands alone."""
+    promises = [row for row in ROWS if row != ("promise", "test")]
+    assert len(promises) > 50
+    assert [row for row in promises if not row[1].startswith("``tests/")] == []
+
+
+def test_the_faults_are_as_many_as_the_page_says() -> None:
+    """The page does not boast."""
+    [said] = re.findall(r"over (\d+) faults", PAGE)
+    assert len(FAULTS) > int(said)
