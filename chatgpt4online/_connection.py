@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 from contextlib import suppress
+from queue import LifoQueue
 from typing import Any, Dict, List, Optional, Tuple, Type
 
 import requests
@@ -181,14 +182,22 @@ class _Contexts:
             return self._known[key]
 
 
+class _Idle(LifoQueue):  # type: ignore[type-arg] # cannot be subscripted before Python 3.9
+    """Idle connections; not, as urllib3's own, filled with a place for each that may come."""
+
+    def put(self, item: Any, block: bool = True, timeout: Optional[float] = None) -> None:
+        if item is not None:
+            super().put(item, block, timeout)
+
+
 def _pools() -> Dict[str, Type[HTTPConnectionPool]]:
     """Return urllib3's pools by scheme, with connections that are watched and share contexts."""
-    shared = {"contexts": _Contexts()}
+    shared, idle = {"contexts": _Contexts()}, {"QueueCls": _Idle}
     plain = type("Connection", (_Watched, HTTPConnectionPool.ConnectionCls), {})
     secure = type("TLSConnection", (_WatchedTLS, HTTPSConnectionPool.ConnectionCls), shared)
     return {
-        "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain}),
-        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain, **idle}),
+        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure, **idle}),
     }
 
 

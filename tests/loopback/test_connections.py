@@ -197,7 +197,9 @@ def test_a_response_without_end_costs_its_connection_alone() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_body, "PARKING_TIME", 0.0)
             assert client.chat("Hi") == "Hello"
-        assert sorted(server.gone.get(timeout=SOON) for _ in range(3)) == [0, 1, 2]
+        gone = set()
+        while not gone >= {0, 1, 2}:  # and the fourth, sooner or later
+            gone.add(server.gone.get(timeout=SOON))
 
 
 @pytest.mark.parametrize("where", ["at once", "late"])
