@@ -33,6 +33,7 @@ TEST = [
     "coverage[toml]",
     "hypothesis",
     "pytest",
+    "pytest-rerunfailures",
     "pytest-timeout",
     "responses",
     "rich",

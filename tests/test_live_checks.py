@@ -16,6 +16,7 @@ USER = ("ada", "abcd efgh")
 TOKEN = "t0ken"
 #: Plugins of pytest that these checks do not need take seconds to load.
 QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+NEEDED = ["-p", "pytest_timeout", "-p", "pytest_rerunfailures"]
 MEMBER = {
     "CHATGPT4ONLINE_USER": USER[0],
     "CHATGPT4ONLINE_APP_PASSWORD": USER[1],
@@ -45,7 +46,7 @@ class Checked:
         command = [sys.executable, "-m", "pytest", "-m", "live", "tests/live"]
         named = {"CHATGPT4ONLINE_SITE": site.url if site else ""}
         self._process = subprocess.Popen(
-            [*command, "-p", "no:cacheprovider", "-p", "pytest_timeout"],
+            [*command, "-p", "no:cacheprovider", *NEEDED],
             cwd=ROOT,
             env={**os.environ, **QUICK, **named, **environment},
             stdout=subprocess.PIPE,
