@@ -7,12 +7,13 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
+RUNS ?= 1000000
 # The tests that reach each line; the others hold the same lines to examples and recordings.
 RULES := tests/unit tests/loopback tests/integrations
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs cover bench live matrix build check clean
+.PHONY: help demo test lint types docs cover bench live fuzz matrix build check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -43,6 +44,11 @@ cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
 bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick 1 3" for less)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+fuzz: $(VENV)/fuzz.stamp ## RUNS=1000000 answers of any bytes (twenty minutes; Linux, Python 3.11+)
+	@mkdir -p .fuzz
+	@$(BIN)/python tests/fuzz/fuzz.py -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=1024 \
+		-artifact_prefix=.fuzz/ $(ARGS) .fuzz tests/fuzz/corpus
+
 live: $(VENV)/test.stamp ## SITE=https://... asks a real site
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
 	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
@@ -59,7 +65,7 @@ build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
 check: lint types docs cover ## all that must hold before a change goes in
 
 clean: ## remove all that these targets made
-	rm -rf $(VENV) .matrix build dist docs/_build *.egg-info .coverage .coverage.* \
+	rm -rf $(VENV) .fuzz .matrix build dist docs/_build *.egg-info .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find docs $(SOURCES) -name __pycache__ -exec rm -rf {} +
 
@@ -67,6 +73,7 @@ $(VENV)/demo.stamp: EXTRAS :=
 $(VENV)/test.stamp: EXTRAS := [test]
 $(VENV)/dev.stamp: EXTRAS := [dev]
 $(VENV)/bench.stamp: EXTRAS := [bench]
+$(VENV)/fuzz.stamp: EXTRAS := [fuzz]
 $(VENV)/%.stamp: $(METADATA) | $(BIN)/python
 	@echo "setting up $(VENV) for $*"
 	@$(PIP) install --editable '.$(EXTRAS)'

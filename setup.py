@@ -40,6 +40,7 @@ TEST = [
     "trustme",
 ]
 BENCH = ["aiohttp", "anthropic", "httpx-sse", "ollama", "openai", "requests-sse", "trustme"]
+FUZZ = ["atheris; python_version >= '3.11' and sys_platform == 'linux'"]
 DOCS = ["furo", "sphinx"]
 DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
@@ -91,7 +92,14 @@ setup(
     zip_safe=False,
     python_requires=">=3.8",
     install_requires=INSTALL_REQUIRES,
-    extras_require={**EXTRAS, "test": TEST, "bench": BENCH, "docs": DOCS, "dev": TEST + DOCS + DEV},
+    extras_require={
+        **EXTRAS,
+        "test": TEST,
+        "bench": BENCH,
+        "docs": DOCS,
+        "dev": TEST + DOCS + DEV,
+        "fuzz": FUZZ,
+    },
     entry_points={
         "console_scripts": ["chatgpt4online = chatgpt4online.cli:main"],
         "llm": ["chatgpt4online = chatgpt4online.integrations.llm"],
