@@ -285,14 +285,14 @@ class Chunked:
         """Take the rest of a chunk, and those that follow in the usual form; return the end."""
         stop = at + self._left
         pieces.append(data[at:stop])
-        end = data.find(b"\r\n", stop + 2)
+        end = data.find(b"\n", stop + 2)
         while end > 0 and data.startswith(b"\r\n", stop):
             left = _chunk_size(data[stop + 2 : end])
             if left <= 0:
                 break
-            at, stop = end + 2, end + 2 + left
+            at, stop = end + 1, end + 1 + left
             pieces.append(data[at:stop])
-            end = data.find(b"\r\n", stop + 2)
+            end = data.find(b"\n", stop + 2)
         self._left = max(0, stop - len(data))
         self._after_data = True
         return min(stop, len(data))

@@ -78,6 +78,7 @@ SNIPPETS = st.sampled_from([b"5", b"0", b"\r\n", b"\n", b"\r", b"ab", b"-1", b";
 @given(st.one_of(st.binary(), st.lists(SNIPPETS).map(b"".join)), places)
 @example(b"3\r\nabcdef\r\n", range(100))
 @example(b"zz\r\nabc", [])
+@example(b"1\r\na\r\n1;\nb\r\n3\r\ncde\r\n0\r\n\r\n", range(100))
 def test_chunked_of_any_bytes(data: bytes, where: List[int]) -> None:
     """Any bytes are a body or broken, and their cuts make no difference to either."""
     whole, pieces = Chunked(), Chunked()
