@@ -8,8 +8,8 @@ SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
 RUNS ?= 1000000
-# The tests that reach each line; the others hold the same lines to examples and recordings.
-RULES := tests/unit tests/loopback tests/integrations
+# What newer versions run in other ways than the oldest, under which all tests are measured.
+RULES := tests/loopback tests/integrations
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
