@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
 from functools import partial
@@ -326,7 +327,9 @@ def _ask(worker: _Worker, message: Question, token: str) -> Union[Reply, Excepti
 def _bar() -> Any:
     """Return tqdm's bar, which is another one in a notebook."""
     try:
-        from tqdm.auto import tqdm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # without ipywidgets a notebook's bar is of text: fine
+            from tqdm.auto import tqdm
     except ImportError:
         raise ImportError("progress=True needs tqdm: pip install 'chatgpt4online[batch]'") from None
     return tqdm

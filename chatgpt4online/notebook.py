@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, NamedTuple, NoReturn, Optional
 from ._display import for_markdown
 from .client import Client
 from .conversation import Conversation
+from .errors import ChatGPT4OnlineError
 from .types import Reply
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def display(stream: Stream) -> Reply:
     ipython = _ipython()
     with stream:
         cell = ipython.display({"text/plain": "..."}, raw=True, display_id=True)
-        shown = monotonic()
+        shown = float("-inf")
         try:
             for _ in stream:
                 if monotonic() - shown >= _PAUSE:
@@ -96,6 +97,12 @@ def _options(line: str) -> _Options:
     return _Options(**vars(parser.parse_args(shlex.split(line))))
 
 
+def _without_traceback(error: Any) -> None:
+    """Let IPython show one line for an error: a cell of ``%%chat`` has no code to be traced."""
+    line = ": ".join(filter(None, (type(error).__name__, str(error))))
+    error._render_traceback_ = lambda: [line]
+
+
 class _Magic:
     """``%%chat``: the cell is the next question of a conversation that lasts from cell to cell."""
 
@@ -113,8 +120,13 @@ class _Magic:
         Each option begins a new conversation. The site holds until another is given, the bot until
         another, or another site, is.
         """
-        options = _options(line)
-        question = cell.strip()
+        try:
+            self._ask(_options(line), cell.strip())
+        except (ChatGPT4OnlineError, ValueError, KeyboardInterrupt) as error:
+            _without_traceback(error)
+            raise
+
+    def _ask(self, options: _Options, question: str) -> None:
         if not question:
             raise ValueError("the cell holds no question")
         display(self._conversation(options).stream(question))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -91,6 +93,13 @@ def test_without_ipython(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
         display(client.stream("Hello"))
 
 
+def test_the_first_piece_is_shown_at_once(cell: Cell, server: Server, client: Client) -> None:
+    """No piece is waited for after the first: the model may think for minutes then."""
+    server.says("Well, ", "let me ", "see.")
+    display(client.stream("Hello"))
+    assert [state["text/plain"] for state in cell.states[:2]] == ["...", "Well, "]
+
+
 # ---------------------------------------------------------------------------------------- %%chat
 
 
@@ -124,6 +133,38 @@ def test_wrong_cells(shell: Any, cell: Cell, line: str, text: str) -> None:
     assert not cell.states
 
 
+def test_a_failure_is_one_line(
+    shell: Any, cell: Cell, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cell that fails says why, without a traceback of code that is not in the cell."""
+    server.fails("Too tired.", after=("Well",))
+    ran = shell.run_cell(f"%%chat --site {server.url}\nHello")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("ReplyError: ")
+    assert "Too tired." in line
+    assert isinstance(ran.error_in_exec, ReplyError)
+
+
+def test_ctrl_c_is_one_line(
+    shell: Any,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So does a cell that is interrupted. The next cell is not sent with its turn."""
+
+    def interrupt(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shell.display_pub, "publish", interrupt)
+        ran = shell.run_cell(f"%%chat --site {server.url}\nHello")
+    assert isinstance(ran.error_in_exec, KeyboardInterrupt)
+    assert capsys.readouterr().out == "KeyboardInterrupt\n"
+    shell.run_cell("%%chat\nAgain")
+    assert server.questions[-1].json["messages"] == []
+
+
 def test_unloading_closes(shell: Any, cell: Cell, server: Server) -> None:
     """%unload_ext takes the magic away and closes its connections."""
     shell.run_cell_magic("chat", f"--site {server.url}", "One")
@@ -132,6 +173,36 @@ def test_unloading_closes(shell: Any, cell: Cell, server: Server) -> None:
     wait_for(lambda: server.open_connections == 0)
     assert shell.find_magic("chat", "cell") is None
     shell.run_line_magic("load_ext", "chatgpt4online")
+
+
+# -------------------------------------------------------------------------------- many questions
+
+IN_A_NOTEBOOK = """\
+import sys
+import ipykernel.zmqshell  # by which tqdm knows a notebook
+from chatgpt4online import Client
+with Client(sys.argv[1]) as client:
+    print(len(list(client.map(["Hello"], progress=True))))
+"""
+
+
+def test_a_bar_without_a_warning(server: Server, tmp_path: Path) -> None:
+    """A notebook without ipywidgets shows a bar of text, and no advice to install them."""
+    pytest.importorskip("ipykernel")
+    pytest.importorskip("tqdm")
+    if importlib.util.find_spec("ipywidgets"):
+        pytest.skip("ipywidgets is installed")
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_NOTEBOOK, server.url],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=4 * SOON,
+        env={**os.environ, "IPYTHONDIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "1"), done.stderr
+    assert "1/1" in done.stderr
+    assert "Warning" not in done.stderr
 
 
 # ------------------------------------------------------------------------------- in a real kernel
