@@ -53,9 +53,9 @@ START_SESSION = "mwai/v1/start_session"
 #: How often a client of these rows sends again what may be sent again.
 RETRIES = 1
 
-#: The limits of rows that wait, in seconds.
-SILENCE = 0.2
-DEADLINE = 0.3
+#: The limits of rows that wait, in seconds: more than a busy machine takes for what comes before.
+SILENCE = 0.4
+DEADLINE = 0.4
 
 #: The largest event, JSON body or text while these rows run, in bytes.
 LIMIT = 100_000
@@ -133,7 +133,7 @@ class Fault(NamedTuple):
 
     error: Type[ChatGPT4OnlineError]
     question: Sequence[Does] = (ANSWER,)
-    #: The text so far; None where it depends on when a limit is met.
+    #: The text so far; None where that is some of a longer one.
     text: Optional[str] = ""
     #: How many requests with the question reach the site.
     sent: int = 1
@@ -229,9 +229,6 @@ def unreached(error: Type[ChatGPT4OnlineError] = TransportError, **fields: Any) 
 CONNECTING: Faults = {
     "closed when connected": unreached(greeting=cuts()),
     "reset when connected": unreached(greeting=resets()),
-    "silent when connected": unreached(
-        Timeout, greeting=stalls(), phase="read", settings={"timeout": (10, SILENCE)}
-    ),
     "another protocol's greeting": unreached(greeting=cuts(b"220 mail.example.com ESMTP\r\n")),
     "a dead proxy": unreached(settings={"proxy": "http://127.0.0.1:1"}),
     "an unknown proxy": unreached(settings={"proxy": "http://proxy.invalid:3128"}),
@@ -256,7 +253,7 @@ CONNECTING: Faults = {
         certificate="good",
         greeting=stalls(),
         phase="connect",
-        settings={"timeout": SILENCE},
+        settings={"timeout": SILENCE, "retries": 0},
     ),
     "a handshake beyond the deadline": unreached(
         Timeout,
@@ -463,7 +460,6 @@ EVENTS: Faults = {
     "events in another encoding": saying(
         live("b").decode().encode("utf-16"), error=StreamInterrupted
     ),
-    "an event nested too deep": saying(b"data: " + b'{"a":' * 5000 + b"\n\n"),
     "an event with half a number": saying(b'data: {"type":"live","timestamp":1e}\n\n'),
     "text that is a number": saying(event(type="live", data=5)),
     "text that is an object": saying(event(type="live", data={"b": 1})),
@@ -545,7 +541,6 @@ JSON: Faults = {
         StreamInterrupted, (cuts(json_reply("200 OK", {"success": True, "reply": "Hello"})[:-5]),)
     ),
     "JSON that is not UTF-8": bare(b'{"success": true, "reply": "\xff"}'),
-    "JSON nested too deep": bare(b'{"a":' * 5000),
     "JSON over the limit": bare(b'{"success": true, "reply": "' + b"x" * 3 * LIMIT + b'"}'),
     "JSON of a failure": answered({"success": False, "message": "No"}, ReplyError, words="No"),
     "JSON of a failure without words": answered({"success": False}, ReplyError, words="no reason"),
@@ -925,11 +920,9 @@ def silence(*does: Does, text: str = "", **fields: Any) -> Fault:
     return Fault(Timeout, does, text, phase="read", settings=settings, **fields)
 
 
-def too_late(*does: Does, text: Optional[str] = "", **fields: Any) -> Fault:
+def too_late(*does: Does, text: str = "") -> Fault:
     """Return a row of a site that is not done by the deadline."""
-    return Fault(
-        Timeout, does, text, phase="deadline", settings={"deadline": DEADLINE}, **fields
-    )
+    return Fault(Timeout, does, text, phase="deadline", settings={"deadline": DEADLINE})
 
 
 def from_session(fault: Fault) -> Fault:
@@ -941,21 +934,11 @@ TIMES: Faults = {
     "silence before the headers": silence(stalls()),
     "silence within the headers": silence(stalls(b"HTTP/1.1 200 OK\r\nX-")),
     "silence after an event": silence(stalls(BEGUN), text="a"),
-    "silence within an event": silence(stalls(BEGUN + chunk(live("b")[:9])), text="a"),
-    "silence within gzip": silence(
-        stalls(b"".join([*FRAMINGS["gzip"].answer()[:1], FRAMINGS["gzip"].answer().parts[0]])),
-        text="Hel",
-    ),
     "silence after a stale nonce": silence(STALE, stalls(), sent=2),
     "silence instead of a nonce": from_session(silence(stalls())),
     "silence within the nonce's JSON": from_session(silence(stalls(SESSION.data[:-5]))),
     "a header beyond the deadline": too_late(drips(b"HTTP/1.1 200 OK\r\nX-A: ", b"b")),
-    "interim responses beyond the deadline": too_late(drips(b"", head("100 Continue"))),
     "comments beyond the deadline": too_late(drips(BEGUN, chunk(b": keepalive\n\n")), text="a"),
-    "an event beyond the deadline": too_late(
-        drips(BEGUN + chunk(b"data: "), chunk(b"x")), text="a"
-    ),
-    "text beyond the deadline": too_late(drips(CHUNKED, chunk(live("a"))), text=None),
     "a refusal beyond the deadline": Fault(
         ServerError,
         (drips(head("500 Oops", "Connection: close"), b"x"),),

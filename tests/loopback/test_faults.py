@@ -154,7 +154,7 @@ def check(error: ChatGPT4OnlineError, fault: Fault, site: str) -> None:
     assert len(line) < 1000
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), line, vars(error))
-    told = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    told = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=0))
     for secret in (NONCE, COOKIE):
         assert secret not in told + repr(vars(error))
 
