@@ -370,6 +370,7 @@ def test_ctrl_c_ends_a_handshake() -> None:
         with ctrl_c(lambda: site.asked.wait(SOON)):
             client.chat("Hi")
         server.gone.get(timeout=SOON)
+    gc.collect()  # or the socket that ssl has left would trouble another test
 
 
 @needs_signals
