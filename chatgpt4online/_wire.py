@@ -39,6 +39,7 @@ from .types import (
     Message,
     Reply,
     Shortcut,
+    Turn,
     Usage,
 )
 
@@ -128,7 +129,7 @@ def new_chat_id() -> str:
     return "".join(letters)
 
 
-def format_prompt(messages: Sequence[Message]) -> str:
+def format_prompt(messages: Sequence[Turn]) -> str:
     """
     Flatten a history into one text.
 
@@ -149,7 +150,7 @@ def format_prompt(messages: Sequence[Message]) -> str:
     return "\n".join([*lines, "Assistant:"])
 
 
-def turns(messages: Sequence[Message]) -> List[Message]:
+def turns(messages: Sequence[Turn]) -> List[Message]:
     """
     Return turns as they are sent, checked.
 
@@ -161,8 +162,8 @@ def turns(messages: Sequence[Message]) -> List[Message]:
 
 
 def asked(
-    message: Union[str, Shortcut, Sequence[Message]],
-    messages: Sequence[Message],
+    message: Union[str, Shortcut, Sequence[Turn]],
+    messages: Sequence[Turn],
     *,
     has_files: bool = False,
 ) -> List[Message]:
@@ -202,13 +203,13 @@ def said(message: Union[str, Shortcut]) -> str:
     return str(message)
 
 
-def _sequence(messages: Sequence[Message]) -> Sequence[Message]:
+def _sequence(messages: Sequence[Turn]) -> Sequence[Turn]:
     if not isinstance(messages, (list, tuple)):
         raise TypeError(f"messages must be a list of turns, not {kind(messages)}")
     return messages
 
 
-def _turn(message: Message) -> Message:
+def _turn(message: Turn) -> Message:
     if not isinstance(message, Mapping):
         raise TypeError(f'a turn must be {{"role": ..., "content": ...}}, not {kind(message)}')
     role, content = message.get("role"), message.get("content")

@@ -30,14 +30,14 @@ from . import _arguments as check
 from . import _wire
 from ._journal import Journal
 from .errors import TransportError
-from .types import Message, Outcome, Reply
+from .types import Outcome, Reply, Turn
 
 if TYPE_CHECKING:
     from .client import Client
 
 __all__ = ["outcomes"]
 
-Question = Union[str, Sequence[Message]]
+Question = Union[str, Sequence[Turn]]
 
 #: How many outcomes may wait for an earlier one, for each worker, before no more are asked.
 _AHEAD = 16

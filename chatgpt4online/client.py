@@ -32,7 +32,7 @@ from ._value import Value
 from .conversation import Conversation
 from .resources import Discussions, Files, PublicAPI, Source
 from .stream import Stream
-from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut
+from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
     import os
@@ -171,9 +171,9 @@ class Client:
 
     def chat(
         self,
-        message: Union[str, Shortcut, Sequence[Message]],
+        message: Union[str, Shortcut, Sequence[Turn]],
         *,
-        messages: Sequence[Message] = (),
+        messages: Sequence[Turn] = (),
         chat_id: Optional[str] = None,
         files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
@@ -221,9 +221,9 @@ class Client:
 
     def stream(
         self,
-        message: Union[str, Shortcut, Sequence[Message]],
+        message: Union[str, Shortcut, Sequence[Turn]],
         *,
-        messages: Sequence[Message] = (),
+        messages: Sequence[Turn] = (),
         chat_id: Optional[str] = None,
         files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
@@ -299,7 +299,7 @@ class Client:
         *,
         system: Optional[str] = None,
         chat_id: Optional[str] = None,
-        messages: Sequence[Message] = (),
+        messages: Sequence[Turn] = (),
     ) -> Conversation:
         """
         Return a conversation, whose questions are sent with all turns before them.
@@ -377,7 +377,7 @@ class Client:
 
     def map(
         self,
-        messages: Iterable[Union[str, Sequence[Message]]],
+        messages: Iterable[Union[str, Sequence[Turn]]],
         *,
         workers: int = 4,
         executor: Optional[Executor] = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
 from . import _arguments as check
 from . import _wire
-from .types import Message, Reply, Shortcut
+from .types import Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
     from .client import Client
@@ -42,7 +42,7 @@ class Conversation:
         *,
         system: Optional[str] = None,
         chat_id: Optional[str] = None,
-        messages: Sequence[Message] = (),
+        messages: Sequence[Turn] = (),
     ) -> None:
         self._client = client
         #: The turns so far, plain dicts in a plain list: save it, cut it, branch it.

@@ -31,6 +31,10 @@ class Message(TypedDict):
     content: str
 
 
+#: A turn as callers give it: type checkers take a dict in a variable for no `Message`.
+Turn = Union[Message, Mapping[str, str]]
+
+
 class Usage(Value):
     """
     What an answer cost, as the site reports it. None: the site did not say.
@@ -271,6 +275,6 @@ class Outcome(Value):
     index: int
     #: Its name in a journal; None without one.
     key: Optional[str]
-    message: Union[str, Sequence[Message]]
+    message: Union[str, Sequence[Turn]]
     reply: Optional[Reply]
     error: Optional[Exception]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import List
+from typing import List, Set
 
 import pytest
 from support import (
@@ -197,7 +197,7 @@ def test_a_response_without_end_costs_its_connection_alone() -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_body, "PARKING_TIME", 0.0)
             assert client.chat("Hi") == "Hello"
-        gone = set()
+        gone: Set[int] = set()
         while not gone >= {0, 1, 2}:  # and the fourth, sooner or later
             gone.add(server.gone.get(timeout=SOON))
 

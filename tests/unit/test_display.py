@@ -130,7 +130,7 @@ def test_what_a_notebook_shows_is_harmless(client: Client) -> None:
         {"role": "user", "content": "Show me HTML"},
         {"role": "assistant", "content": f"```html\n<b>\n```\n{HARMFUL}"},
     ]
-    shown = Conversation(client, messages=turns)._repr_markdown_()  # type: ignore[arg-type]
+    shown = Conversation(client, messages=turns)._repr_markdown_()
     assert shown == (f"**user:**\n\nShow me HTML\n\n**assistant:**\n\n```html\n<b>\n```\n{SHOWN}")
 
 
@@ -140,7 +140,7 @@ def test_a_turn_cannot_reach_into_the_next(client: Client) -> None:
         {"role": "user", "content": "```"},
         {"role": "assistant", "content": f"```\n{HARMFUL}\n```"},
     ]
-    shown = Conversation(client, messages=turns)._repr_markdown_()  # type: ignore[arg-type]
+    shown = Conversation(client, messages=turns)._repr_markdown_()
     assert HARMFUL not in shown
 
 
