@@ -232,9 +232,10 @@ def test_interrupting_the_kernel_stops_the_answer(kernel: Any, server: Server) -
     )
     wait_for(lambda: server.questions)
     shown = iter(lambda: client.get_iopub_msg(timeout=SOON), None)
-    first = next(message for message in shown if message["msg_type"] == "display_data")
+    next(message for message in shown if message["msg_type"] == "update_display_data")
     process.interrupt_kernel()
-    states, names = [first["content"]["data"]["text/plain"]], []
+    states: List[str] = []
+    names: List[str] = []
     for message in shown:
         content = message["content"]
         states += [content["data"]["text/plain"]] if "data" in content else []
