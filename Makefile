@@ -13,7 +13,7 @@ RULES := tests/loopback tests/integrations
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs cover bench live fuzz matrix build check clean
+.PHONY: help demo test lint types docs cover bench live fuzz soak matrix build check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -48,6 +48,9 @@ fuzz: $(VENV)/fuzz.stamp ## RUNS=1000000 answers of any bytes (twenty minutes; L
 	@mkdir -p .fuzz
 	@$(BIN)/python tests/fuzz/fuzz.py -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=1024 \
 		-artifact_prefix=.fuzz/ $(ARGS) .fuzz tests/fuzz/corpus
+
+soak: $(VENV)/test.stamp ## 100,000 chats, and 64 threads (ten minutes; SOAK_SCALE=0.1 for less)
+	@$(BIN)/python -m pytest -q -s -m soak tests/soak $(ARGS)
 
 live: $(VENV)/test.stamp ## SITE=https://... asks a real site
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
