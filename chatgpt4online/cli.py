@@ -17,7 +17,7 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 from time import sleep
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
 from . import _arguments as check
 from ._auth import origin_of
@@ -647,7 +647,7 @@ class _Talk:
 
 
 def _batch(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
-    questions = _questions(options)
+    questions = _questions(options, stack)
     outcomes = _client(options, stack).map(
         questions,
         workers=options.workers,
@@ -699,11 +699,8 @@ class _Questions:
     def __init__(self, path: str, parse: Callable[[str], Any]) -> None:
         self._path = path
         self._parse = parse
-        with self._open() as file:
+        with _opened(path) as file:
             self._count = sum(bool(line.strip()) for line in file)
-
-    def _open(self) -> Any:
-        return Path(self._path).open(encoding="utf-8-sig")
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -711,16 +708,22 @@ class _Questions:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield each question."""
-        with self._open() as file:
+        with _opened(self._path) as file:
             yield from _parsed(file, self._parse)
 
 
-def _questions(options: argparse.Namespace) -> Iterable[Any]:
+def _opened(path: str) -> TextIO:
+    return Path(path).open(encoding="utf-8-sig")
+
+
+def _questions(options: argparse.Namespace, stack: contextlib.ExitStack) -> Iterable[Any]:
     is_json = options.jsonl or options.source.endswith((".jsonl", ".ndjson"))
     parse = _from_json if is_json else str.strip
     if options.source == "-":
         return _parsed(sys.stdin, parse)
-    return _Questions(options.source, parse)
+    if Path(options.source).is_file():
+        return _Questions(options.source, parse)
+    return _parsed(stack.enter_context(_opened(options.source)), parse)  # a pipe is read once
 
 
 def _parsed(lines: Iterable[str], parse: Callable[[str], Any]) -> Iterator[Any]:

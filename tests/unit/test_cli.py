@@ -4,6 +4,7 @@ import importlib
 import io
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -384,6 +385,16 @@ def test_a_batch_from_standard_input(run: Run, server: Server, tmp_path: Path) -
     assert "1 answered" in run(*words, "--jsonl", stdin='"C"\n').err
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+def test_a_batch_from_a_pipe(run: Run, server: Server, tmp_path: Path) -> None:
+    """IN may be a pipe, such as a shell makes of ``<(...)``: it can be read once."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    background(lambda: pipe.write_text("A\nB\n"))
+    done = run("batch", str(pipe), "-o", str(tmp_path / "out"), "--site", server.url)
+    assert "2 answered" in done.err
+
+
 @pytest.mark.parametrize("line", ["{", "7", '{"question": "A"}'])
 def test_a_batch_with_a_wrong_line(run: Run, server: Server, tmp_path: Path, line: str) -> None:
     """A line that is no question is named, with status 2."""
@@ -414,7 +425,7 @@ def test_an_interrupted_batch(
         yield "A"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_questions", lambda options: interrupted())
+    monkeypatch.setattr(cli, "_questions", lambda *_: interrupted())
     done = run("batch", "-", "-o", str(tmp_path / "out"), "--site", server.url)
     assert done.status == 130
     assert "The same command goes on" in done.err
