@@ -33,6 +33,7 @@ def display(stream: Stream) -> Reply:
 
     Raises:
         ImportError: IPython is not installed.
+        ValueError: this is no notebook.
         ChatGPT4OnlineError: as reading the stream raises it.
     """
     ipython = _ipython()
@@ -55,10 +56,13 @@ def display(stream: Stream) -> Reply:
 def _ipython() -> Any:
     try:
         from IPython import display as ipython
+        from IPython import get_ipython
     except ImportError:
         raise ImportError(
             "notebooks need IPython: pip install 'chatgpt4online[notebook]'"
         ) from None
+    if get_ipython() is None:
+        raise ValueError("there is no notebook to show an answer in: iterate over the stream")
     return ipython
 
 
@@ -134,10 +138,10 @@ class _Magic:
     def _conversation(self, options: _Options) -> Conversation:
         """Return the conversation under way, or the one that the options ask for."""
         if self._client is None or options.site is not None or options.bot is not None:
-            self._site = options.site or self._site
-            client = Client(self._site, bot=options.bot)
+            site = options.site or self._site
+            client = Client(site, bot=options.bot)
             self.close()
-            self._client = client
+            self._site, self._client = site, client
         if self._talk is None or options.is_change:
             self._talk = self._client.conversation(system=options.system)
         return self._talk

@@ -93,6 +93,15 @@ def test_without_ipython(client: Client, monkeypatch: pytest.MonkeyPatch) -> Non
         display(client.stream("Hello"))
 
 
+def test_without_a_notebook(client: Client) -> None:
+    """In a plain program, one sentence says what to do instead."""
+    pytest.importorskip("IPython")
+    with client.stream("Hello") as stream:
+        with pytest.raises(ValueError, match="iterate over the stream"):
+            display(stream)
+        assert stream.result() == "Echo(1 msgs): Hello"
+
+
 def test_the_first_piece_is_shown_at_once(cell: Cell, server: Server, client: Client) -> None:
     """No piece is waited for after the first: the model may think for minutes then."""
     server.says("Well, ", "let me ", "see.")
@@ -131,6 +140,16 @@ def test_wrong_cells(shell: Any, cell: Cell, line: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"^(unrecognized|the cell|site)"):
         shell.run_cell_magic("chat", line, text)
     assert not cell.states
+
+
+def test_a_wrong_site_is_not_kept(shell: Any, cell: Cell, server: Server) -> None:
+    """A cell that could not be asked leaves the site as it was."""
+    server.bot("second")
+    shell.run_cell_magic("chat", f"--site {server.url}", "One")
+    with pytest.raises(ValueError, match=r"^site"):
+        shell.run_cell_magic("chat", "--site ftp://a", "Two")
+    shell.run_cell_magic("chat", "--bot second", "Three")
+    assert cell.states[-1]["text/plain"] == "Echo(1 msgs): Three"
 
 
 def test_a_failure_is_one_line(
