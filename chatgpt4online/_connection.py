@@ -164,7 +164,8 @@ class _Contexts:
     def prepare(self, *trusted: Any) -> None:
         """Begin to make the context that `get` returns for the same, unless there is one."""
         if trusted not in self._known:
-            threading.Thread(target=self._try, args=trusted, daemon=True).start()
+            with suppress(RuntimeError):  # the system has no thread left, or the program ends
+                threading.Thread(target=self._try, args=trusted, daemon=True).start()
 
     def _try(self, *trusted: Any) -> None:
         with suppress(OSError):  # `get` meets it again, and tells

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import List, Set
 
 import pytest
@@ -30,7 +31,7 @@ from support import (
     tls_context,
 )
 
-from chatgpt4online import Client, _body
+from chatgpt4online import Client, _body, _connection
 
 CHUNKED = "Transfer-Encoding: chunked"
 LAST_CHUNK = chunk(b"")
@@ -90,6 +91,18 @@ def test_tls_connections_are_used_again(tmp_path: Path, monkeypatch: pytest.Monk
         with Client(server.url) as client:
             assert [client.chat("Hi") for _ in range(20)] == ["Hello"] * 20
         assert server.accepted == 1
+
+
+def test_tls_without_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no thread can be started, as when a program ends, a TLS connection needs none."""
+    context = tls_context(tmp_path, monkeypatch)
+
+    def no_thread(**_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with RawServer(answering(PHP.answer().bytes), context) as server, Client(server.url) as client:
+        monkeypatch.setattr(_connection, "threading", SimpleNamespace(Thread=no_thread))
+        assert client.chat("Hi") == "Hello"
 
 
 @pytest.mark.parametrize("framing", ["close", "close+gzip"])
