@@ -13,7 +13,7 @@ RULES := tests/loopback tests/integrations
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
-.PHONY: help demo test lint types docs cover bench live fuzz soak matrix build check clean
+.PHONY: help demo test lint types docs cover bench live fuzz soak mutate matrix build check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -52,6 +52,14 @@ fuzz: $(VENV)/fuzz.stamp ## RUNS=1000000 answers of any bytes (twenty minutes; L
 soak: $(VENV)/test.stamp ## 100,000 chats, and 64 threads (ten minutes; SOAK_SCALE=0.1 for less)
 	@$(BIN)/python -m pytest -q -s -m soak tests/soak $(ARGS)
 
+mutate: $(VENV)/mutate.stamp ## break the core in small ways, and see which the tests miss (an hour or two)
+	@rm -rf .mutate && mkdir .mutate && cp -R chatgpt4online tests pyproject.toml .mutate
+	@cd .mutate && export PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1 && \
+		cosmic-ray init tests/mutation.toml session && \
+		cr-filter-operators session tests/mutation.toml && \
+		cosmic-ray exec tests/mutation.toml session && \
+		cr-report --surviving-only --show-diff session
+
 live: $(VENV)/test.stamp ## SITE=https://... asks a real site
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
 	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
@@ -68,7 +76,7 @@ build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
 check: lint types docs cover ## all that must hold before a change goes in
 
 clean: ## remove all that these targets made
-	rm -rf $(VENV) .fuzz .matrix build dist docs/_build *.egg-info .coverage .coverage.* \
+	rm -rf $(VENV) .fuzz .matrix .mutate build dist docs/_build *.egg-info .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find docs $(SOURCES) -name __pycache__ -exec rm -rf {} +
 
@@ -77,6 +85,7 @@ $(VENV)/test.stamp: EXTRAS := [test]
 $(VENV)/dev.stamp: EXTRAS := [dev]
 $(VENV)/bench.stamp: EXTRAS := [bench]
 $(VENV)/fuzz.stamp: EXTRAS := [fuzz]
+$(VENV)/mutate.stamp: EXTRAS := [test,mutate]
 $(VENV)/%.stamp: $(METADATA) | $(BIN)/python
 	@echo "setting up $(VENV) for $*"
 	@$(PIP) install --editable '.$(EXTRAS)'

@@ -41,6 +41,7 @@ TEST = [
 ]
 BENCH = ["aiohttp", "anthropic", "httpx-sse", "ollama", "openai", "requests-sse", "trustme"]
 FUZZ = ["atheris; python_version >= '3.11' and sys_platform == 'linux'"]
+MUTATE = ["cosmic-ray; python_version >= '3.9'"]
 DOCS = ["furo", "sphinx"]
 DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
@@ -99,6 +100,7 @@ setup(
         "docs": DOCS,
         "dev": TEST + DOCS + DEV,
         "fuzz": FUZZ,
+        "mutate": MUTATE,
     },
     entry_points={
         "console_scripts": ["chatgpt4online = chatgpt4online.cli:main"],

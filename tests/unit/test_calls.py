@@ -7,7 +7,9 @@ import threading
 from typing import Any
 
 import pytest
+from support import SOON, background, wait_for
 
+from chatgpt4online import _auth
 from chatgpt4online._call import Call, CallEnded, shut
 
 
@@ -171,3 +173,24 @@ def test_deadline_ends_a_wait() -> None:
     with pytest.raises(CallEnded):
         call.check()
     assert call.ended == "deadline"
+
+
+def test_who_waits_for_a_nonce_goes_on_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that wait for another one's nonce go on as soon as it is there, and look no earlier."""
+    monkeypatch.setattr(_auth, "_GLANCE", 3600.0)
+    nonce, leader = _auth.Nonce(), Call()
+    fetching, go_on = threading.Event(), threading.Event()
+
+    def fetch(_: Call) -> str:
+        fetching.set()
+        assert go_on.wait(SOON)
+        return "0123456789"
+
+    first = background(lambda: nonce.ticket(leader, fetch))
+    assert fetching.wait(SOON)
+    flight: Any = nonce._flight
+    others = [background(lambda: nonce.ticket(Call(), fetch)) for _ in range(3)]
+    wait_for(lambda: len(flight._waiting) == len(others))
+    go_on.set()
+    assert {future.result(SOON) for future in [first, *others]} == {_auth.Ticket("0123456789", 1)}
+    assert not leader.over

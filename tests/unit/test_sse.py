@@ -270,3 +270,10 @@ def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_wire, "LIMIT", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_an_event_of_two_lines(newline: str) -> None:
+    """Data in two lines is one event's, however its bytes are cut."""
+    body = newline.join(['data: {"type":"live",', 'data: "data":"Hel"}', "", ""]).encode()
+    assert items(*[body[at : at + 1] for at in range(len(body))]) == items(body) == ["Hel"]
