@@ -231,6 +231,8 @@ def _reason(error: BaseException) -> str:
         inner, (requests.RequestException, HTTPError)
     ):
         return _wire.plain(getattr(inner, "strerror", None) or str(inner)) or type(inner).__name__
+    if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
+        return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"
     return type(inner).__name__
 
 

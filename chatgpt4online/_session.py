@@ -33,6 +33,10 @@ Headers = Mapping[str, Optional[str]]
 LOCATION = "x-kept-location"
 
 
+#: So many URLs are remembered: a client asks a dozen routes again and again.
+_MOST_PREPARED = 64
+
+
 class Parcel(Value):
     """
     One request as it is sent.
@@ -119,6 +123,8 @@ class OwnSession:
         key = (parcel.method, parcel.url)
         prepared = self._prepared.get(key)
         if prepared is None:
+            if len(self._prepared) >= _MOST_PREPARED:  # as where many pages are read
+                self._prepared.clear()
             prepared = self._prepared[key] = self._prepare(parcel)
         request = self._filled(prepared.request, parcel)
         with call:

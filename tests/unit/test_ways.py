@@ -10,6 +10,7 @@ import select
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
@@ -21,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from support import tls_context, wait_for
 from urllib3 import PoolManager
 
-from chatgpt4online import Client, StatusError, TransportError
+from chatgpt4online import Client, NotFoundError, StatusError, TransportError
 from chatgpt4online._connection import new_session
 from chatgpt4online.testing import Server
 
@@ -315,12 +316,28 @@ def test_proxy_that_refuses_a_tunnel(secure: Server) -> None:
     gc.collect()  # http.client of Python 3.8 leaves a proxy's answer to the collector
 
 
+def test_many_pages_take_no_memory(server: Server) -> None:
+    """What is remembered of a URL is forgotten where a client reads ever more pages."""
+
+    def prepared() -> int:
+        gc.collect()
+        return sum(isinstance(each, requests.PreparedRequest) for each in gc.get_objects())
+
+    with Client(server.url, retries=0) as client:
+        before = prepared()
+        for number in range(200):
+            with suppress(NotFoundError):
+                client.bots(f"/{number}/")
+        assert prepared() - before < 100
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+
+
 def test_proxy_without_its_library() -> None:
-    """A kind of proxy that needs a library which is not there is a `TransportError`."""
+    """A kind of proxy that needs a library which is not there is an error that names it."""
     if importlib.util.find_spec("socks"):
         pytest.skip("PySocks is installed")
     client = Client(SITE, proxy="socks5://127.0.0.1:9", retries=0)
-    with client, pytest.raises(TransportError):
+    with client, pytest.raises(TransportError, match=r"needs PySocks .*requests\[socks\]"):
         client.chat("Hi")
 
 
