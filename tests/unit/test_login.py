@@ -14,7 +14,7 @@ import pytest
 import requests
 from support import Peer, RawServer, Received, json_reply, reply, session_reply, tls_context
 
-from chatgpt4online import AuthError, Client, ServerError, StatusError
+from chatgpt4online import AuthError, Client, ServerError, StatusError, _auth
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh ijkl mnop")
@@ -348,3 +348,12 @@ def test_bad_logins(login: Any) -> None:
     """What cannot be a login is refused when the client is made."""
     with pytest.raises((ValueError, TypeError), match="auth"):
         Client("https://example.com", auth=login)
+
+
+def test_the_usual_port_is_the_same_origin() -> None:
+    """An address with its scheme's own port is of the same origin as without; others are not."""
+    credential = _auth.bearer("t0ken", "https://example.com:443/blog")
+    assert credential.header("https://example.com/") == {"authorization": "Bearer t0ken"}
+    assert _auth.origin_of("http://example.com:80/") == "http://example.com"
+    for other in ("https://example.com:80/", "http://example.com:443/", "http://example.com/"):
+        assert credential.header(other) == {}

@@ -236,3 +236,9 @@ def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatc
     assert len("".join(client.stream("Hi"))) == 2_000
     with pytest.raises(ProtocolError, match="the answer is longer than 2000 characters"):
         list(client.stream("Hi"))
+
+
+def test_an_end_without_a_reply(server: Server, client: Client) -> None:
+    """Where the end brings no reply of its own, the text so far is the reply."""
+    server.sends(event("live", "Hel") + event("live", "lo") + event("end", {"success": True}))
+    assert client.chat("Hi") == "Hello"
