@@ -177,8 +177,7 @@ class _Contexts:
         with self._lock:
             if key not in self._known:
                 context = create_urllib3_context(cert_reqs=resolve_cert_reqs(cert_reqs))
-                if ca_certs or ca_cert_dir:
-                    context.load_verify_locations(ca_certs, ca_cert_dir)
+                context.load_verify_locations(ca_certs, ca_cert_dir)
                 self._known[key] = context
             return self._known[key]
 
