@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from support import tls_context, wait_for
 from urllib3 import PoolManager
 
-from chatgpt4online import Client, NotFoundError, StatusError, TransportError
+from chatgpt4online import Client, NotFoundError, StatusError, TransportError, _transport
 from chatgpt4online._connection import new_session
 from chatgpt4online.testing import Server
 
@@ -525,3 +525,11 @@ def test_pools_of_a_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     assert socks.pool_classes_by_scheme == PoolManager().pool_classes_by_scheme
     assert plain.pool_classes_by_scheme == adapter.poolmanager.pool_classes_by_scheme
     assert plain.pool_classes_by_scheme != socks.pool_classes_by_scheme
+
+
+@pytest.mark.parametrize(("tries", "longest"), [(0, 0.5), (1, 1.0), (3, 4.0), (4, 8.0), (9, 8.0)])
+def test_the_wait_before_another_try(tries: int, longest: float) -> None:
+    """It doubles from half a second up to 8, of which up to a half is left out by chance."""
+    waits = [_transport._backoff(tries) for _ in range(200)]
+    assert longest / 2 <= min(waits) < 0.6 * longest
+    assert 0.9 * longest < max(waits) <= longest
