@@ -48,9 +48,7 @@ class Call:
         self._pid = os.getpid()
         self._timer: Optional[threading.Timer] = None
         if deadline is not None:
-            self._timer = threading.Timer(deadline, self.end, ("deadline",))
-            self._timer.daemon = True
-            self._timer.start()
+            self._timer = _started(threading.Timer(deadline, self.end, ("deadline",)))
 
     def remaining(self) -> Optional[float]:
         """Return the seconds until the deadline, 0.0 when it has passed; None without one."""
@@ -157,6 +155,17 @@ class Call:
     def __exit__(self, *_: object) -> None:
         """Let connections made by this thread belong to no call."""
         current.call = None
+
+
+def _started(timer: threading.Timer) -> threading.Timer:
+    """Start a timer. Where the system has no thread for it, each read still looks at the time."""
+    timer.daemon = True
+    try:
+        timer.start()
+    except RuntimeError as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # which broke into the start
+            raise error.__context__ from None
+    return timer
 
 
 def shut(sock: Any) -> None:

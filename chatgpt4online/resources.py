@@ -15,6 +15,7 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
+    Set,
     Tuple,
     TypeVar,
     Union,
@@ -146,12 +147,17 @@ class Discussions:
         self._bot = bot
 
     def __iter__(self) -> Iterator[Discussion]:
-        """Yield each discussion, in the site's order."""
-        offset, page = 0, self.list()
-        while page:
-            yield from page
-            offset += len(page)
-            page = self.list(offset=offset)
+        """Yield each discussion once, in the site's order."""
+        known: Set[str] = set()
+        page, read = self.list(), 0
+        # A site that does not look at the offset gives the same ones again.
+        while not known.issuperset(each.chat_id for each in page):
+            for discussion in page:
+                if discussion.chat_id not in known:
+                    known.add(discussion.chat_id)
+                    yield discussion
+            read += len(page)
+            page = self.list(offset=read)
 
     def list(self, *, offset: int = 0, limit: int = 10) -> List[Discussion]:
         """

@@ -61,6 +61,36 @@ def test_deadline_passes() -> None:
     assert (call.ended, call.remaining(), call.within(5.0)) == ("deadline", 0.0, 0.0)
 
 
+def test_a_deadline_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no thread left, a call can be made, and keeps to its deadline."""
+
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    call = Call(deadline=0.05)
+    call.check()
+    assert not call.wait(SOON)
+    with pytest.raises(CallEnded):
+        call.check()
+    assert call.ended == "deadline"
+    call.finish()
+
+
+def test_ctrl_c_while_a_deadline_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C that breaks into the start of a thread stays what it is."""
+
+    def start(_: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise RuntimeError("release unlocked lock")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(KeyboardInterrupt):
+        Call(deadline=SOON)
+
+
 def test_end_shuts_the_socket() -> None:
     """Ending a call shuts the socket that it is blocked on, once, and says why; it stays ended."""
     ours, theirs = socket.socketpair()
