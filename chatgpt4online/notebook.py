@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Dict, NamedTuple, NoReturn, Optional
 
@@ -104,7 +105,7 @@ def _options(line: str) -> _Options:
 def _without_traceback(error: Any) -> None:
     """Let IPython show one line for an error: a cell of ``%%chat`` has no code to be traced."""
     line = ": ".join(filter(None, (type(error).__name__, str(error))))
-    error._render_traceback_ = lambda: [line]
+    error._render_traceback_ = partial(list, (line,))  # which pickles, as the error does
 
 
 class _Magic:
