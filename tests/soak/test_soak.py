@@ -143,8 +143,9 @@ def crowd(
 
 
 def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, cuts: int) -> None:
-    """Wait for so many chats and cuts in all, and until each has been answered once more."""
-    goals = [asker.done + 1 for asker in askers]
+    """Wait for so many chats and cuts in all, and until the last wave has been met by each."""
+    # The first answer may be to a question from before that wave, the second one is not.
+    goals = [asker.done + 2 for asker in askers]
     while (
         sum(asker.done for asker in askers) < chats
         or sum(asker.cuts for asker in askers) < cuts
