@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 import requests
@@ -22,6 +22,7 @@ from chatgpt4online import (
     ReplyError,
     ServerError,
     resources,
+    _wire,
 )
 from chatgpt4online._session import Upload
 from chatgpt4online.testing import Server
@@ -550,3 +551,10 @@ def test_an_upload_is_the_users(server: Server, member: Client, picture: Path) -
     with pytest.raises(AuthError):
         member.files.upload(picture)
     assert len(uploads(server)) == 4
+
+
+@pytest.mark.parametrize("data", [{"id": "a" * 32}, {"url": "https://example.com/a.png"}, {}])
+def test_half_a_name(data: Dict[str, Any]) -> None:
+    """A file is named by its id and its address, both of them."""
+    with pytest.raises(ProtocolError, match="does not name the file"):
+        _wire.uploaded({"data": data}, "a.png", "image/png", "vision")
