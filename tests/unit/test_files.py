@@ -21,8 +21,8 @@ from chatgpt4online import (
     ProtocolError,
     ReplyError,
     ServerError,
-    resources,
     _wire,
+    resources,
 )
 from chatgpt4online._session import Upload
 from chatgpt4online.testing import Server
