@@ -421,7 +421,15 @@ def parse_json(text: str) -> Any:
         raise ProtocolError("what came is not JSON") from None
 
 
-_decode = json.JSONDecoder().raw_decode
+def _integer(digits: str) -> int:
+    """Return an integer. Older Pythons take the square of their number for very many digits."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError
+    return int(digits)
+
+
+_MOST_DIGITS = 1000
+_decode = json.JSONDecoder(parse_int=_integer).raw_decode
 
 
 def _whole(value: Any) -> Any:

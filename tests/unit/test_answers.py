@@ -142,6 +142,17 @@ def test_deep_events(form: str, depth: int) -> None:
         _wire.parse_event(form % nested(depth))
 
 
+@pytest.mark.parametrize(("digits", "is_read"), [(1_000, True), (1_001, False), (10**7, False)])
+def test_long_numbers(digits: int, is_read: bool) -> None:
+    """A number of very many digits, which takes older Pythons hours, is refused at once."""
+    event = '{"type":"live","data":"x","timestamp":%s}' % ("7" * digits)
+    if is_read:
+        assert _wire.parse_event(event) == "x"
+    else:
+        with pytest.raises(ProtocolError):
+            _wire.parse_event(event)
+
+
 FULL = {
     "success": True,
     "reply": "Done.",

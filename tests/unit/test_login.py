@@ -14,7 +14,7 @@ import pytest
 import requests
 from support import Peer, RawServer, Received, json_reply, reply, session_reply, tls_context
 
-from chatgpt4online import AuthError, Client, ServerError, StatusError, _auth
+from chatgpt4online import AuthError, Client, ServerError, StatusError, _auth, _transport
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh ijkl mnop")
@@ -91,6 +91,15 @@ def test_a_wrong_password(login: Any, server: Server, ada: Client) -> None:
             assert caught.value.route == "wp/v2/users/me"
             assert login[1] not in str(caught.value)
     assert server.questions == []
+
+
+def test_a_proof_that_the_site_had_no_time_for(
+    server: Server, ada: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proof of a login changes nothing on the site, so it is asked for again after a 502."""
+    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.001)
+    server.answers(502, route=ME)
+    assert ada.chat("Hi") == "Echo(1 msgs): Hi"
 
 
 @pytest.mark.parametrize(
