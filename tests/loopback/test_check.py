@@ -188,6 +188,9 @@ def thinking(pieces: List[str], pace: float) -> Serve:
                 continue
             answer = PHP.answer([*map(live, pieces), end("".join(pieces))])
             Event().wait(0.6)
+            if not pace:
+                peer.send(answer.bytes)
+                continue
             peer.send(answer.head)
             for part in answer.parts:
                 Event().wait(pace)
