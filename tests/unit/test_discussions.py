@@ -77,14 +77,14 @@ def test_all_are_drawn_page_by_page(server: Server, ada: Client) -> None:
     assert len(server.requests) - before == 5
 
 
-def test_a_site_that_gives_the_same_page_again(server: Server, ada: Client) -> None:
-    """Iterating ends, each discussion yielded once, where a site does not look at the offset."""
-    same = json.loads(row(chatId="one", messages="[]"))
-    for _ in range(3):
-        server.answers(200, body=same, route=LIST)
+def test_pages_that_overlap(server: Server, ada: Client) -> None:
+    """Iterating yields each discussion once, and ends where a page brings nothing new."""
+    one, two = ({"chatId": name, "messages": "[]"} for name in ("one", "two"))
+    for chats in ([one], [one, two], [one, two], [one]):
+        server.answers(200, body={"success": True, "total": "2", "chats": chats}, route=LIST)
     before = len(server.requests)
-    assert ids(list(ada.discussions)) == ["one"]
-    assert len([each for each in server.requests[before:] if LIST in each.path]) == 2
+    assert ids(list(ada.discussions)) == ["one", "two"]
+    assert len([each for each in server.requests[before:] if LIST in each.path]) == 3
 
 
 def test_pages(ada: Client) -> None:
