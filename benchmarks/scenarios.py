@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import partial
@@ -189,8 +190,12 @@ def imports(bench: Bench) -> Iterator[Case]:
 
 
 def _cold(program: str) -> float:
+    # Only installed packages would else be there as bytecode, where writing it is turned off.
+    usual = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = getrusage(RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=usual, capture_output=True, check=False
+    )
     after = getrusage(RUSAGE_CHILDREN)
     if done.returncode:
         raise Unfit(done.stderr.decode().strip().split("\n")[-1])
