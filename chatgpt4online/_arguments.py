@@ -117,9 +117,10 @@ def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[
 def _header_name(name: object) -> str:
     if not re.fullmatch(_HEADER_NAME, text(name, "a header's name")):
         raise ValueError(f"{name!r} cannot be a header's name")
-    if str(name).lower() in ("content-length", "transfer-encoding"):
+    lower = str(name).lower()
+    if lower in ("content-length", "transfer-encoding"):
         raise ValueError(f"the header {name} is made for each request, and cannot be set")
-    return str(name).lower()
+    return lower
 
 
 def _header_value(name: str, value: Optional[str]) -> Optional[str]:

@@ -345,6 +345,11 @@ class End(Value):
 
     answer: Optional[Dict[str, Any]]
 
+    @property
+    def has_reply(self) -> bool:
+        """Whether it holds a reply, in whose place the text so far is not needed."""
+        return self.answer is not None and "reply" in self.answer
+
 
 class Failure(Value):
     """An `error` event. An empty message is followed by another one that says more."""

@@ -162,7 +162,7 @@ class Stream:
     def _end(self, end: _wire.End) -> Optional[str]:
         """Keep the whole answer; return its text as one piece if no other came before."""
         if end.answer is not None:
-            so_far = "" if "reply" in end.answer else self.text  # a long one costs its copying
+            so_far = "" if end.has_reply else self.text  # a long one costs its copying
             self._reply = _wire.reply(end.answer, so_far, self._chat_id)
             self._answer.adopt(end.answer)
         elif self._size:
