@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from time import monotonic
 from typing import (
     Any,
     Callable,
@@ -35,6 +36,9 @@ LOCATION = "x-kept-location"
 
 #: So many URLs are remembered: a client asks a dozen routes again and again.
 _MOST_PREPARED = 64
+
+#: So many seconds a header of cookies is used again.
+_COOKIES_FRESH = 1.0
 
 
 class Parcel(Value):
@@ -116,6 +120,7 @@ class OwnSession:
         self.session = new_session()
         self._proxies = _proxies(proxy)
         self._prepared: Dict[Tuple[str, str], _Prepared] = {}
+        self._cookies: Dict[str, Tuple[Optional[str], float]] = {}
 
     def send(self, parcel: Parcel, call: Call) -> requests.Response:
         """Send a request for a call; `Call.sent` tells of it from now on."""
@@ -125,10 +130,14 @@ class OwnSession:
         if prepared is None:
             if len(self._prepared) >= _MOST_PREPARED:  # as where many pages are read
                 self._prepared.clear()
+                self._cookies.clear()
             prepared = self._prepared[key] = self._prepare(parcel)
         request = self._filled(prepared.request, parcel)
         with call:
-            return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+            response = self.session.send(request, timeout=_timeout(call), **prepared.settings)
+        if "set-cookie" in response.headers:
+            self._cookies = {}  # a new one, for another thread may be about to fill the old
+        return response
 
     def _prepare(self, parcel: Parcel) -> _Prepared:
         fields = {name: value for name, value in parcel.headers.items() if value is not None}
@@ -150,11 +159,26 @@ class OwnSession:
         if parcel.body is not None:
             request.body = parcel.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(parcel.body))
-        jar = self.session.cookies
-        cookie = _without_php_session(get_cookie_header(jar, request))  # type: ignore[no-untyped-call]
+        cookie = None if "cookie" in request.headers else self._cookie(request)
         if cookie:
             request.headers["Cookie"] = cookie
         return request
+
+    def _cookie(self, request: requests.PreparedRequest) -> Optional[str]:
+        """
+        Return the header for the URL of a request.
+
+        To ask the jar takes a tenth of a short chat, so it is asked once a second (cookies run
+        out), and after each answer that sets one.
+        """
+        url, now = str(request.url), monotonic()
+        known = self._cookies
+        header, fresh_until = known.get(url, (None, now))
+        if now >= fresh_until:
+            jar = self.session.cookies
+            header = _without_php_session(get_cookie_header(jar, request))  # type: ignore[no-untyped-call]
+            known[url] = (header, now + _COOKIES_FRESH)
+        return header
 
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""

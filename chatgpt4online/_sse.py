@@ -25,6 +25,8 @@ _WARNINGS = (b"<br />", b"<br>", b"Warning:", b"Notice:", b"Deprecated:", b"PHP 
 _AFTER_WARNINGS = re.compile(rb"^(?:data:|event:|id:|retry:|:|\{)", re.MULTILINE)
 #: How many bytes of warnings are looked through, and how much of a page is read for an error.
 HEAD = 64 * 1024
+#: An event of more characters than that is worth not being kept in copies.
+_LONG = 64 * 1024
 
 _split_lines = methodcaller("split", b"\n")
 
@@ -74,8 +76,15 @@ def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, _wire.End, _wir
         ProtocolError: an event is not the plugin's, not UTF-8, or over the limit.
     """
     parse = _wire.parse_event
+    parser = _Parser(_whole_events(chunks))
+    events = parser.events()
     try:
-        for event in _Parser(_whole_events(chunks)).events():
+        while True:
+            event = next(events, None)
+            if event is None:
+                return
+            if len(event.data) > _LONG and parser.begins_anew:
+                events = parser.events()  # else four copies of the event are kept until the next
             item = parse(event.data)
             if item is not None:
                 yield item
@@ -92,17 +101,24 @@ class _Parser(SSEClient):
 
     def __init__(self, blocks: Iterator[bytes]) -> None:
         super().__init__(blocks)
-        self._blocks = blocks
+        self._whole = _single_events(blocks)
+        #: Whether `events`, called again, goes on with the next event.
+        self.begins_anew = False
 
     def _read(self) -> Iterator[bytes]:
-        for lines in map(_split_lines, self._blocks):  # which keeps no block while it is parsed
-            event: List[bytes] = []
-            for line in lines:
-                if line:
-                    event.append(line)
-                elif event:
-                    yield b"\n".join(event)
-                    event.clear()
+        self.begins_anew = True
+        return self._whole
+
+
+def _single_events(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    for lines in map(_split_lines, blocks):  # which keeps no block while it is parsed
+        event: List[bytes] = []
+        for line in lines:
+            if line:
+                event.append(line)
+            elif event:
+                yield b"\n".join(event)
+                event.clear()
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -111,25 +127,20 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
     What is left when the chunks end is an unfinished event, and dropped.
     """
-    held: List[bytes] = []
-    size = 0
+    held = bytearray()  # not a list, whose pieces would leave holes in memory
     for chunk in _with_plain_newlines(chunks):
-        end = _end_of_events(chunk, bool(held) and held[-1].endswith(b"\n"))
+        end = _end_of_events(chunk, held.endswith(b"\n"))
         if end:
-            held.append(chunk[:end])
+            held += chunk[:end]
             yield _taken(held)
-            size = 0
-        rest = chunk[end:]
-        if rest:
-            held.append(rest)
-            size += len(rest)
-            if size > _wire.LIMIT:
-                raise ProtocolError(f"an event is larger than {_wire.LIMIT} bytes")
+        held += chunk[end:]
+        if len(held) > _wire.LIMIT:
+            raise ProtocolError(f"an event is larger than {_wire.LIMIT} bytes")
 
 
-def _taken(held: List[bytes]) -> bytes:
-    """Return the pieces as one, and keep none of them while that is parsed."""
-    block = b"".join(held)
+def _taken(held: bytearray) -> bytes:
+    """Return what is held, and hold it no longer while it is parsed."""
+    block = bytes(held)
     held.clear()
     return block
 

@@ -391,3 +391,38 @@ def test_a_php_session_is_not_sent_back() -> None:
     with RawServer(serve) as server, Client(server.url) as client:
         client.chat("Hi")
         assert [each.headers["cookie"] for each in server.questions] == ["mwai_session_id=x"]
+
+
+def test_cookies_of_the_moment() -> None:
+    """A cookie that an answer sets, changes or removes counts from the next question on."""
+    given = ["a=1", "a=2", "b=1", "a=2; Max-Age=0"]
+
+    def serve(peer: Peer) -> None:
+        for cookie in given:
+            peer.question()
+            peer.send(PHP.answer(HELLO, f"Set-Cookie: {cookie}").bytes)
+        answering(ANSWER)(peer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        for _ in range(5):
+            client.chat("Hi")
+        sent = [each.headers.get("cookie") for each in server.questions]
+        assert sent == [None, "a=1", "a=2", "a=2; b=1", "b=1"]
+
+
+def test_cookies_run_out() -> None:
+    """A cookie whose time is over is not sent for long."""
+
+    def serve(peer: Peer) -> None:
+        peer.question()
+        peer.send(PHP.answer(HELLO, "Set-Cookie: a=1; Max-Age=1").bytes)
+        answering(ANSWER)(peer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        client.chat("Hi")
+
+        def is_over() -> bool:
+            client.chat("Hi")
+            return "cookie" not in server.questions[-1].headers
+
+        wait_for(is_over)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Iterator, List, Union
 
 import pytest
@@ -277,3 +278,30 @@ def test_an_event_of_two_lines(newline: str) -> None:
     """Data in two lines is one event's, however its bytes are cut."""
     body = newline.join(['data: {"type":"live",', 'data: "data":"Hel"}', "", ""]).encode()
     assert items(*[body[at : at + 1] for at in range(len(body))]) == items(body) == ["Hel"]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_long_events(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event is lost beside a long one, nor where sseclient finds the ends of events itself."""
+    if not asks:
+        monkeypatch.delattr(_sse._Parser, "_read")
+    text = "x" * 100_000
+    long = HEL.replace(b"Hel", text.encode())
+    body = HEL + long + LO + long + long + END
+    assert items(body) == items(body[:50], body[50:]) == ["Hel", text, "lo", text, text, *ANSWER]
+
+
+def test_memory_of_a_long_event() -> None:
+    """A long event is parsed in seven times its size, and kept in four when it has been said."""
+    size = 1_000_000
+    body = HEL.replace(b"Hel", b"x" * size)
+    stream = _sse.items(body[at : at + 5_000] for at in range(0, len(body), 5_000))
+    tracemalloc.start()
+    try:
+        said = next(stream)
+        now, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(str(said)) == size
+    assert now < 4 * size
+    assert peak < 7 * size
