@@ -321,7 +321,7 @@ def test_many_pages_take_no_memory(server: Server) -> None:
 
     def prepared() -> int:
         gc.collect()
-        return sum(isinstance(each, requests.PreparedRequest) for each in gc.get_objects())
+        return sum(type(each) is requests.PreparedRequest for each in gc.get_objects())
 
     with Client(server.url, retries=0) as client:
         before = prepared()
