@@ -120,8 +120,9 @@ def test_a_login_that_cannot_be_proven(answer: Any, server: Server, ada: Client)
     """A login counts only if the site names the user; any other answer is an AuthError."""
     for _ in range(3):
         server.answers(**answer, route=ME)
-    with pytest.raises(AuthError, match="the login did not take"):
+    with pytest.raises(AuthError, match="the login did not take") as caught:
         ada.chat("Hi")
+    assert caught.value.status == answer["status"]
     assert server.questions == []
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from email.utils import formatdate
-from time import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -186,19 +186,44 @@ def test_retry_after(value: str, seconds: Optional[float]) -> None:
     assert _wire.retry_after({"retry-after": value}) == seconds
 
 
-@pytest.mark.parametrize("zone", ["GMT", "+0000", "-0000", "UTC"])
-def test_retry_after_date(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A date is as many seconds off as it is from now, wherever this machine is."""
+@pytest.fixture(params=["UTC", "JST-9"])
+def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Set this machine's clock to a time zone, where the system can."""
+    tzset = getattr(time, "tzset", lambda: None)
+    with monkeypatch.context() as environment:
+        environment.setenv("TZ", request.param)
+        tzset()
+        yield
+    tzset()
+
+
+@pytest.mark.usefixtures("anywhere")
+@pytest.mark.parametrize(
+    ("zone", "hours"), [("GMT", 0), ("+0000", 0), ("-0000", 0), ("UTC", 0), ("+0200", 2)]
+)
+def test_retry_after_date(zone: str, hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date is as many seconds off as it is from now, in any zone and wherever this machine is."""
     monkeypatch.setattr(_wire, "time", lambda: 1700000000.0)
-    date = formatdate(1700000090, usegmt=True).replace("GMT", zone)
+    date = formatdate(1700000090 + hours * 3600, usegmt=True).replace("GMT", zone)
     assert _wire.retry_after({"retry-after": date}) == 90.0
 
 
 def test_retry_after_without_a_clock() -> None:
     """The time that a date is compared with is the machine's."""
-    seconds = _wire.retry_after({"retry-after": formatdate(time() + 3600, usegmt=True)})
+    seconds = _wire.retry_after({"retry-after": formatdate(time.time() + 3600, usegmt=True)})
     assert seconds is not None
     assert 3590 < seconds <= 3600
+
+
+def test_login_errors() -> None:
+    """A refused proof says that the login did not take; a site that is busy or down, nothing."""
+    for status in {*range(400, 500)} - {429}:
+        refused = _wire.login_error(StatusError("No.", status=status))
+        assert isinstance(refused, AuthError)
+        assert refused.status == status
+    for status in (429, *range(500, 600)):
+        silent = StatusError("No.", status=status)
+        assert _wire.login_error(silent) is silent
 
 
 RENEWABLE = [(401, "rest_forbidden"), (403, "rest_cookie_invalid_nonce")]
