@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import Any
+from typing import Any, List
 
 import pytest
 from support import SOON, background, wait_for
@@ -224,3 +224,17 @@ def test_who_waits_for_a_nonce_goes_on_when_it_is_there(monkeypatch: pytest.Monk
     go_on.set()
     assert {future.result(SOON) for future in [first, *others]} == {_auth.Ticket("0123456789", 1)}
     assert not leader.over
+
+
+def test_who_fetches_a_nonce_is_known() -> None:
+    """A call fetches the nonce from when it is asked to until it has come, and no other does."""
+    nonce, leader, other = _auth.Nonce(), Call(), Call()
+    fetches: List[bool] = []
+
+    def fetch(_: Call) -> str:
+        fetches.extend(map(nonce.is_fetched_by, (leader, other)))
+        return "0123456789"
+
+    nonce.ticket(leader, fetch)
+    assert fetches == [True, False]
+    assert not nonce.is_fetched_by(leader)

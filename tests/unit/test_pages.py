@@ -103,6 +103,8 @@ def test_requoted(quote: str, name: str) -> None:
         ({"id": "old"}, {}, {"custom_id": "old"}),
         ({"contextId": 12}, {}, {"context_id": 12}),
         ({"contextId": "12"}, {}, {"context_id": 12}),
+        ({"contextId": 0}, {}, {"context_id": 0}),
+        ({"contextId": "0"}, {}, {"context_id": 0}),
         ({"contextId": "\u00b2"}, {}, {"context_id": None}),
         ({"contextId": -1}, {}, {"context_id": None}),
         ({"contextId": None}, {}, {"context_id": None}),
@@ -180,6 +182,8 @@ def test_several() -> None:
         ("http://[", "", "", None),
         ("http://x:y/", "", "", None),
         ("javascript:alert(1)", "", "", None),
+        ("ftp://example.com/api", "", "", None),
+        ("http:///api", "", "", None),
         (5, "", "", None),
         (
             "https://example.com/blog/index.php?rest_route=/",

@@ -29,6 +29,7 @@ CONVERSATIONS: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List
 BAD_CONVERSATIONS: List[Tuple[Any, Any, Type[Exception], str]] = [
     ("", (), ValueError, "the message is empty"),
     (" \n\t", (), ValueError, "the message is empty"),
+    ("", [USER, ASSISTANT], ValueError, "the message is empty"),
     ([{"role": "user", "content": " "}], (), ValueError, "the message is empty"),
     ([], (), ValueError, "the last turn of the history must be the user's"),
     ([USER, ASSISTANT], (), ValueError, "the last turn of the history must be the user's"),
