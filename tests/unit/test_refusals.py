@@ -11,6 +11,7 @@ import pytest
 from chatgpt4online import (
     AuthError,
     BlockedError,
+    NotFoundError,
     ProtocolError,
     RateLimitError,
     ReplyError,
@@ -112,6 +113,14 @@ def test_bodies(status: int, body: str, code: str, message: str) -> None:
     error = _wire.refusal(status, {}, body)
     assert isinstance(error, StatusError)
     assert (error.status, error.code, error.message) == (status, code, message)
+
+
+def test_kinds() -> None:
+    """Any 5xx is a failing server's; of 4xx these have classes of their own, and no other."""
+    assert {type(_wire.refusal(status, {}, "")) for status in range(500, 600)} == {ServerError}
+    own = {401: AuthError, 403: BlockedError, 404: NotFoundError, 429: RateLimitError}
+    for status in range(400, 500):
+        assert type(_wire.refusal(status, {}, "")) is own.get(status, StatusError)
 
 
 @pytest.mark.parametrize(
