@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from html.parser import HTMLParser
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import _wire
 from .errors import ProtocolError
@@ -33,21 +33,28 @@ class Page(NamedTuple):
 class _Reader(HTMLParser):
     """Collects the attributes of the chatbots, and the link to the REST root."""
 
-    def __init__(self) -> None:
+    def __init__(self, check: Callable[[], object]) -> None:
         super().__init__(convert_charrefs=True)
+        self._check = check
         self.chatbots: List[Dict[str, str]] = []
         self.rest_root: Optional[str] = None
 
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         """Look at one element."""
+        self._check()
         fields = {name: value or "" for name, value in attrs}
         if _CHATBOT in fields.get("class", "").split():
             self.chatbots.append(fields)
         elif tag == "link" and _REST_ROOT in fields.get("rel", "").split():
             self.rest_root = self.rest_root or fields.get("href")
 
+    def _pass(self, *_: Any, **__: Any) -> None:
+        self._check()  # broken HTML can be millions of these
 
-def read(html: str, url: str, link_header: str = "") -> Page:
+    handle_endtag = handle_data = handle_comment = handle_decl = handle_pi = unknown_decl = _pass
+
+
+def read(html: str, url: str, link_header: str = "", check: Callable[[], object] = bool) -> Page:
     """
     Return what a page tells.
 
@@ -55,8 +62,9 @@ def read(html: str, url: str, link_header: str = "") -> Page:
         html: the page.
         url: where it was found.
         link_header: its ``Link`` header, whose REST root goes before the page's own.
+        check: called again and again while the page is read; what it raises ends that.
     """
-    reader = _Reader()
+    reader = _Reader(check)
     # Older parsers give up on some broken pages; what they have read by then counts.
     with suppress(AssertionError, NotImplementedError):
         reader.feed(html)

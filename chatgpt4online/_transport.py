@@ -381,7 +381,10 @@ class Transport:
         headers = _wire.plain_headers(accept="text/html")
         request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
         html, link = self._repeat(request, call, self._exchange_page)
-        return _page.read(html, url, link)
+        try:
+            return _page.read(html, url, link, call.check)
+        except CallEnded as error:
+            raise explain(error, call, self.site, url) from None
 
     def namespaces(self, call: Call) -> List[str]:
         """

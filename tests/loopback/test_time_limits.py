@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Dict, Iterator, List
 
 import pytest
@@ -226,6 +226,19 @@ def test_a_deadline_ends_a_refusal_on_time(status: str) -> None:
         with ends_after(LIMIT), pytest.raises(ChatGPT4OnlineError):
             client.chat("Hi", deadline=LIMIT)
         server.gone.get(timeout=SOON)
+
+
+@pytest.mark.parametrize("piece", ["< ", "<a>", "</a>", "<!---->"])
+def test_a_deadline_holds_while_a_page_is_read(piece: str) -> None:
+    """A page that has come, and takes the parser long, is read until the deadline."""
+    page = piece * (4_000_000 // len(piece))
+    with RawServer(answering(reply("200 OK", page.encode()))) as server:
+        with Client(server.url, deadline=0.5) as client:
+            began = monotonic()
+            with pytest.raises(Timeout) as caught:
+                client.bots("/")
+            assert monotonic() - began < 1.5
+        assert caught.value.phase == "deadline"
 
 
 def test_a_deadline_ends_the_wait_for_another_threads_nonce() -> None:
