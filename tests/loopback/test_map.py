@@ -8,9 +8,10 @@ import signal
 import sys
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from typing import Any, Dict, Generator, Iterator, List, Tuple
+from typing import Any, Dict, Generator, Iterator, List, Optional, Tuple
 
 import pytest
 import requests
@@ -100,8 +101,11 @@ def test_a_slow_answer_holds_back_no_other(server: Server, client: Client) -> No
     assert [outcome.message for outcome in found] == [slow]
 
 
-def test_as_many_questions_are_under_way_as_there_are_workers() -> None:
+@pytest.mark.parametrize("threads", [None, 8])
+def test_as_many_questions_are_under_way_as_there_are_workers(threads: Optional[int]) -> None:
     """`workers` is how many questions are under way at a time: that many, and never more."""
+    executor = ThreadPoolExecutor(threads) if threads else None
+    context = executor or contextlib.nullcontext()
     barrier = threading.Barrier(3)
     under_way: List[int] = []
 
@@ -114,8 +118,9 @@ def test_as_many_questions_are_under_way_as_there_are_workers() -> None:
             under_way.remove(peer.number)
             peer.send(PHP.answer(HELLO).bytes)
 
-    with RawServer(serve) as server, Client(server.url) as client:
-        assert replies(list(client.map(map(str, range(12)), workers=3))) == ["Hello"] * 12
+    with context, RawServer(serve) as server, Client(server.url) as client:
+        found = client.map(map(str, range(12)), workers=3, executor=executor)
+        assert replies(list(found)) == ["Hello"] * 12
 
 
 def test_a_failure_is_an_outcome(server: Server, client: Client) -> None:
