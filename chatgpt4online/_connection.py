@@ -14,6 +14,7 @@ import threading
 from contextlib import suppress
 from queue import LifoQueue
 from typing import Any, Dict, List, Optional, Tuple, Type
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -27,6 +28,12 @@ from ._call import Call, current, shut
 #: How many idle connections a client keeps; more threads than that still work.
 POOL_SIZE = 256
 
+#: Bytes that are sent in one piece, the head of a request with the beginning of its body.
+_PIECE = 64 * 1024
+
+#: Header lines that a client remembers; most of a request's are those of the last one.
+_MOST_LINES = 256
+
 
 class _Response(http.client.HTTPResponse):
     """A response that any interim one may precede; http.client knows 100 Continue alone."""
@@ -39,7 +46,16 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Watched:
-    """What our connections add to urllib3's: they tell the thread's call what its socket is."""
+    """
+    What our connections add to urllib3's: they tell the thread's call what its socket is.
+
+    They also remember header lines, which are mostly those of the last request, and send the head
+    of a request together with its body: one packet, and one time less that threads wait for each
+    other.
+    """
+
+    #: By their names and values.
+    lines: Dict[Tuple[str, ...], bytes]
 
     response_class = _Response
     timeout: Any
@@ -49,6 +65,7 @@ class _Watched:
     port: int
     _dns_host: str
     _handle: Optional[socket.socket] = None
+    _held: Optional[bytes] = None
 
     def _new_conn(self) -> socket.socket:
         this: Any = self
@@ -106,7 +123,32 @@ class _Watched:
                 self._handle.close()
                 self._handle = None
 
+    def request(self, *args: Any, **options: Any) -> None:
+        self._held = b""
+        try:
+            super().request(*args, **options)  # type: ignore[misc]
+            self._send_held()
+        finally:
+            self._held = None
+
+    def putheader(self, *header: str) -> None:
+        waiting: List[bytes] = getattr(self, "_buffer", [])  # http.client's, for this request
+        line = self.lines.get(header)
+        if line is not None:
+            waiting.append(line)
+            return
+        before = len(waiting)
+        super().putheader(*header)  # type: ignore[misc]
+        if len(self.lines) >= _MOST_LINES:
+            self.lines.clear()
+        if len(waiting) > before:  # urllib3 leaves some out
+            self.lines[header] = waiting[-1]
+
     def send(self, data: Any) -> None:
+        if self._held is not None and len(self._held) + len(data) <= _PIECE:
+            self._held += data
+            return
+        self._send_held()
         if self.sock is None and self.auto_open:
             self.connect()
         call: Call = current.call
@@ -115,6 +157,11 @@ class _Watched:
         call.watch(self._handle or self.sock)
         call.sent = True
         super().send(data)  # type: ignore[misc]
+
+    def _send_held(self) -> None:
+        held, self._held = self._held, None
+        if held:
+            self.send(held)
 
 
 def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
@@ -192,8 +239,10 @@ class _Idle(LifoQueue):  # type: ignore[type-arg] # cannot be subscripted before
 
 def _pools() -> Dict[str, Type[HTTPConnectionPool]]:
     """Return urllib3's pools by scheme, with connections that are watched and share contexts."""
-    shared, idle = {"contexts": _Contexts()}, {"QueueCls": _Idle}
-    plain = type("Connection", (_Watched, HTTPConnectionPool.ConnectionCls), {})
+    shared: Dict[str, Any] = {"lines": {}}
+    idle = {"QueueCls": _Idle}
+    plain = type("Connection", (_Watched, HTTPConnectionPool.ConnectionCls), shared)
+    shared["contexts"] = _Contexts()
     secure = type("TLSConnection", (_WatchedTLS, HTTPSConnectionPool.ConnectionCls), shared)
     return {
         "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain, **idle}),
@@ -206,6 +255,7 @@ class Adapter(HTTPAdapter):
 
     def __init__(self) -> None:
         self._pools = _pools()
+        self._found: Dict[Tuple[Any, ...], Any] = {}
         super().__init__(pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -218,11 +268,25 @@ class Adapter(HTTPAdapter):
             manager.pool_classes_by_scheme = self._pools
         return manager
 
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool for a request; to find it takes requests a twentieth of a short chat."""
+        parts = urlsplit(request.url)
+        key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
+        pool = self._found.get(key)
+        if pool is None or pool.pool is None:  # some urllib3 close those of the sites least asked
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._found[key] = pool
+        return pool
+
     def close(self) -> None:
         """Close all connections; urllib3 2 keeps those of a pool that an ended answer knows."""
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             for key in manager.pools.keys():  # noqa: SIM118 - it is no dict, and cannot be iterated
                 manager.pools[key].close()
+        for pool in list(self._found.values()):  # which the others no longer know if they are many
+            pool.close()
         super().close()
 
 

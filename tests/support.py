@@ -44,6 +44,7 @@ LATE = 0.1
 BUSY = 0.15
 
 NONCE = "0123456789"
+_LARGEST_RECORD = 16 * 1024  # of TLS
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 
@@ -238,6 +239,10 @@ class Peer:
         received = Received(line, headers, body)
         self._server.note(received)
         return received
+
+    def arrival(self) -> bytes:
+        """Return what has arrived; over TLS, no more than the other side wrote at once."""
+        return self._sock.recv(_LARGEST_RECORD)
 
     def question(self) -> Optional[Received]:
         """Return the next request that is a question; give a nonce to those before it."""

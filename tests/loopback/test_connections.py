@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import List, Set
@@ -28,10 +30,12 @@ from support import (
     json_reply,
     live,
     reply,
+    session_reply,
     tls_context,
 )
 
 from chatgpt4online import Client, _body, _connection
+from chatgpt4online._call import Call
 
 CHUNKED = "Transfer-Encoding: chunked"
 LAST_CHUNK = chunk(b"")
@@ -347,6 +351,62 @@ def test_an_unfinished_stream_gives_its_connection_to_nobody() -> None:
                 assert next(stream) == "a"
             assert server.accepted == number + 1
         assert client.chat("Hi") == "ab"
+
+
+# What a connection sends.
+
+
+def test_head_and_body_travel_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A short question is written at once, so that it takes one packet."""
+    arrived: List[bytes] = []
+
+    def serve(peer: Peer) -> None:
+        if peer.receive():
+            peer.send(session_reply())
+            arrived.append(peer.arrival())
+            peer.send(PHP.answer().bytes)
+
+    context = tls_context(tmp_path, monkeypatch)
+    with RawServer(serve, context) as server, Client(server.url) as client:
+        assert client.chat("Hi") == "Hello"
+    assert arrived[0].startswith(b"POST ")
+    assert arrived[0].endswith(b"}")
+
+
+@pytest.mark.parametrize("size", [1, 60_000, 64 * 1024, 1_000_000])
+def test_questions_of_any_size_arrive_whole(size: int) -> None:
+    """A question longer than what is written at once arrives as it is."""
+    with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
+        assert client.chat("x" * size) == "Hello"
+        assert json.loads(server.questions[0].body)["newMessage"] == "x" * size
+
+
+def test_each_request_has_its_own_headers() -> None:
+    """However many headers there are, each request has those that it was given."""
+    headers = {f"x-{number}": str(number) for number in range(300)}
+    with RawServer(answering(PHP.answer().bytes)) as server:
+        with Client(server.url, headers=headers) as client:
+            assert [client.chat("Hi"), client.chat("Hello")] == ["Hello", "Hello"]
+        for received in server.questions:
+            assert headers.items() <= received.headers.items()
+            assert received.headers["content-length"] == str(len(received.body))
+
+
+def test_many_sites() -> None:
+    """More sites than urllib3 remembers can be asked again, and leave no connection open."""
+
+    def serve(peer: Peer) -> None:
+        while peer.receive():
+            peer.send(json_reply("200 OK", {}))
+        peer.wait_until_gone()
+
+    with ExitStack() as stack:
+        servers = [stack.enter_context(RawServer(serve)) for _ in range(12)]
+        stack.enter_context(Call())
+        with _connection.new_session() as session:
+            assert all(session.get(server.url).ok for server in servers * 2)
+        for server in servers:
+            assert server.gone.get(timeout=SOON) == 0
 
 
 # A connection that broke while it was idle.
