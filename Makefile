@@ -56,6 +56,7 @@ soak: $(VENV)/test.stamp ## 100,000 chats, and 64 threads (ten minutes; SOAK_SCA
 mutate: $(VENV)/mutate.stamp ## break the core in small ways, and see which the tests miss (an hour or two)
 	@rm -rf .mutate && mkdir .mutate && cp -R chatgpt4online tests pyproject.toml .mutate
 	@cd .mutate && export PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1 && \
+		cosmic-ray baseline tests/mutation.toml && \
 		cosmic-ray init tests/mutation.toml session && \
 		cr-filter-operators session tests/mutation.toml && \
 		cosmic-ray exec tests/mutation.toml session && \
