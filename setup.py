@@ -32,6 +32,7 @@ EXTRAS["all"] = sorted(sum(EXTRAS.values(), []))
 TEST = [
     "coverage[toml]",
     "hypothesis",
+    "PySocks",
     "pytest",
     "pytest-rerunfailures",
     "pytest-timeout",

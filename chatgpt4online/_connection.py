@@ -1,8 +1,9 @@
 """
 Connections that a `Call` can end before an answer has begun, and that share their TLS settings.
 
-It stands on what urllib3 1.26 and 2.x have in common: `_new_conn`, `connect` and `send` of their
-connections, and pools by scheme.
+It stands on what urllib3 1.26 and 2.x have in common: `_new_conn`, `connect`, `request`,
+`putheader` and `send` of their connections, and pools by scheme. Without `_buffer` in http.client,
+or `get_connection_with_tls_context` in requests, it is slower.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import ssl
 import threading
 from contextlib import suppress
 from queue import LifoQueue
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Type
 from urllib.parse import urlsplit
 
 import requests
@@ -28,11 +29,11 @@ from ._call import Call, current, shut
 #: How many idle connections a client keeps; more threads than that still work.
 POOL_SIZE = 256
 
-#: Bytes that are sent in one piece, the head of a request with the beginning of its body.
+#: Head and body of a request are sent in one piece if together they have no more bytes.
 _PIECE = 64 * 1024
 
 #: Header lines that a client remembers; most of a request's are those of the last one.
-_MOST_LINES = 256
+MOST_HEADER_LINES = 256
 
 
 class _Response(http.client.HTTPResponse):
@@ -49,62 +50,24 @@ class _Watched:
     """
     What our connections add to urllib3's: they tell the thread's call what its socket is.
 
-    They also remember header lines, which are mostly those of the last request, and send the head
-    of a request together with its body: one packet, and one time less that threads wait for each
-    other.
+    They also send a short request in one piece, and remember its header lines, most of which are
+    those of the next one.
     """
 
-    #: By their names and values.
-    lines: Dict[Tuple[str, ...], bytes]
+    header_lines: Dict[Tuple[str, ...], bytes]
 
     response_class = _Response
     timeout: Any
     sock: Any
-    socket_options: Any
     auto_open: int
-    port: int
-    _dns_host: str
     _handle: Optional[socket.socket] = None
     _held: Optional[bytes] = None
 
-    def _new_conn(self) -> socket.socket:
-        this: Any = self
-        try:
-            return self._connect_to_any(_addresses(self._dns_host, self.port), current.call)
-        except socket.timeout as error:
-            raise ConnectTimeoutError(this, str(error)) from error
-        except (OSError, UnicodeError) as error:
-            raise NewConnectionError(this, str(error)) from error
-
-    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
-        """Connect to the first address that answers, within what remains of the call's time."""
-        for address in addresses[:-1]:
-            with suppress(OSError):
-                return self._connect_to(*address, call)
-        return self._connect_to(*addresses[-1], call)
-
-    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
-        """
-        Connect to one address.
-
-        What is watched from then on is a handle of its own, since a TLS handshake takes the socket
-        object out of use.
-        """
-        call.check()
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            for option in self.socket_options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(call.within(self.timeout))
-            call.watch(sock)
-            sock.connect(address)
-            self._handle = sock.dup()
-            call.watch(self._handle)
-            call.check()  # a socket that was shut while it connected may look connected
-        except BaseException:
-            sock.close()
-            raise
-        return sock
+    def _watch(self, sock: socket.socket) -> None:
+        """Watch a handle of its own, since a TLS handshake takes the socket object out of use."""
+        self._handle = sock.dup()
+        current.call.watch(self._handle)
+        current.call.check()  # a socket that was shut while it connected may look connected
 
     def _tunnel(self) -> None:
         super()._tunnel()  # type: ignore[misc]
@@ -123,26 +86,27 @@ class _Watched:
                 self._handle.close()
                 self._handle = None
 
-    def request(self, *args: Any, **options: Any) -> None:
-        self._held = b""
+    def request(self, method: str, url: str, body: Any = None, **options: Any) -> None:
+        if body is None or isinstance(body, bytes):  # others tell when they are read, to be sent
+            self._held = b""
         try:
-            super().request(*args, **options)  # type: ignore[misc]
+            super().request(method, url, body=body, **options)  # type: ignore[misc]
             self._send_held()
         finally:
             self._held = None
 
     def putheader(self, *header: str) -> None:
         waiting: List[bytes] = getattr(self, "_buffer", [])  # http.client's, for this request
-        line = self.lines.get(header)
+        line = self.header_lines.get(header)
         if line is not None:
             waiting.append(line)
             return
         before = len(waiting)
         super().putheader(*header)  # type: ignore[misc]
-        if len(self.lines) >= _MOST_LINES:
-            self.lines.clear()
+        if len(self.header_lines) >= MOST_HEADER_LINES:
+            self.header_lines.clear()
         if len(waiting) > before:  # urllib3 leaves some out
-            self.lines[header] = waiting[-1]
+            self.header_lines[header] = waiting[-1]
 
     def send(self, data: Any) -> None:
         if self._held is not None and len(self._held) + len(data) <= _PIECE:
@@ -164,13 +128,68 @@ class _Watched:
             self.send(held)
 
 
+class _Direct(_Watched):
+    """A connection to the site, or to a proxy that speaks HTTP."""
+
+    socket_options: Any
+    port: int
+    _dns_host: str
+
+    def _new_conn(self) -> socket.socket:
+        this: Any = self
+        try:
+            return self._connect_to_any(_addresses(self._dns_host, self.port), current.call)
+        except socket.timeout as error:
+            raise ConnectTimeoutError(this, str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(this, str(error)) from error
+
+    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
+        """Connect to the first address that answers, within what remains of the call's time."""
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return self._connect_to(*address, call)
+        return self._connect_to(*addresses[-1], call)
+
+    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
+        """Connect to one address."""
+        call.check()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            sock.settimeout(call.within(self.timeout))
+            call.watch(sock)
+            sock.connect(address)
+            self._watch(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
 def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
     """Return the addresses of a host, with their families, in the system's order."""
     found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
     return [(info[0], info[4]) for info in found]
 
 
-class _WatchedTLS(_Watched):
+class _BySocks(_Watched):
+    """A connection by a SOCKS proxy. Until that has reached the site, PySocks alone can end it."""
+
+    def _new_conn(self) -> socket.socket:
+        current.call.check()
+        self.timeout = current.call.within(self.timeout)
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            self._watch(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class _SharedTLS:
     """What our TLS connections add: they share what has been read of certificates."""
 
     contexts: _Contexts
@@ -182,12 +201,13 @@ class _WatchedTLS(_Watched):
     proxy: Any = None
 
     def _new_conn(self) -> socket.socket:
+        connect: Callable[[], socket.socket] = super()._new_conn  # type: ignore[misc]
         # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
         if getattr(self.proxy, "scheme", None) == "https" or self.ssl_context is not None:
-            return super()._new_conn()
+            return connect()
         trusted = (self.cert_reqs, self.ca_certs, self.ca_cert_dir)
         self.contexts.prepare(*trusted)  # while the site is on its way to answer
-        sock = super()._new_conn()
+        sock = connect()
         try:
             self.ssl_context = self.contexts.get(*trusted)
         except BaseException:
@@ -237,55 +257,72 @@ class _Idle(LifoQueue):  # type: ignore[type-arg] # cannot be subscripted before
             super().put(item, block, timeout)
 
 
-def _pools() -> Dict[str, Type[HTTPConnectionPool]]:
-    """Return urllib3's pools by scheme, with connections that are watched and share contexts."""
-    shared: Dict[str, Any] = {"lines": {}}
-    idle = {"QueueCls": _Idle}
-    plain = type("Connection", (_Watched, HTTPConnectionPool.ConnectionCls), shared)
-    shared["contexts"] = _Contexts()
-    secure = type("TLSConnection", (_WatchedTLS, HTTPSConnectionPool.ConnectionCls), shared)
-    return {
-        "http": type("Pool", (HTTPConnectionPool,), {"ConnectionCls": plain, **idle}),
-        "https": type("TLSPool", (HTTPSConnectionPool,), {"ConnectionCls": secure, **idle}),
-    }
+def _pools(
+    usual: Mapping[str, Type[HTTPConnectionPool]], way: Type[_Watched], shared: Dict[str, Any]
+) -> Dict[str, Type[HTTPConnectionPool]]:
+    """
+    Return pools of our connections.
+
+    Args:
+        usual: urllib3's pools, by scheme.
+        way: how the connections reach the site.
+        shared: attributes of all connections.
+    """
+    ours = {"http": (way,), "https": (_SharedTLS, way)}
+    pools = {}
+    for scheme, pool in usual.items():
+        connection = type("Connection", (*ours[scheme], pool.ConnectionCls), shared)
+        pools[scheme] = type("Pool", (pool,), {"ConnectionCls": connection, "QueueCls": _Idle})
+    return pools
 
 
 class Adapter(HTTPAdapter):
     """requests' adapter with connections that a `Call` can end before an answer has begun."""
 
     def __init__(self) -> None:
-        self._pools = _pools()
-        self._found: Dict[Tuple[Any, ...], Any] = {}
+        #: Attributes of all connections.
+        self.shared = {"header_lines": {}, "contexts": _Contexts()}
+        usual = {"http": HTTPConnectionPool, "https": HTTPSConnectionPool}
+        self._direct = _pools(usual, _Direct, self.shared)
+        self._by_socks: Optional[Dict[str, Type[HTTPConnectionPool]]] = None
+        self._known_pools: Dict[Tuple[Any, ...], Any] = {}
         super().__init__(pool_maxsize=POOL_SIZE)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = self._pools
+        self.poolmanager.pool_classes_by_scheme = self._direct
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **options)
-        if not proxy.lower().startswith("socks"):
-            manager.pool_classes_by_scheme = self._pools
+        pools = self._direct
+        if proxy.lower().startswith("socks"):
+            usual = type(manager).pool_classes_by_scheme
+            pools = self._by_socks = self._by_socks or _pools(usual, _BySocks, self.shared)
+        manager.pool_classes_by_scheme = pools
         return manager
 
     def get_connection_with_tls_context(
         self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
     ) -> Any:
-        """Return the pool for a request; to find it takes requests a twentieth of a short chat."""
+        """Return the pool for a request, which requests needs a twentieth of a short chat for."""
         parts = urlsplit(request.url)
         key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
-        pool = self._found.get(key)
+        pool = self._known_pools.get(key)
         if pool is None or pool.pool is None:  # some urllib3 close those of the sites least asked
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            self._found[key] = pool
+            self._known_pools[key] = pool
         return pool
 
     def close(self) -> None:
-        """Close all connections; urllib3 2 keeps those of a pool that an ended answer knows."""
+        """
+        Close all connections.
+
+        urllib3 2 keeps those of a pool that an ended answer knows, and those of all pools but ten.
+        """
         for manager in (self.poolmanager, *self.proxy_manager.values()):
             for key in manager.pools.keys():  # noqa: SIM118 - it is no dict, and cannot be iterated
                 manager.pools[key].close()
-        for pool in list(self._found.values()):  # which the others no longer know if they are many
+        for pool in list(self._known_pools.values()):
             pool.close()
         super().close()
 

@@ -236,6 +236,8 @@ class Transport:
         attempt = partial(self._repeat, request, call, self._exchange_json)
         try:
             fields = attempt()
+        except ProgressFailed as error:  # which is no failure of the request, whatever it is of
+            raise error.reason from error.reason.__cause__
         except NotFoundError as error:
             if error.code or request.with_nonce or "://" in request.route:
                 raise  # WordPress has answered, or has given the nonce at this place
@@ -452,8 +454,6 @@ class Transport:
             answer = Answer(
                 response, call, site=self.site, route=request.route, adopt=adopt, park=self.park
             )
-        except ProgressFailed as error:
-            raise error.reason from error.reason.__cause__
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
             raise explain(error, call, self.site, request.route) from cause(error)
         log.debug("%s: %d after %.3f s", request.route, answer.status, monotonic() - began)

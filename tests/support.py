@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import select
 import socket
 import ssl
 import struct
@@ -244,6 +245,15 @@ class Peer:
         """Return what has arrived; over TLS, no more than the other side wrote at once."""
         return self._sock.recv(_LARGEST_RECORD)
 
+    def take(self, size: int) -> bytes:
+        """Return the next bytes, so many of them."""
+        return self._file.read(size)
+
+    def relay(self, host: str, port: int) -> None:
+        """Hand bytes on, to and from another server, until one side closes."""
+        with socket.create_connection((host, port)) as far:
+            relay(self._sock, far)
+
     def question(self) -> Optional[Received]:
         """Return the next request that is a question; give a nonce to those before it."""
         while True:
@@ -390,6 +400,17 @@ class RawServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def relay(near: socket.socket, far: socket.socket) -> None:
+    """Hand bytes on, both ways, until one side closes."""
+    ways = {near: far, far: near}
+    while True:
+        for source in select.select(list(ways), [], [])[0]:
+            data = source.recv(65536)
+            if not data:
+                return
+            ways[source].sendall(data)
 
 
 def answering(*answers: bytes) -> Serve:

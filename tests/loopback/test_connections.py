@@ -7,7 +7,7 @@ import threading
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import List, Set
+from typing import Any, List, Set
 
 import pytest
 from support import (
@@ -382,11 +382,14 @@ def test_questions_of_any_size_arrive_whole(size: int) -> None:
 
 
 def test_each_request_has_its_own_headers() -> None:
-    """However many headers there are, each request has those that it was given."""
+    """However many headers there are, each request has its own; few of them are remembered."""
     headers = {f"x-{number}": str(number) for number in range(300)}
     with RawServer(answering(PHP.answer().bytes)) as server:
         with Client(server.url, headers=headers) as client:
             assert [client.chat("Hi"), client.chat("Hello")] == ["Hello", "Hello"]
+            session: Any = client._transport._session
+            remembered = session.session.get_adapter(server.url).shared["header_lines"]
+            assert 0 < len(remembered) <= _connection.MOST_HEADER_LINES
         for received in server.questions:
             assert headers.items() <= received.headers.items()
             assert received.headers["content-length"] == str(len(received.body))

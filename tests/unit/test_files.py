@@ -18,9 +18,11 @@ from chatgpt4online import (
     Client,
     File,
     Image,
+    NotFoundError,
     ProtocolError,
     ReplyError,
     ServerError,
+    TransportError,
     _wire,
     resources,
 )
@@ -328,22 +330,46 @@ def test_progress_of_an_upload_that_is_sent_again(
     assert told.count(told[0]) == told.count(told[-1]) == 2
 
 
-@pytest.mark.parametrize("error", [ValueError, BrokenPipeError, requests.ConnectionError])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        ValueError("stop"),
+        BrokenPipeError("stop"),
+        requests.ConnectionError("stop"),
+        TransportError("another client's"),
+        NotFoundError("another client's", status=404),
+        ServerError("another client's", status=503, retry_after=0.0),
+    ],
+    ids=lambda reason: type(reason).__name__,
+)
 @pytest.mark.parametrize("own", [False, True], ids=["own session", "caller's session"])
 def test_progress_that_raises(
-    own: bool, error: Type[Exception], server: Server, picture: Path
+    own: bool, reason: Exception, server: Server, picture: Path
 ) -> None:
-    """What a progress function raises comes out as it is; the client goes on to work."""
-    reason = error("stop")
+    """What a progress function raises comes out as it is, at once; the client goes on to work."""
+    told: List[int] = []
 
-    def stop(*_: int) -> None:
+    def stop(sent: int, _: int) -> None:
+        told.append(sent)
         raise reason
 
     with requests.Session() as session, Client(server.url, session=session if own else None) as it:
-        with pytest.raises(error) as caught:
+        with pytest.raises(type(reason)) as caught:
             it.files.upload(picture, progress=stop)
         assert caught.value is reason
+        assert len(told) == 1
         assert it.chat("Hi") == "Echo(1 msgs): Hi"
+
+
+def test_progress_without_a_connection(picture: Path) -> None:
+    """No progress is told of what has not been sent."""
+    told: List[int] = []
+    with Server() as server:
+        client = Client(server.url, retries=0)
+        assert client.nonce
+    with client, pytest.raises(TransportError):
+        client.files.upload(picture, progress=lambda sent, _: told.append(sent))
+    assert told == []
 
 
 def test_progress_that_is_interrupted(server: Server, client: Client, picture: Path) -> None:
