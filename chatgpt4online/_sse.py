@@ -106,12 +106,12 @@ class _Parser(SSEClient):
 
     def _take_long_line(self, block: bytes) -> bytes:
         """Take the data of a block's first event, if it is one long line; return the rest."""
-        end = block.find(b"\n") if len(block) > _LONG else 0
+        end = block.find(b"\n")
         if end <= _LONG or not block.startswith(b"data:") or not block.startswith(b"\n\n", end):
             return block
         begin = 6 if block.startswith(b" ", 5) else 5
         self.long_data = str(memoryview(block)[begin:end], "utf-8")
-        return block[end + 2 :]
+        return block[end:]
 
 
 def _single_events(block: bytes) -> Iterator[bytes]:
