@@ -191,8 +191,13 @@ def explain(
 
 
 def cause(error: Exception) -> Optional[Exception]:
-    """Return what to name as the cause of our error: what another library raised."""
-    return None if isinstance(error, (ChatGPT4OnlineError, CallEnded)) else error
+    """
+    Return what to name as the cause of our error: what another library raised.
+
+    Not where that found fault with a value: it may quote a header, or a proxy's URL and password.
+    """
+    unnamed = (ChatGPT4OnlineError, CallEnded, ValueError, AttributeError)
+    return None if isinstance(error, unnamed) else error
 
 
 def _translate(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:

@@ -87,7 +87,7 @@ class _Watched:
                 self._handle = None
 
     def request(self, method: str, url: str, body: Any = None, **options: Any) -> None:
-        if body is None or isinstance(body, bytes):  # others tell when they are read, to be sent
+        if body is None or isinstance(body, bytes):  # an upload tells of its progress when read
             self._held = b""
         try:
             super().request(method, url, body=body, **options)  # type: ignore[misc]
@@ -179,7 +179,6 @@ class _BySocks(_Watched):
 
     def _new_conn(self) -> socket.socket:
         current.call.check()
-        self.timeout = current.call.within(self.timeout)
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
         try:
             self._watch(sock)

@@ -27,6 +27,8 @@ HEAD = 64 * 1024
 #: A line of data of more bytes than that is worth not being copied.
 _LONG = 64 * 1024
 _STAND_IN = b"data: a long line"
+#: sseclient takes seconds to join more than that, and the plugin sends one.
+_MOST_LINES = 1000
 
 
 def start(head: bytes, ended: bool) -> int:
@@ -98,27 +100,29 @@ class _Parser(SSEClient):
         self.long_data = ""
 
     def _read(self) -> Iterator[bytes]:
-        for rest in map(self._take_long_line, self._blocks):  # which keeps no block meanwhile
+        for lines in map(self._lines, self._blocks):  # which keeps no block meanwhile
             if self.long_data:
                 yield _STAND_IN  # of the line itself it would keep five copies
                 self.long_data = ""
-            yield from _single_events(rest)
+            yield from _single_events(lines)
 
-    def _take_long_line(self, block: bytes) -> bytes:
-        """Take the data of a block's first event, if it is one long line; return the rest."""
+    def _lines(self, block: bytes) -> List[bytes]:
+        """Take the data of a block's first event, if it is one long line; return other lines."""
         end = block.find(b"\n")
         if end <= _LONG or not block.startswith(b"data:") or not block.startswith(b"\n\n", end):
-            return block
+            return block.split(b"\n")
         begin = 6 if block.startswith(b" ", 5) else 5
         self.long_data = str(memoryview(block)[begin:end], "utf-8")
-        return block[end:]
+        return block[end:].split(b"\n")
 
 
-def _single_events(block: bytes) -> Iterator[bytes]:
+def _single_events(lines: List[bytes]) -> Iterator[bytes]:
     event: List[bytes] = []
-    for line in block.split(b"\n"):
+    for line in lines:
         if line:
             event.append(line)
+        elif len(event) > _MOST_LINES:
+            raise ProtocolError(f"an event has more than {_MOST_LINES} lines")
         elif event:
             yield b"\n".join(event)
             event.clear()

@@ -113,6 +113,27 @@ def test_errors(site: str, settings: Dict[str, Any], everything: pytest.LogCaptu
     assert SECRET not in told(caught.value) + everything.text
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "socks7://user:{secret}@127.0.0.1:1",
+        "socks5://user:{secret}@127.0.0.1:1x",
+        "http://user:{secret}@127.0.0.1:1x",
+        "http://user:{secret}@:80",
+        "user:{secret}@pro xy",
+    ],
+)
+def test_proxies_of_the_environment(
+    proxy: str, monkeypatch: pytest.MonkeyPatch, everything: pytest.LogCaptureFixture
+) -> None:
+    """What is wrong with a proxy of the environment is told without its password."""
+    monkeypatch.setenv("http_proxy", proxy.format(secret=SECRET))
+    client = Client("http://site.invalid", retries=0)
+    with client, pytest.raises(ChatGPT4OnlineError) as caught:
+        client.chat("Hi")
+    assert SECRET not in told(caught.value) + everything.text
+
+
 @pytest.mark.parametrize("location", [f"https://user:{SECRET}@other.example/", f"/?key={SECRET}"])
 def test_redirects(location: str, server: Server, everything: pytest.LogCaptureFixture) -> None:
     """A redirect's address is named without the login and the query that it holds."""

@@ -285,6 +285,14 @@ def test_an_event_of_two_lines(newline: str) -> None:
     assert items(*[body[at : at + 1] for at in range(len(body))]) == items(body) == ["Hel"]
 
 
+def test_an_event_of_many_lines() -> None:
+    """An event of more lines than sseclient joins in a moment is an error."""
+    line = b'data: {"type":"live","data":"Hel"}\n'
+    assert items(b"data: \n" * 999 + line + b"\n") == ["Hel"]
+    with pytest.raises(ProtocolError, match="an event has more than 1000 lines"):
+        items(b"data: \n" * 1000 + line + b"\n")
+
+
 @pytest.mark.parametrize("asks", [True, False])
 def test_long_events(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """No event is lost beside a long one, nor where sseclient finds the ends of events itself."""
