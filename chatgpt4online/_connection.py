@@ -50,14 +50,13 @@ class _Watched:
     """
     What our connections add to urllib3's: they tell the thread's call what its socket is.
 
-    They also send a short request in one piece, and remember its header lines, most of which are
-    those of the next one.
+    They also send a short request in one piece, unless it is an upload that tells of its progress,
+    and remember its header lines, most of which are those of the next one.
     """
 
     header_lines: Dict[Tuple[str, ...], bytes]
 
     response_class = _Response
-    timeout: Any
     sock: Any
     auto_open: int
     _handle: Optional[socket.socket] = None
@@ -131,6 +130,7 @@ class _Watched:
 class _Direct(_Watched):
     """A connection to the site, or to a proxy that speaks HTTP."""
 
+    timeout: Any
     socket_options: Any
     port: int
     _dns_host: str
