@@ -13,6 +13,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -28,7 +29,7 @@ from . import _wire
 from ._auth import Credential
 from ._call import Call
 from ._transport import Request, Transport
-from ._value import Value, changed
+from ._value import changed
 from .types import Bot, Discussion, File, Image, Reply
 
 __all__ = ["Discussions", "Files", "PublicAPI"]
@@ -49,7 +50,7 @@ T = TypeVar("T")
 Read = Callable[[Dict[str, Any]], T]
 
 
-class _Content(Value):
+class _Content(NamedTuple):
     """A file that has been read."""
 
     name: str
