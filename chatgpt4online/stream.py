@@ -5,15 +5,19 @@ from __future__ import annotations
 from io import StringIO
 from typing import Callable, Iterator, List, Optional, Union
 
-from . import _sse, _wire
+from . import _sse
 from ._answer import Answer
 from ._call import CallEnded
+from ._protocol import events
+from ._protocol.answers import parse_reply
+from ._protocol.events import End, Failure
+from ._protocol.failures import reply_error
 from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from .types import Event, Reply
 
 __all__ = ["Stream"]
 
-_Item = Union[str, Event, _wire.End, _wire.Failure]
+_Item = Union[str, Event, End, Failure]
 
 _STOPPED = (
     "the answer stopped before its end. The site may have run the question all the same: look"
@@ -140,15 +144,15 @@ class Stream:
 
     def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return an event, or what there is to return at the end."""
-        while isinstance(item, _wire.Failure) and not item.message:
+        while isinstance(item, Failure) and not item.message:
             self._has_failed = True  # the real failure follows
             item = next(self._items, None)
-        if isinstance(item, _wire.Failure):
-            raise _wire.reply_error(item.message)
-        if isinstance(item, _wire.End):
+        if isinstance(item, Failure):
+            raise reply_error(item.message)
+        if isinstance(item, End):
             return self._end(item)
         if item is None:
-            raise _wire.reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
+            raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
         if isinstance(item, str):
             self._add(item)
         return item
@@ -156,14 +160,14 @@ class Stream:
     def _add(self, piece: str) -> None:
         self._text.write(piece)
         self._size += len(piece)
-        if self._size > _wire.LIMIT:
-            raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
+        if self._size > events.LIMIT:
+            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
-    def _end(self, end: _wire.End) -> Optional[str]:
+    def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one piece if no other came before."""
         if end.answer is not None:
             so_far = "" if end.has_reply else self.text  # a long one costs its copying
-            self._reply = _wire.reply(end.answer, so_far, self._chat_id)
+            self._reply = parse_reply(end.answer, so_far, self._chat_id)
             self._answer.adopt(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
@@ -202,4 +206,4 @@ def _items(answer: Answer) -> Iterator[_Item]:
     if _sse.is_stream(first):
         yield from _sse.items(answer.chunks(first))
     else:
-        yield _wire.End(answer.json(first))
+        yield End(answer.json(first))
