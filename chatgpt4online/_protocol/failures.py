@@ -255,8 +255,8 @@ def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:
         return error
     known = error if isinstance(error, StatusError) else StatusError(status=200)
     return AuthError(
-        "the login was rejected: check the user, the application password, and the site's address,"
-        " https and www included.",
+        "the login was rejected: check the user and the application password, and give the site's"
+        " exact address, https and www included.",
         status=known.status,
         code=known.code,
         message=known.message,
