@@ -49,7 +49,8 @@ __all__ = [
 #: The public names of each module. A module is imported when one of them is used for the first
 #: time, so that `chatgpt4online.testing` loads neither requests nor ssl.
 _EXPORTS = {
-    "_wire": ("WIDGET_HEADERS", "format_prompt"),
+    "_protocol.headers": ("WIDGET_HEADERS",),
+    "_protocol.request": ("format_prompt",),
     "client": ("Client",),
     "conversation": ("Conversation",),
     "errors": (
@@ -86,7 +87,8 @@ _EXPORTS = {
 }
 
 if TYPE_CHECKING:
-    from ._wire import WIDGET_HEADERS, format_prompt
+    from ._protocol.headers import WIDGET_HEADERS
+    from ._protocol.request import format_prompt
     from .client import Client
     from .conversation import Conversation
     from .errors import (

@@ -5,14 +5,19 @@ from __future__ import annotations
 import socket
 from http.client import HTTPException
 from itertools import chain
+from time import time
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional
 
 import requests
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from . import _sse, _wire
+from . import _sse
 from ._body import READ_ERRORS, Body
 from ._call import Call, CallEnded
+from ._protocol import events
+from ._protocol.answers import parse_new_nonce
+from ._protocol.failures import check_success, error_from_response, page_error
+from ._protocol.fields import parse_json, plain_text
 from .errors import (
     ChatGPT4OnlineError,
     ProtocolError,
@@ -83,7 +88,7 @@ class Answer:
     def json(
         self,
         first: bytes,
-        check: Callable[[object, int], Dict[str, Any]] = _wire.check_success,
+        check: Callable[[object, int], Dict[str, Any]] = check_success,
     ) -> Dict[str, Any]:
         """Return the JSON object of an answer, after a check that it tells of success."""
         try:
@@ -98,10 +103,10 @@ class Answer:
         for chunk in self.chunks(first):
             pieces.append(chunk)
             size += len(chunk)
-            if size > _wire.LIMIT:
-                raise ProtocolError(f"the answer is larger than {_wire.LIMIT} bytes")
+            if size > events.LIMIT:
+                raise ProtocolError(f"the answer is larger than {events.LIMIT} bytes")
         try:
-            return _wire.parse_json(b"".join(pieces).decode("utf-8"))
+            return parse_json(b"".join(pieces).decode("utf-8"))
         except (ProtocolError, UnicodeDecodeError):
             if self._body.was_cut:
                 raise StreamInterrupted("the answer stopped before its end") from None
@@ -112,8 +117,8 @@ class Answer:
             return StreamInterrupted("the answer is empty")
         page = self._text(first)
         if first.startswith(b"<"):
-            return _wire.page_error(self.status, self.headers, page)
-        return ProtocolError(f"what came is not AI Engine's: {_wire.plain(page)[:80]!r}")
+            return page_error(self.status, self.headers, page, now=time())
+        return ProtocolError(f"what came is not AI Engine's: {plain_text(page)[:80]!r}")
 
     def page(self) -> str:
         """Return the body as text, or its beginning if it is very long."""
@@ -125,7 +130,7 @@ class Answer:
     def refusal(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is no success, with what the body says of it."""
         body = self.discard()
-        return self.explain(_wire.refusal(self.status, self.headers, body))
+        return self.explain(error_from_response(self.status, self.headers, body, now=time()))
 
     def discard(self) -> str:
         """Return the beginning of a body that matters little, and keep the connection."""
@@ -148,7 +153,7 @@ class Answer:
 
     def adopt(self, fields: Mapping[str, Any]) -> None:
         """Take the fresh nonce that an answer's JSON may hold."""
-        self._adopt(_wire.nonce(fields.get("new_token")))
+        self._adopt(parse_new_nonce(fields))
 
     def explain(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this answer has met."""
@@ -235,7 +240,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, (OSError, HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
     ):
-        return _wire.plain(getattr(inner, "strerror", None) or str(inner)) or type(inner).__name__
+        return plain_text(getattr(inner, "strerror", None) or str(inner)) or type(inner).__name__
     if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
         return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"
     return type(inner).__name__

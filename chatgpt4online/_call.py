@@ -14,7 +14,7 @@ import threading
 from time import monotonic
 from typing import Any, Optional
 
-from ._arguments import Limits
+from ._validation import Limits
 
 #: Its `call` is the one that connections made by this thread belong to.
 current = threading.local()

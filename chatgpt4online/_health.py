@@ -5,15 +5,13 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Callable, List, Optional
 
+from ._protocol.routes import NAMESPACES
 from .errors import AuthError, BlockedError, ChatGPT4OnlineError, ProtocolError, StatusError
 from .types import Check, Health
 
 if TYPE_CHECKING:
     from ._transport import Transport
     from .stream import Stream
-
-#: The parts of the REST API that a chat needs. Source: AI Engine 2.4.4.
-_NEEDED = ("mwai/v1", "mwai-ui/v1")
 
 #: A faster or shorter answer does not show whether it was held back.
 _MIN_SECONDS = 0.5
@@ -78,7 +76,7 @@ def _plugin(transport: Transport) -> str:
         call.finish()
     if names is None:
         return "the site hides its list of routes"
-    missing = [name for name in _NEEDED if name not in names]
+    missing = [name for name in NAMESPACES if name not in names]
     if missing:
         raise ProtocolError(
             f"the site does not offer {' and '.join(missing)}: is AI Engine installed and active?"

@@ -22,9 +22,9 @@ from requests.utils import default_headers
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
-from . import _wire
 from ._call import Call
 from ._connection import new_session
+from ._protocol.headers import CLIENT_HINTS
 from ._value import Value
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
@@ -298,7 +298,7 @@ def _set_by_caller(session: requests.Session) -> Set[str]:
 def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
     """Return our headers less those that the caller has set, but for what the protocol needs."""
     if "user-agent" in theirs:
-        theirs = theirs | _wire.CLIENT_HINTS
+        theirs = theirs | CLIENT_HINTS
     kept = {name: value for name, value in headers.items() if name not in theirs - _NEEDED}
     if kept.get("user-agent", "") is None:
         kept["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name

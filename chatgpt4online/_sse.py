@@ -13,7 +13,7 @@ from typing import Iterable, Iterator, List, Union
 
 from sseclient import SSEClient
 
-from . import _wire
+from ._protocol import events
 from .errors import ProtocolError
 from .types import Event
 
@@ -65,9 +65,9 @@ def is_stream(body: bytes) -> bool:
     return body.startswith(_STREAM)
 
 
-def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, _wire.End, _wire.Failure]]:
+def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, events.End, events.Failure]]:
     """
-    Yield what each event says, as `_wire.parse_event` gives it.
+    Yield what each event says, as `events.parse_event` gives it.
 
     Args:
         chunks: the bytes of the stream, from its first event on, cut anywhere.
@@ -75,7 +75,7 @@ def items(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, _wire.End, _wir
     Raises:
         ProtocolError: an event is not the plugin's, not UTF-8, or over the limit.
     """
-    parse = _wire.parse_event
+    parse = events.parse_event
     parser = _Parser(_whole_events(chunks))
     try:
         for event in parser.events():
@@ -141,8 +141,8 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
             held += chunk[:end]
             yield _taken(held)
         held += chunk[end:]
-        if len(held) > _wire.LIMIT:
-            raise ProtocolError(f"an event is larger than {_wire.LIMIT} bytes")
+        if len(held) > events.LIMIT:
+            raise ProtocolError(f"an event is larger than {events.LIMIT} bytes")
 
 
 def _taken(held: bytearray) -> bytes:

@@ -26,14 +26,24 @@ from urllib.parse import urljoin
 
 import requests
 
-from . import _arguments as check
-from . import _wire
+from . import _validation as validate
 from ._answer import Answer, cause, explain
-from ._arguments import Limits, Timeouts
 from ._auth import Credential, Nonce, Ticket, origin_of
 from ._body import READ_ERRORS, Body
 from ._call import Call, CallEnded
+from ._protocol import routes
+from ._protocol.answers import parse_namespaces, parse_nonce, parse_session_nonce
+from ._protocol.failures import (
+    check_object,
+    check_success,
+    check_user,
+    is_stale_nonce,
+    login_error,
+    redirect_error,
+)
+from ._protocol.headers import plain_headers, widget_headers
 from ._session import LOCATION, CallersSession, Headers, OwnSession, Parcel, ProgressFailed
+from ._validation import Limits, Timeouts
 from ._value import Value, changed
 from .errors import (
     BlockedError,
@@ -47,7 +57,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from ._page import Page
+    from ._protocol.page import Page
 
 T = TypeVar("T")
 
@@ -103,7 +113,7 @@ class Request(Value):
     credential: Optional[Credential] = None
     with_nonce: bool = True
     repeatable: bool = False
-    check: Callable[[object, int], Dict[str, Any]] = _wire.check_success
+    check: Callable[[object, int], Dict[str, Any]] = check_success
     progress: Optional[Callable[[int, int], object]] = None
 
 
@@ -170,8 +180,8 @@ class Transport:
         """
         settings = self._settings
         call = Call(
-            settings.timeout if timeout is None else check.limits(timeout),
-            settings.deadline if deadline is None else check.seconds(deadline, "deadline"),
+            settings.timeout if timeout is None else validate.limits(timeout),
+            settings.deadline if deadline is None else validate.seconds(deadline, "deadline"),
         )
         try:
             self._register(call)
@@ -261,7 +271,7 @@ class Transport:
 
     def widget(self, **further: Optional[str]) -> Headers:
         """Return what the site's widget sends, with the caller's changes; None is not sent."""
-        return _wire.widget_headers(self._settings.headers, accept_encoding="identity", **further)
+        return widget_headers(self._settings.headers, accept_encoding="identity", **further)
 
     def _repeat(
         self,
@@ -299,7 +309,7 @@ class Transport:
                 self._pause(delay, request, call)
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
-        return isinstance(error, StatusError) and _wire.renewable(
+        return isinstance(error, StatusError) and is_stale_nonce(
             error.status, error.code, as_user=self.has_login
         )
 
@@ -313,7 +323,7 @@ class Transport:
         try:
             return self.nonce.ticket(call, self._fetch_nonce)
         except CallEnded as error:
-            raise explain(error, call, self.site, _wire.START_SESSION) from None
+            raise explain(error, call, self.site, routes.START_SESSION) from None
 
     def _fetch_nonce(self, call: Call) -> str:
         """
@@ -322,9 +332,9 @@ class Transport:
         Source: mwai/v1/start_session. It must not be sent a nonce: a stale one is refused.
         """
         headers = self.widget(accept="application/json", content_type=None)
-        request = Request(_wire.START_SESSION, headers, with_nonce=False, repeatable=True)
+        request = Request(routes.START_SESSION, headers, with_nonce=False, repeatable=True)
         try:
-            nonce = self.fetch(request, call, _wire.session_nonce)
+            nonce = self.fetch(request, call, parse_session_nonce)
         except NotFoundError as error:
             nonce = self._nonce_in_page(error, call)
         if self.has_login:
@@ -347,7 +357,7 @@ class Transport:
         """Attempt something at the other places where a site may have its REST API."""
         known = self.root
         for root in (self.read_page(self._page, call).rest_root, self.site + "/?rest_route="):
-            if root is not None and root != known and _wire.is_same_site(known, root):
+            if root is not None and root != known and routes.is_same_site(known, root):
                 self.root = root
                 try:
                     return attempt()
@@ -364,12 +374,12 @@ class Transport:
 
         Source: WordPress, wp/v2/users/me.
         """
-        headers = _wire.plain_headers(accept="application/json")
-        request = Request(_wire.ME, headers, method="GET", with_nonce=False, repeatable=True)
+        headers = plain_headers(accept="application/json")
+        request = Request(routes.ME, headers, method="GET", with_nonce=False, repeatable=True)
         try:
-            self.fetch(changed(request, check=_wire.check_user), call, dict)
+            self.fetch(changed(request, check=check_user), call, dict)
         except ChatGPT4OnlineError as error:
-            raise explain(_wire.login_error(error), call, self.site, request.route) from None
+            raise explain(login_error(error), call, self.site, request.route) from None
 
     def read_page(self, url: str, call: Call) -> Page:
         """
@@ -378,13 +388,13 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: it cannot be had.
         """
-        from . import _page  # here, since few need it and it takes its time to import
+        from ._protocol.page import parse_page  # here, since few need it, and it is slow to import
 
-        headers = _wire.plain_headers(accept="text/html")
+        headers = plain_headers(accept="text/html")
         request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
         html, link = self._repeat(request, call, self._exchange_page)
         try:
-            return _page.read(html, url, link, call.check)
+            return parse_page(html, url, link, call.check)
         except CallEnded as error:
             raise explain(error, call, self.site, url) from None
 
@@ -400,10 +410,10 @@ class Transport:
             return self._elsewhere(error, call, partial(self._index, call))
 
     def _index(self, call: Call) -> List[str]:
-        headers = _wire.plain_headers(accept="application/json")
+        headers = plain_headers(accept="application/json")
         url = f"{self.root}/{'&' if '?' in self.root else '?'}_fields=namespaces"
         request = Request(url, headers, method="GET", with_nonce=False, repeatable=True)
-        return self.fetch(changed(request, check=_wire.check_object), call, _wire.namespaces)
+        return self.fetch(changed(request, check=check_object), call, parse_namespaces)
 
     def _move(self, request: Request, target: str) -> Request:
         """Remember the site's new address. It is not shown what the old one gave."""
@@ -457,7 +467,7 @@ class Transport:
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
             raise explain(error, call, self.site, request.route) from cause(error)
         log.debug("%s: %d after %.3f s", request.route, answer.status, monotonic() - began)
-        adopt(_wire.nonce(answer.headers.get("x-wp-nonce")))
+        adopt(parse_nonce(answer.headers.get("x-wp-nonce")))
         if 200 <= answer.status < 300:
             return answer
         with answer:
@@ -486,13 +496,13 @@ class Transport:
             return None
         url = self._url(request)
         target = _joined(url, location)
-        error = answer.explain(_wire.redirect_error(answer.status, target))
+        error = answer.explain(redirect_error(answer.status, target))
         answer.discard()
         if answer.status not in _REDIRECTS:
             return error
         if url == request.route:
-            return _Moved(target, error) if _wire.is_same_site(url, target) else error
-        root = _wire.moved_root(self.root, request.route, target)
+            return _Moved(target, error) if routes.is_same_site(url, target) else error
+        root = routes.moved_root(self.root, request.route, target)
         return _Moved(root, error) if root else error
 
     def _url(self, request: Request) -> str:

@@ -19,11 +19,11 @@ from pathlib import Path
 from time import sleep
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
-from . import _arguments as check
+from . import _validation as validate
 from ._auth import origin_of
 from ._display import for_markdown, for_terminal
+from ._protocol.routes import site_of
 from ._version import __version__
-from ._wire import site_of
 from .client import Client
 from .conversation import Conversation
 from .errors import ChatGPT4OnlineError
@@ -310,7 +310,7 @@ def _client(options: argparse.Namespace, stack: contextlib.ExitStack) -> Client:
 def _check_place(options: argparse.Namespace) -> None:
     if options.page and (options.site or options.bot):
         raise UsageError("--page tells the site and the bot: leave out --site and --bot")
-    if options.site and check.login_in(options.site):
+    if options.site and validate.login_in(options.site):
         raise UsageError(
             "a password on the command line can be seen by others on this machine: put it into the"
             " environment as CHATGPT4ONLINE_APP_PASSWORD, and name the user with --user"
@@ -325,7 +325,7 @@ def _login(options: argparse.Namespace) -> Optional[Tuple[str, str]]:
     """
     if options.user is None:
         return None
-    password, theirs = check.environment("APP_PASSWORD"), check.environment("SITE")
+    password, theirs = validate.environment("APP_PASSWORD"), validate.environment("SITE")
     place = options.page or options.site
     if password is None:
         raise UsageError("--user needs CHATGPT4ONLINE_APP_PASSWORD in the environment")
@@ -335,7 +335,7 @@ def _login(options: argparse.Namespace) -> Optional[Tuple[str, str]]:
 
 
 def _origin(place: str) -> object:
-    return origin_of(check.site_url(place))
+    return origin_of(validate.site_url(place))
 
 
 def _demo(options: argparse.Namespace, stack: contextlib.ExitStack) -> str:

@@ -24,11 +24,38 @@ from typing import (
 
 from urllib3.filepost import encode_multipart_formdata
 
-from . import _arguments as check
-from . import _wire
+from . import _validation as validate
 from ._auth import Credential
 from ._call import Call
+from ._protocol import routes
+from ._protocol.answers import parse_discussions, parse_files, parse_upload
+from ._protocol.headers import plain_headers
+from ._protocol.public_api import (
+    api_chatbot_body,
+    api_moderate_body,
+    api_query_body,
+    api_transcribe_body,
+    api_upload_parts,
+    parse_api_image,
+    parse_api_json,
+    parse_api_reply,
+    parse_api_text,
+    parse_bots,
+    parse_user,
+    parse_verdict,
+)
+from ._protocol.request import (
+    delete_discussions_body,
+    delete_files_body,
+    encode_json,
+    is_file_id,
+    list_discussions_body,
+    list_files_body,
+    rename_discussion_body,
+    upload_parts,
+)
 from ._transport import Request, Transport
+from ._validation import type_name
 from ._value import changed
 from .types import Bot, Discussion, File, Image, Reply
 
@@ -97,7 +124,7 @@ class Files:
         """
         content = _read(path_or_file, name)
         with self._transport.calling() as call:
-            purpose = check.identifier(purpose, "purpose")
+            purpose = validate.identifier(purpose, "purpose")
             file = _upload(self._transport, content, purpose, progress, call)
             call.finish()
             return file
@@ -115,8 +142,10 @@ class Files:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
         """
-        fields = {"limit": check.positive(limit, "limit"), "page": check.positive(page, "page")}
-        return _post(self._transport, _wire.LIST_FILES, fields, _wire.files, repeatable=True)
+        fields = list_files_body(
+            limit=validate.positive(limit, "limit"), page=validate.positive(page, "page")
+        )
+        return _post(self._transport, routes.LIST_FILES, fields, parse_files, repeatable=True)
 
     def delete(self, *files: Union[File, str]) -> None:
         """
@@ -132,7 +161,7 @@ class Files:
         Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
         """
         ids = [file_id(file) for file in _some(files, "files")]
-        _post(self._transport, _wire.DELETE_FILES, {"files": ids}, dict)
+        _post(self._transport, routes.DELETE_FILES, delete_files_body(ids), dict)
 
 
 class Discussions:
@@ -143,9 +172,10 @@ class Discussions:
     asking for more pages as needed. Threads may share it.
     """
 
-    def __init__(self, transport: Transport, bot: Mapping[str, Optional[str]]) -> None:
+    def __init__(self, transport: Transport, bot: Optional[str], custom_id: Optional[str]) -> None:
         self._transport = transport
         self._bot = bot
+        self._custom_id = custom_id
 
     def __iter__(self) -> Iterator[Discussion]:
         """Yield each discussion once, in the site's order."""
@@ -174,13 +204,14 @@ class Discussions:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
         """
-        fields = {
-            **self._bot,
-            "offset": check.count(offset, "offset"),
-            "limit": check.positive(limit, "limit"),
-        }
-        route = _wire.LIST_DISCUSSIONS
-        return _post(self._transport, route, fields, _wire.discussions, repeatable=True)
+        fields = list_discussions_body(
+            bot=self._bot,
+            custom_id=self._custom_id,
+            offset=validate.count(offset, "offset"),
+            limit=validate.positive(limit, "limit"),
+        )
+        route = routes.LIST_DISCUSSIONS
+        return _post(self._transport, route, fields, parse_discussions, repeatable=True)
 
     def rename(self, discussion: Union[Discussion, str], title: str) -> None:
         """
@@ -196,8 +227,8 @@ class Discussions:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.
         """
-        fields = {"chatId": chat_id(discussion), "title": check.identifier(title, "title")}
-        _post(self._transport, _wire.RENAME_DISCUSSION, fields, dict)
+        fields = rename_discussion_body(chat_id(discussion), validate.identifier(title, "title"))
+        _post(self._transport, routes.RENAME_DISCUSSION, fields, dict)
 
     def delete(self, *discussions: Union[Discussion, str]) -> None:
         """
@@ -213,7 +244,7 @@ class Discussions:
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/delete.
         """
         ids = [chat_id(each) for each in _some(discussions, "discussions")]
-        _post(self._transport, _wire.DELETE_DISCUSSIONS, {"chatIds": ids}, dict)
+        _post(self._transport, routes.DELETE_DISCUSSIONS, delete_discussions_body(ids), dict)
 
 
 class PublicAPI:
@@ -252,15 +283,13 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleChatbotQuery.
         """
-        fields: Dict[str, Any] = {
-            "botId": self._bot if bot is None else check.identifier(bot, "bot"),
-            "message": check.identifier(message, "message"),
-        }
-        if chat_id is not None:
-            fields["chatId"] = check.identifier(chat_id, "chat_id")
-        if files:
-            fields["fileIds"] = [file_id(file) for file in files]
-        return self._post("simpleChatbotQuery", fields, _wire.api_reply)
+        fields = api_chatbot_body(
+            validate.identifier(message, "message"),
+            self._bot if bot is None else validate.identifier(bot, "bot"),
+            validate.optional(validate.identifier, chat_id, "chat_id"),
+            [file_id(file) for file in files],
+        )
+        return self._post(routes.API_CHATBOT, fields, parse_api_reply)
 
     def text(self, message: str, **options: Any) -> str:
         """
@@ -272,7 +301,7 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleTextQuery.
         """
-        return self._ask("simpleTextQuery", _wire.api_text, message, options)
+        return self._ask(routes.API_TEXT, parse_api_text, message, options)
 
     def fast_text(self, message: str, **options: Any) -> str:
         """
@@ -284,7 +313,7 @@ class PublicAPI:
 
         Source: AI Engine 2.9.2, mwai/v1/simpleFastTextQuery.
         """
-        return self._ask("simpleFastTextQuery", _wire.api_text, message, options)
+        return self._ask(routes.API_FAST_TEXT, parse_api_text, message, options)
 
     def json(self, message: str, **options: Any) -> Any:
         """
@@ -299,7 +328,7 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery.
         """
-        return self._ask("simpleJsonQuery", _wire.api_json, message, options)
+        return self._ask(routes.API_JSON, parse_api_json, message, options)
 
     def vision(self, message: str, url: str, **options: Any) -> str:
         """
@@ -312,8 +341,8 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleVisionQuery.
         """
-        url = check.identifier(url, "url")
-        return self._ask("simpleVisionQuery", _wire.api_text, message, options, url=url)
+        url = validate.identifier(url, "url")
+        return self._ask(routes.API_VISION, parse_api_text, message, options, url=url)
 
     def image(self, message: str, **options: Any) -> Image:
         """
@@ -325,7 +354,7 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/simpleImageQuery.
         """
-        return self._ask("simpleImageQuery", _wire.api_image, message, options)
+        return self._ask(routes.API_IMAGE, parse_api_image, message, options)
 
     def edit_image(self, message: str, media_id: int, **options: Any) -> Image:
         """
@@ -338,8 +367,8 @@ class PublicAPI:
 
         Source: AI Engine 2.8.2, mwai/v1/simpleImageEditQuery.
         """
-        media = check.positive(media_id, "media_id")
-        return self._ask("simpleImageEditQuery", _wire.api_image, message, options, mediaId=media)
+        media = validate.positive(media_id, "media_id")
+        return self._ask(routes.API_EDIT_IMAGE, parse_api_image, message, options, media_id=media)
 
     def transcribe(self, url: str, **options: Any) -> str:
         """
@@ -351,8 +380,8 @@ class PublicAPI:
 
         Source: AI Engine 2.8.9, mwai/v1/simpleTranscribeAudio.
         """
-        fields = {"url": check.identifier(url, "url"), **_options(options)}
-        return self._post("simpleTranscribeAudio", fields, _wire.api_text)
+        fields = api_transcribe_body(validate.identifier(url, "url"), options)
+        return self._post(routes.API_TRANSCRIBE, fields, parse_api_text)
 
     def moderate(self, text: str) -> bool:
         """
@@ -366,8 +395,8 @@ class PublicAPI:
 
         Source: AI Engine 3.6.2, mwai/v1/moderationCheck.
         """
-        fields = {"text": check.identifier(text, "text")}
-        return self._post("moderationCheck", fields, _wire.api_verdict)
+        fields = api_moderate_body(validate.identifier(text, "text"))
+        return self._post(routes.API_MODERATE, fields, parse_verdict)
 
     def upload(
         self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = "analysis"
@@ -383,8 +412,9 @@ class PublicAPI:
         Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
         """
         content = _read(path_or_file, name)
-        body, content_type = _multipart(content, purpose=check.identifier(purpose, "purpose"))
-        request = self._request("simpleFileUpload")
+        purpose = validate.identifier(purpose, "purpose")
+        body, content_type = encode_multipart_formdata(api_upload_parts(content, purpose))
+        request = self._request(routes.API_UPLOAD)
         return self._transport.ask(
             changed(request, body=body, content_type=content_type), _uploaded(content, purpose)
         )
@@ -395,7 +425,7 @@ class PublicAPI:
 
         Source: AI Engine 2.8.5, mwai/v1/listChatbots.
         """
-        return self._get("listChatbots", partial(_wire.api_bots, site=self._transport.site))
+        return self._get(routes.API_BOTS, partial(parse_bots, site=self._transport.site))
 
     def whoami(self) -> str:
         """
@@ -403,16 +433,16 @@ class PublicAPI:
 
         Source: AI Engine 2.1.6, mwai/v1/simpleAuthCheck.
         """
-        return self._get("simpleAuthCheck", _wire.api_user)
+        return self._get(routes.API_WHOAMI, parse_user)
 
     def _ask(
-        self, route: str, read: Read[T], message: str, options: Mapping[str, Any], **further: Any
+        self, route: str, read: Read[T], message: str, options: Mapping[str, Any], **subject: Any
     ) -> T:
-        fields = {"message": check.identifier(message, "message"), **further, **_options(options)}
-        return self._post(route, fields, read)
+        message = validate.identifier(message, "message")
+        return self._post(route, api_query_body(message, options, **subject), read)
 
     def _post(self, route: str, fields: Mapping[str, Any], read: Read[T]) -> T:
-        body = _wire.encoded(fields, "options")
+        body = encode_json(fields, "options")
         request = changed(self._request(route), body=body, content_type="application/json")
         return self._transport.ask(request, read)
 
@@ -421,17 +451,8 @@ class PublicAPI:
         return self._transport.ask(request, read)
 
     def _request(self, route: str) -> Request:
-        headers = _wire.plain_headers(accept="application/json")
-        return Request(_wire.API + route, headers, credential=self._credential, with_nonce=False)
-
-
-def _options(options: Mapping[str, Any]) -> Dict[str, Any]:
-    """Return a query's options in the plugin's spelling: `max_tokens` is ``maxTokens``."""
-    spelt = {_wire.camel_case(name): value for name, value in options.items()}
-    beside: Dict[str, Any] = {
-        name: spelt[name] for name in ("resolution", "scope") if name in spelt
-    }
-    return {**beside, "options": spelt} if spelt else {}
+        headers = plain_headers(accept="application/json")
+        return Request(route, headers, credential=self._credential, with_nonce=False)
 
 
 def _post(
@@ -448,14 +469,8 @@ def _post(
 
 
 def _uploaded(content: _Content, purpose: str) -> Read[File]:
-    kind = "image" if content.type.startswith("image/") else "file"
-    return partial(_wire.uploaded, name=content.name, kind=kind, purpose=purpose)
-
-
-def _multipart(content: _Content, **fields: str) -> Tuple[bytes, str]:
-    """Return a multipart body, and its content type."""
-    file = (content.name, content.data, content.type)
-    return encode_multipart_formdata({"file": file, **fields})
+    file_type = "image" if content.type.startswith("image/") else "file"
+    return partial(parse_upload, name=content.name, file_type=file_type, purpose=purpose)
 
 
 def _some(items: Tuple[Any, ...], name: str) -> Tuple[Any, ...]:
@@ -467,7 +482,7 @@ def _some(items: Tuple[Any, ...], name: str) -> Tuple[Any, ...]:
 def contents(files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]:
     """Return the ids of files, and what is in those that have to be uploaded."""
     if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
-        raise TypeError(f"files must be a list, not {check.kind(files)}")
+        raise TypeError(f"files must be a list, not {type_name(files)}")
     return [_id_or_content(file) for file in files]
 
 
@@ -486,27 +501,27 @@ def _upload(
     progress: Optional[Progress],
     call: Call,
 ) -> File:
-    body, content_type = _multipart(content, purpose=purpose, type="N/A")
+    body, content_type = encode_multipart_formdata(upload_parts(content, purpose))
     headers = transport.widget(accept="application/json", content_type=None)
-    request = Request(_wire.UPLOAD, headers, body, content_type=content_type, progress=progress)
+    request = Request(routes.UPLOAD, headers, body, content_type=content_type, progress=progress)
     return transport.fetch(request, call, _uploaded(content, purpose))
 
 
 def file_id(file: Union[File, str]) -> str:
     """Return the id of an uploaded file."""
-    return check.identifier(file.id if isinstance(file, File) else file, "a file's id")
+    return validate.identifier(file.id if isinstance(file, File) else file, "a file's id")
 
 
 def chat_id(discussion: Union[Discussion, str]) -> str:
     """Return the id of a discussion."""
     known = discussion.chat_id if isinstance(discussion, Discussion) else discussion
-    return check.identifier(known, "a discussion's chat_id")
+    return validate.identifier(known, "a discussion's chat_id")
 
 
 def _id_or_content(file: Union[File, Source]) -> Union[str, _Content]:
     if isinstance(file, File):
         return file_id(file)
-    if isinstance(file, str) and _wire.is_file_id(file) and not os.path.exists(file):  # noqa: PTH110
+    if isinstance(file, str) and is_file_id(file) and not os.path.exists(file):  # noqa: PTH110
         return file
     return _read(file, None)
 
@@ -525,7 +540,7 @@ def _read(source: Source, name: Optional[str]) -> _Content:
         with open(path, "rb") as file:  # noqa: PTH123 - a str may come
             return _content(file, name or path)
     if not hasattr(source, "read"):
-        raise TypeError(f"a file must be a path or an open binary file, not {check.kind(source)}")
+        raise TypeError(f"a file must be a path or an open binary file, not {type_name(source)}")
     if hasattr(source, "encoding"):
         raise TypeError(_NOT_BINARY)
     return _content(source, name or getattr(source, "name", None))
@@ -536,7 +551,7 @@ def _content(file: BinaryIO, name: object) -> _Content:
 
     if not isinstance(name, str) or not os.path.basename(name):  # noqa: PTH119
         raise ValueError("give the file a name, whose ending tells the site its type")
-    base = check.text(os.path.basename(name), "a file's name")  # noqa: PTH119
+    base = validate.text(os.path.basename(name), "a file's name")  # noqa: PTH119
     data = _whole(file)
     if len(data) > LARGEST_FILE:
         raise ValueError(f"{base} is larger than {LARGEST_FILE} bytes")

@@ -5,15 +5,19 @@ from __future__ import annotations
 from io import StringIO
 from typing import Callable, Iterator, List, Optional, Union
 
-from . import _sse, _wire
+from . import _sse
 from ._answer import Answer
 from ._call import CallEnded
+from ._protocol import events
+from ._protocol.answers import parse_reply
+from ._protocol.events import End, Failure
+from ._protocol.failures import reply_error
 from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from .types import Event, Reply
 
 __all__ = ["Stream"]
 
-_Item = Union[str, Event, _wire.End, _wire.Failure]
+_Item = Union[str, Event, End, Failure]
 
 _STOPPED = (
     "the answer stopped before its end. The site may have run the question anyway: check before"
@@ -141,15 +145,15 @@ class Stream:
 
     def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return an event, or the last delta or None at the end."""
-        while isinstance(item, _wire.Failure) and not item.message:
+        while isinstance(item, Failure) and not item.message:
             self._has_failed = True  # the real failure follows
             item = next(self._items, None)
-        if isinstance(item, _wire.Failure):
-            raise _wire.reply_error(item.message)
-        if isinstance(item, _wire.End):
+        if isinstance(item, Failure):
+            raise reply_error(item.message)
+        if isinstance(item, End):
             return self._end(item)
         if item is None:
-            raise _wire.reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
+            raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
         if isinstance(item, str):
             self._add(item)
         return item
@@ -157,14 +161,14 @@ class Stream:
     def _add(self, delta: str) -> None:
         self._text.write(delta)
         self._size += len(delta)
-        if self._size > _wire.LIMIT:
-            raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
+        if self._size > events.LIMIT:
+            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
-    def _end(self, end: _wire.End) -> Optional[str]:
+    def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""
         if end.answer is not None:
             so_far = "" if end.has_reply else self.text  # copying a long text takes time
-            self._reply = _wire.reply(end.answer, so_far, self._chat_id)
+            self._reply = parse_reply(end.answer, so_far, self._chat_id)
             self._answer.adopt(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
@@ -205,4 +209,4 @@ def _items(answer: Answer) -> Iterator[_Item]:
     if _sse.is_stream(first):
         yield from _sse.items(answer.chunks(first))
     else:
-        yield _wire.End(answer.json(first))
+        yield End(answer.json(first))

@@ -23,9 +23,9 @@ from chatgpt4online import (
     ReplyError,
     ServerError,
     TransportError,
-    _wire,
     resources,
 )
+from chatgpt4online._protocol.answers import parse_upload
 from chatgpt4online._session import Upload
 from chatgpt4online.testing import Server
 
@@ -583,4 +583,4 @@ def test_an_upload_is_the_users(server: Server, member: Client, picture: Path) -
 def test_half_a_name(data: Dict[str, Any]) -> None:
     """A file is named by its id and its address, both of them."""
     with pytest.raises(ProtocolError, match="does not name the file"):
-        _wire.uploaded({"data": data}, "a.png", "image/png", "vision")
+        parse_upload({"data": data}, "a.png", "image/png", "vision")

@@ -8,8 +8,9 @@ from typing import Iterator, List, Union
 
 import pytest
 
-from chatgpt4online import Event, ProtocolError, _sse, _wire
-from chatgpt4online._wire import End, Failure
+from chatgpt4online import Event, ProtocolError, _sse
+from chatgpt4online._protocol import events
+from chatgpt4online._protocol.events import End, Failure
 
 BOM = b"\xef\xbb\xbf"
 HEL = b'data: {"type":"live","data":"Hel"}\n\n'
@@ -254,13 +255,13 @@ def test_broken_event() -> None:
     """An event that is not the plugin's is an error, after those before it."""
     stream = _sse.items([HEL + b"data: {\n\n" + LO])
     assert next(stream) == "Hel"
-    with pytest.raises(ProtocolError, match="what came is not JSON"):
+    with pytest.raises(ProtocolError, match="the response is not JSON"):
         next(stream)
 
 
 def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event may be as large as the limit, whatever its chunks; not a byte larger."""
-    monkeypatch.setattr(_wire, "LIMIT", 100)
+    monkeypatch.setattr(events, "LIMIT", 100)
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
@@ -273,7 +274,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream may be longer than the limit of an event."""
-    monkeypatch.setattr(_wire, "LIMIT", 100)
+    monkeypatch.setattr(events, "LIMIT", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
 

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from email.utils import formatdate
 from http.client import RemoteDisconnected
+from time import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type, Union
 
 import pytest
@@ -202,7 +203,11 @@ REFUSALS = [
     Refusal(303, "", StatusError, message=f"{ROOT}{CHAT}", headers={"Location": f"{ROOT}{CHAT}"}),
     Refusal(300, "", StatusError, message="https://example.com/a", headers={"Location": "/a"}),
     Refusal(
-        308, "", StatusError, message="an address that is no URL", headers={"Location": "https://["}
+        308,
+        "",
+        StatusError,
+        message="an address that is not a URL",
+        headers={"Location": "https://["},
     ),
     Refusal(302, page("Found"), StatusError, message="Found"),
     Refusal(304, "", StatusError),
@@ -244,8 +249,8 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
     (200, "<br />\n<b>Fatal error</b>: x", ProtocolError, "a web page came instead"),
     (200, {}, ProtocolError, "JSON that is not AI Engine's"),
     (200, {"reply": "Hello"}, ProtocolError, "JSON that is not AI Engine's"),
-    (200, {"success": True}, ProtocolError, "the answer holds no reply"),
-    (200, {"success": True, "reply": 5}, ProtocolError, "the answer holds no reply"),
+    (200, {"success": True}, ProtocolError, "the answer contains no reply"),
+    (200, {"success": True, "reply": 5}, ProtocolError, "the answer contains no reply"),
     (200, "null", ProtocolError, "what came is not AI Engine's: 'null'"),
     (200, "[]", ProtocolError, "what came is not AI Engine's: '[]'"),
     (200, "{]", ProtocolError, "the answer is broken JSON"),
@@ -260,7 +265,7 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
         ProtocolError,
         "the end of the answer cannot be",
     ),
-    (200, "data: {\n\n", ProtocolError, "what came is not JSON"),
+    (200, "data: {\n\n", ProtocolError, "the response is not JSON"),
     (200, wp("rest_forbidden", 401), AuthError, "HTTP 401 rest_forbidden: No."),
     (200, wp("rest_no_route", 404), NotFoundError, "HTTP 404 rest_no_route: No."),
 ]
@@ -329,6 +334,16 @@ def test_refusals(refusal: Refusal, site: responses.RequestsMock, ask: Callable[
     assert (error.site, error.route, error.text) == (SITE, CHAT[1:], "")
     renewed = refusal.sent == 2
     assert (count(site, SESSION), count(site, CHAT)) == (1 + renewed, refusal.sent)
+
+
+def test_retry_after_date(site: responses.RequestsMock, ask: Callable[..., Any]) -> None:
+    """A date in Retry-After is compared with the machine's clock."""
+    date = formatdate(time() + 3600, usegmt=True)
+    answers(site, CHAT, 429, "", headers={"Retry-After": date})
+    with pytest.raises(RateLimitError) as caught:
+        ask()
+    assert caught.value.retry_after is not None
+    assert 3590 < caught.value.retry_after <= 3600
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)

@@ -43,9 +43,9 @@ def environment(name: str) -> Optional[str]:
 def text(value: object, name: str) -> str:
     """Return a str that UTF-8 can hold."""
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str, not {kind(value)}")
+        raise TypeError(f"{name} must be a str, not {type_name(value)}")
     if LONE_SURROGATE.search(value):
-        raise ValueError(f"{name} holds half of a surrogate pair, which no site can read")
+        raise ValueError(f"{name} contains a lone surrogate and cannot be encoded as UTF-8")
     return value
 
 
@@ -64,7 +64,7 @@ def optional(check: Callable[[object, str], T], value: Optional[T], name: str) -
 def count(value: object, name: str) -> int:
     """Return a whole number that is not negative."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {kind(value)}")
+        raise TypeError(f"{name} must be an int, not {type_name(value)}")
     if value < 0:
         raise ValueError(f"{name} must not be negative")
     return value
@@ -99,7 +99,7 @@ def seconds(value: Optional[float], name: str) -> Optional[float]:
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
-        raise TypeError(f"{name} must be a number of seconds, not {kind(value)}")
+        raise TypeError(f"{name} must be a number of seconds, not {type_name(value)}")
     if not value > 0:  # nor is NaN
         raise ValueError(f"{name} must be more than 0 seconds")
     return None if value > _LONGEST else float(value)
@@ -110,7 +110,7 @@ def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise TypeError(f"headers must be a dict, not {kind(value)}")
+        raise TypeError(f"headers must be a dict, not {type_name(value)}")
     return {_header_name(name): _header_value(name, each) for name, each in value.items()}
 
 
@@ -125,7 +125,7 @@ def _header_name(name: object) -> str:
 
 def _header_value(name: str, value: Optional[str]) -> Optional[str]:
     if value is not None and not isinstance(value, str):
-        raise TypeError(f"the header {name} must be a str or None, not {kind(value)}")
+        raise TypeError(f"the header {name} must be a str or None, not {type_name(value)}")
     if value is not None and (not re.fullmatch(_HEADER_VALUE, value) or value != value.strip()):
         raise ValueError(f"the header {name} holds characters that cannot be sent")
     return value
@@ -147,7 +147,7 @@ def proxy_url(value: Optional[str]) -> Optional[str]:
 def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
     """Return a session of requests, or None."""
     if value is not None and not isinstance(value, requests.Session):
-        raise TypeError(f"session must be a requests.Session, not {kind(value)}")
+        raise TypeError(f"session must be a requests.Session, not {type_name(value)}")
     return value
 
 
@@ -230,6 +230,6 @@ def _split(url: str, name: str) -> SplitResult:
     return parts
 
 
-def kind(value: Any) -> str:
+def type_name(value: Any) -> str:
     """Return the name of a value's type."""
     return type(value).__name__

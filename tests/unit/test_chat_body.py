@@ -1,4 +1,4 @@
-"""What is sent: the turns of a conversation, and the JSON body of a question."""
+"""What is sent: the turns of a history, and the JSON body of a question."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Dict, List, Sequence, Tuple, Type, Union
 
 import pytest
 
-from chatgpt4online import Message, Reply, _wire, format_prompt
+from chatgpt4online import Message, Reply, format_prompt
+from chatgpt4online._protocol.request import build_history, chat_body, new_chat_id
 
-HALF = "\ud83d"  # of a surrogate pair
+HALF = "\ud83d"  # a lone surrogate
 
 USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
@@ -35,8 +36,8 @@ BAD_CONVERSATIONS: List[Tuple[Any, Any, Type[Exception], str]] = [
     ([USER, ASSISTANT], (), ValueError, "the last turn of the history must be the user's"),
     ([SYSTEM], (), ValueError, "the last turn of the history must be the user's"),
     ([NEXT], [USER], ValueError, "give the history once"),
-    (f"a{HALF}", (), ValueError, "message holds half of a surrogate pair"),
-    ("a", [{"role": "user", "content": HALF}], ValueError, "a turn's content holds half of"),
+    (f"a{HALF}", (), ValueError, "message contains a lone surrogate"),
+    ("a", [{"role": "user", "content": HALF}], ValueError, "a turn's content contains a lone"),
     ("a", [{"role": "bot", "content": "b"}], ValueError, "user, assistant or system, not 'bot'"),
     ("a", [{"role": "User", "content": "b"}], ValueError, "user, assistant or system, not 'User'"),
     ("a", [{"role": ["user"], "content": "b"}], ValueError, "assistant or system, not ['user']"),
@@ -76,11 +77,11 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
         "flat": False,
         "model": None,
         "extra_body": None,
-        "further": {},
-        "longest": None,
+        "fields": {},
+        "max_length": None,
     }
     settings.update(options)
-    read: Dict[str, Any] = json.loads(_wire.question(turns, **settings).decode("utf-8"))
+    read: Dict[str, Any] = json.loads(chat_body(turns, **settings).decode("utf-8"))
     return read
 
 
@@ -89,19 +90,19 @@ def test_conversation(
     message: Union[str, Sequence[Message]], messages: Sequence[Message], turns: List[Message]
 ) -> None:
     """The turns are the earlier ones and then the new one, in whichever way they are given."""
-    assert _wire.asked(message, messages) == turns
+    assert build_history(message, messages) == turns
 
 
 def test_conversation_is_copied() -> None:
     """What the caller gave is not changed, and of a turn only role and content go on."""
     earlier: List[Any] = [{**USER, "id": 5}]
-    assert _wire.asked("When?", earlier) == [USER, NEXT]
+    assert build_history("When?", earlier) == [USER, NEXT]
     assert earlier == [{**USER, "id": 5}]
 
 
 def test_reply_in_a_history() -> None:
     """A reply can stand in a history as it came."""
-    turns = _wire.asked("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
+    turns = build_history("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
     assert body(turns)["messages"] == [ASSISTANT]
 
 
@@ -109,7 +110,7 @@ def test_reply_in_a_history() -> None:
 def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], words: str) -> None:
     """What is no conversation that ends with a question is refused in words that say why."""
     with pytest.raises(kind) as caught:
-        _wire.asked(message, messages)
+        build_history(message, messages)
     assert type(caught.value) is kind
     assert words in str(caught.value)
 
@@ -122,7 +123,7 @@ def test_prompt(messages: List[Message], prompt: str) -> None:
 
 def test_bad_prompt() -> None:
     """No turn, or a wrong one, makes no prompt."""
-    with pytest.raises(ValueError, match="messages holds no turn"):
+    with pytest.raises(ValueError, match="messages is empty"):
         format_prompt([])
     with pytest.raises(TypeError, match="messages must be a list of turns, not str"):
         format_prompt("Hi")  # type: ignore[arg-type]
@@ -193,9 +194,9 @@ BAD_FIELDS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ({"extra_body": {"a": float("nan")}}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": CIRCULAR}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": {"a": nested(100_000)}}, ValueError, "extra_body cannot be sent as JSON: "),
-    ({"extra_body": {"a": HALF}}, ValueError, "it holds half of a surrogate pair"),
-    ({"extra_body": {"a": [{"b": HALF}]}}, ValueError, "it holds half of a surrogate pair"),
-    ({"extra_body": {HALF: "a"}}, ValueError, "it holds half of a surrogate pair"),
+    ({"extra_body": {"a": HALF}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {"a": [{"b": HALF}]}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {HALF: "a"}}, ValueError, "it contains a lone surrogate"),
 ]
 
 
@@ -212,7 +213,7 @@ def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) 
 
 def test_chat_ids() -> None:
     """A new conversation's id looks like the widget's, and is like no other."""
-    ids = {_wire.new_chat_id() for _ in range(1000)}
+    ids = {new_chat_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch("[0-9a-z]{10}", each) for each in ids)
     assert {letter for each in ids for letter in each} == set(

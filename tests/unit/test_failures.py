@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from email.utils import formatdate
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
@@ -17,11 +17,19 @@ from chatgpt4online import (
     ReplyError,
     ServerError,
     StatusError,
-    _wire,
+)
+from chatgpt4online._protocol.failures import (
+    error_from_response,
+    is_stale_nonce,
+    login_error,
+    page_error,
+    redirect_error,
+    retry_after,
 )
 
 ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
+NOW = 1700000000.0
 
 CHALLENGES = [
     "<title>Just a moment...</title>",
@@ -52,40 +60,40 @@ ORDINARY = [
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
 def test_challenges(page: str, status: int) -> None:
     """A known firewall's page is called that, under a status of success or of failure."""
-    refusal = _wire.refusal if status >= 400 else _wire.page_error
-    error = refusal(status, {}, f"<html>{page}</html>")
+    refusal = error_from_response if status >= 400 else page_error
+    error = refusal(status, {}, f"<html>{page}</html>", now=NOW)
     assert type(error) is BlockedError
-    assert "A firewall or CDN stands before the site: ask its owner" in str(error)
+    assert "A firewall or CDN blocked the request: ask the site's owner" in str(error)
 
 
 @pytest.mark.parametrize("page", ORDINARY)
 def test_no_challenges(page: str) -> None:
     """A page that is no known firewall's is not called one."""
-    assert type(_wire.page_error(200, {}, page)) is ProtocolError
-    assert type(_wire.refusal(503, {}, page)) is ServerError
-    assert type(_wire.refusal(401, {}, page)) is AuthError
+    assert type(page_error(200, {}, page, now=NOW)) is ProtocolError
+    assert type(error_from_response(503, {}, page, now=NOW)) is ServerError
+    assert type(error_from_response(401, {}, page, now=NOW)) is AuthError
 
 
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
 def test_mitigated(status: int) -> None:
     """The header by which Cloudflare marks its challenges decides, whatever the body is."""
-    refusal = _wire.refusal if status >= 400 else _wire.page_error
-    assert type(refusal(status, {"cf-mitigated": "challenge"}, "")) is BlockedError
+    refusal = error_from_response if status >= 400 else page_error
+    assert type(refusal(status, {"cf-mitigated": "challenge"}, "", now=NOW)) is BlockedError
 
 
 def test_wordpress_may_quote_a_challenge() -> None:
     """WordPress's own refusal is one, though its words look like a firewall's."""
     body = '{"code":"rest_forbidden","message":"Just a moment..."}'
-    assert type(_wire.refusal(403, {}, body)) is AuthError
+    assert type(error_from_response(403, {}, body, now=NOW)) is AuthError
 
 
 def test_page_is_named() -> None:
     """A page in place of an answer is named by its title, if it has one."""
     assert "a web page (My & blog) came instead of an answer" in str(
-        _wire.page_error(200, {}, '<HTML><Title lang="en">My &amp;\n blog</Title>')
+        page_error(200, {}, '<HTML><Title lang="en">My &amp;\n blog</Title>', now=NOW)
     )
-    assert "a web page came instead" in str(_wire.page_error(200, {}, "<html><title></title>"))
-    assert "a web page came instead" in str(_wire.page_error(200, {}, "<title>without end"))
+    assert "a web page came instead" in str(page_error(200, {}, "<html><title></title>", now=NOW))
+    assert "a web page came instead" in str(page_error(200, {}, "<title>without end", now=NOW))
 
 
 BODIES: List[Tuple[int, str, str, str]] = [
@@ -110,17 +118,17 @@ BODIES: List[Tuple[int, str, str, str]] = [
 @pytest.mark.parametrize(("status", "body", "code", "message"), BODIES)
 def test_bodies(status: int, body: str, code: str, message: str) -> None:
     """A refusal's code and words are found in its body, whatever stands around them."""
-    error = _wire.refusal(status, {}, body)
+    error = error_from_response(status, {}, body, now=NOW)
     assert isinstance(error, StatusError)
     assert (error.status, error.code, error.message) == (status, code, message)
 
 
 def test_kinds() -> None:
     """Any 5xx is a failing server's; of 4xx these have classes of their own, and no other."""
-    assert {type(_wire.refusal(status, {}, "")) for status in range(500, 600)} == {ServerError}
     own = {401: AuthError, 403: BlockedError, 404: NotFoundError, 429: RateLimitError}
-    for status in range(400, 500):
-        assert type(_wire.refusal(status, {}, "")) is own.get(status, StatusError)
+    for status in range(400, 600):
+        usual = ServerError if status >= 500 else StatusError
+        assert type(error_from_response(status, {}, "", now=NOW)) is own.get(status, usual)
 
 
 @pytest.mark.parametrize(
@@ -134,17 +142,17 @@ def test_kinds() -> None:
 def test_words(code: str, message: str, words: str) -> None:
     """A refusal says its status, WordPress's code, the site's reason, and what to do."""
     body = f'{{"code":"{code}","message":"{message}"}}'
-    assert str(_wire.refusal(429, {}, body)) == words
+    assert str(error_from_response(429, {}, body, now=NOW)) == words
 
 
 def test_plugin_speaks_under_any_status() -> None:
     """The plugin's own failure is a `ReplyError` under any status but 429, which is about rates."""
     body = '{"success":false,"message":"No credit."}'
     for status in (400, 403, 500, 503):
-        error = _wire.refusal(status, {}, body)
+        error = error_from_response(status, {}, body, now=NOW)
         assert isinstance(error, ReplyError)
         assert error.message == "No credit."
-    assert isinstance(_wire.refusal(429, {}, body), RateLimitError)
+    assert isinstance(error_from_response(429, {}, body, now=NOW), RateLimitError)
 
 
 IDS: List[Tuple[Dict[str, str], Optional[str]]] = [
@@ -160,7 +168,7 @@ IDS: List[Tuple[Dict[str, str], Optional[str]]] = [
 @pytest.mark.parametrize(("headers", "request_id"), IDS)
 def test_request_ids(headers: Dict[str, str], request_id: Optional[str]) -> None:
     """A refusal holds the id that a server or CDN gave the request, to tell its owner."""
-    error = _wire.refusal(500, headers, "")
+    error = error_from_response(500, headers, "", now=NOW)
     assert isinstance(error, StatusError)
     assert error.request_id == request_id
 
@@ -192,7 +200,7 @@ WAITS: List[Tuple[str, Optional[float]]] = [
 @pytest.mark.parametrize(("value", "seconds"), WAITS)
 def test_retry_after(value: str, seconds: Optional[float]) -> None:
     """Retry-After is a whole number of seconds or a date; anything else says nothing."""
-    assert _wire.retry_after({"retry-after": value}) == seconds
+    assert retry_after({"retry-after": value}, NOW) == seconds
 
 
 @pytest.fixture(params=["UTC", "JST-9"])
@@ -210,33 +218,25 @@ def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("zone", "hours"), [("GMT", 0), ("+0000", 0), ("-0000", 0), ("UTC", 0), ("+0200", 2)]
 )
-def test_retry_after_date(zone: str, hours: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_date(zone: str, hours: int) -> None:
     """A date is as many seconds off as it is from now, in any zone and wherever this machine is."""
-    monkeypatch.setattr(_wire, "time", lambda: 1700000000.0)
-    date = formatdate(1700000090 + hours * 3600, usegmt=True).replace("GMT", zone)
-    assert _wire.retry_after({"retry-after": date}) == 90.0
-
-
-def test_retry_after_without_a_clock() -> None:
-    """The time that a date is compared with is the machine's."""
-    seconds = _wire.retry_after({"retry-after": formatdate(time.time() + 3600, usegmt=True)})
-    assert seconds is not None
-    assert 3590 < seconds <= 3600
+    date = formatdate(NOW + 90 + hours * 3600, usegmt=True).replace("GMT", zone)
+    assert retry_after({"retry-after": date}, NOW) == 90.0
 
 
 def test_login_errors() -> None:
-    """A refused proof says that the login did not take; a site that is busy or down, nothing."""
+    """A refused proof means that the login was rejected; a site that is down proves nothing."""
     for status in {*range(400, 500)} - {429}:
-        refused = _wire.login_error(StatusError("No.", status=status))
+        refused = login_error(StatusError("No.", status=status))
         assert isinstance(refused, AuthError)
         assert refused.status == status
     for status in (429, *range(500, 600)):
         silent = StatusError("No.", status=status)
-        assert _wire.login_error(silent) is silent
+        assert login_error(silent) is silent
 
 
-RENEWABLE = [(401, "rest_forbidden"), (403, "rest_cookie_invalid_nonce")]
-NOT_RENEWABLE = [
+STALE_NONCE = [(401, "rest_forbidden"), (403, "rest_cookie_invalid_nonce")]
+OTHER_REFUSALS = [
     (401, "rest_login_required"),
     (401, ""),
     (403, "rest_forbidden"),
@@ -247,125 +247,35 @@ NOT_RENEWABLE = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code"), RENEWABLE)
-def test_renewable(status: int, code: str) -> None:
+@pytest.mark.parametrize(("status", "code"), STALE_NONCE)
+def test_stale_nonce(status: int, code: str) -> None:
     """These refusals mean that the nonce was not accepted, so that nothing has run."""
-    assert _wire.renewable(status, code, as_user=False)
+    assert is_stale_nonce(status, code, as_user=False)
 
 
-@pytest.mark.parametrize(("status", "code"), NOT_RENEWABLE)
-def test_not_renewable(status: int, code: str) -> None:
+@pytest.mark.parametrize(("status", "code"), OTHER_REFUSALS)
+def test_other_refusals(status: int, code: str) -> None:
     """A fresh nonce helps against no other refusal."""
-    assert not _wire.renewable(status, code, as_user=False)
+    assert not is_stale_nonce(status, code, as_user=False)
 
 
-def test_renewable_of_a_user() -> None:
+def test_stale_nonce_of_a_user() -> None:
     """WordPress answers a user whose nonce it does not accept with 403, and a guest with 401."""
-    assert _wire.renewable(403, "rest_forbidden", as_user=True)
-    assert _wire.renewable(403, "rest_cookie_invalid_nonce", as_user=True)
-    assert not _wire.renewable(401, "rest_forbidden", as_user=True)
-
-
-FOLLOWED = [
-    (ROOT, f"https://www.example.com/wp-json/{CHAT}", "https://www.example.com/wp-json"),
-    ("https://www.example.com/wp-json", f"https://example.com/x/{CHAT}", "https://example.com/x"),
-    ("http://example.com/wp-json", f"https://example.com/wp-json/{CHAT}", ROOT),
-    (
-        "http://example.com:80/wp-json",
-        f"https://example.com:443/a/{CHAT}",
-        "https://example.com:443/a",
-    ),
-    ("http://example.com:8080/a", f"http://example.com:8080/b/{CHAT}", "http://example.com:8080/b"),
-    (ROOT, f"https://EXAMPLE.com:443/fr/{CHAT}", "https://EXAMPLE.com:443/fr"),
-    (ROOT, f"https://example.com/{CHAT}", "https://example.com"),
-    (ROOT, f"https://example.com/a/{CHAT}#top", "https://example.com/a"),
-    (ROOT, f"https://example.com/a/{CHAT}?", "https://example.com/a"),
-    (
-        "https://example.com/?rest_route=",
-        f"https://www.example.com/?rest_route=/{CHAT}",
-        "https://www.example.com/?rest_route=",
-    ),
-    ("http://[::1]/wp-json", f"http://[::1]/a/{CHAT}", "http://[::1]/a"),
-]
-
-NOT_FOLLOWED = [
-    (ROOT, f"https://other.example/wp-json/{CHAT}"),
-    (ROOT, f"https://www.www.example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://m.example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://example.com.evil.example/wp-json/{CHAT}"),
-    (ROOT, f"http://example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://example.com:8443/wp-json/{CHAT}"),
-    (ROOT, f"ftp://example.com/wp-json/{CHAT}"),
-    ("http://example.com:8080/a", f"https://example.com:8443/a/{CHAT}"),
-    ("http://example.com:8080/a", f"https://example.com/a/{CHAT}"),
-    (ROOT, f"https://user@example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://:pw@example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://@example.com/wp-json/{CHAT}"),
-    (ROOT, f"https://example.com\\@evil.example/{CHAT}"),
-    (ROOT, f"https://example.com/wp-json/{CHAT}?a=b"),
-    (ROOT, f"https://example.com/?rest_route=/{CHAT}"),
-    (ROOT, "https://example.com/wp-login.php"),
-    (ROOT, f"https://example.com/wp-json/x{CHAT}"),
-    (ROOT, f"https://example.com/wp-json/{CHAT}/"),
-    (ROOT, f"https://example.com:port/wp-json/{CHAT}"),
-    (ROOT, f"https://[example.com/wp-json/{CHAT}"),
-    (ROOT, f"/wp-json/{CHAT}"),
-    (ROOT, ""),
-]
-
-
-@pytest.mark.parametrize(("root", "location", "moved"), FOLLOWED)
-def test_redirects_followed(root: str, location: str, moved: str) -> None:
-    """A site may be at its www., at https, or in another directory; the route stays."""
-    assert _wire.moved_root(root, CHAT, location) == moved
-
-
-@pytest.mark.parametrize(("root", "location"), NOT_FOLLOWED)
-def test_redirects_not_followed(root: str, location: str) -> None:
-    """No question goes to another host, port or route, to plain http, or where a query is."""
-    assert _wire.moved_root(root, CHAT, location) is None
+    assert is_stale_nonce(403, "rest_forbidden", as_user=True)
+    assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True)
+    assert not is_stale_nonce(401, "rest_forbidden", as_user=True)
 
 
 SHOWN: List[Tuple[str, str]] = [
     ("https://new.example/wp-json/x", "https://new.example/wp-json/x"),
     ("https://user:hunter2@new.example/x?key=hunter2#hunter2", "https://new.example/x"),
-    ("https://[", "an address that is no URL"),
+    ("https://[", "an address that is not a URL"),
 ]
 
 
 @pytest.mark.parametrize(("target", "shown"), SHOWN)
 def test_redirect_errors(target: str, shown: str) -> None:
     """A redirect that is not followed names the new address, without what may be secret in it."""
-    error = _wire.redirect_error(307, target)
+    error = redirect_error(307, target)
     assert (error.status, error.message) == (307, shown)
     assert f"redirects to {shown} (HTTP 307)" in str(error)
-
-
-def test_widget_headers() -> None:
-    """Headers are the widget's, then what a route needs, then the caller's, who may remove some."""
-    headers = _wire.widget_headers(
-        {"accept": "a/b", "dnt": None, "x-own": "c"}, accept="d/e", content_type=None
-    )
-    assert headers["accept"] == "a/b"
-    assert headers["dnt"] is None
-    assert headers["content-type"] is None
-    assert headers["x-own"] == "c"
-    assert set(headers) == {*_wire.WIDGET_HEADERS, "x-own"}
-
-
-AGENTS: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
-    ({"user-agent": "mine"}, dict.fromkeys(_wire.CLIENT_HINTS)),
-    ({"user-agent": None}, dict.fromkeys(_wire.CLIENT_HINTS)),
-    (
-        {"user-agent": "mine", "sec-ch-ua": '"Mine"'},
-        {**dict.fromkeys(_wire.CLIENT_HINTS), "sec-ch-ua": '"Mine"'},
-    ),
-    ({"accept": "a/b"}, {name: _wire.WIDGET_HEADERS[name] for name in _wire.CLIENT_HINTS}),
-]
-
-
-@pytest.mark.parametrize(("overrides", "hints"), AGENTS)
-def test_own_agent(overrides: Dict[str, Any], hints: Dict[str, Any]) -> None:
-    """A user agent of the caller's goes without hints about another, unless these are given too."""
-    headers = _wire.widget_headers(overrides)
-    assert {name: headers[name] for name in hints} == hints
