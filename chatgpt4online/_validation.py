@@ -233,3 +233,10 @@ def _split(url: str, name: str) -> SplitResult:
 def type_name(value: Any) -> str:
     """Return the name of a value's type."""
     return type(value).__name__
+
+
+def at_least_one(values: Tuple[T, ...], name: str) -> Tuple[T, ...]:
+    """Return values of which there is at least one."""
+    if not values:
+        raise ValueError(f"no {name} given")
+    return values

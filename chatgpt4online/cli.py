@@ -20,8 +20,8 @@ from time import sleep
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
 from . import _validation as validate
-from ._auth import origin_of
 from ._display import for_markdown, for_terminal
+from ._http.credentials import origin_of
 from ._protocol.routes import site_of
 from ._version import __version__
 from .client import Client
