@@ -45,6 +45,7 @@ from ._protocol.public_api import (
     parse_verdict,
 )
 from ._protocol.request import (
+    DEFAULT_PURPOSE,
     delete_discussions_body,
     delete_files_body,
     encode_json,
@@ -101,7 +102,7 @@ class Files:
         path_or_file: Source,
         *,
         name: Optional[str] = None,
-        purpose: str = "analysis",
+        purpose: str = DEFAULT_PURPOSE,
         progress: Optional[Progress] = None,
     ) -> File:
         """
@@ -399,7 +400,7 @@ class PublicAPI:
         return self._post(routes.API_MODERATE, fields, parse_verdict)
 
     def upload(
-        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = "analysis"
+        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = DEFAULT_PURPOSE
     ) -> File:
         """
         Upload one file as the token's user, and return it.
@@ -469,8 +470,7 @@ def _post(
 
 
 def _uploaded(content: _Content, purpose: str) -> Read[File]:
-    file_type = "image" if content.type.startswith("image/") else "file"
-    return partial(parse_upload, name=content.name, file_type=file_type, purpose=purpose)
+    return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
 
 
 def _some(items: Tuple[Any, ...], name: str) -> Tuple[Any, ...]:
@@ -489,7 +489,7 @@ def contents(files: Sequence[Union[File, Source]]) -> List[Union[str, _Content]]
 def ids(transport: Transport, files: Sequence[Union[str, _Content]], call: Call) -> List[str]:
     """Upload what has been read, and return the ids of all."""
     return [
-        file if isinstance(file, str) else _upload(transport, file, "analysis", None, call).id
+        file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
         for file in files
     ]
 
