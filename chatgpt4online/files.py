@@ -14,7 +14,13 @@ from ._http.request import Request
 from ._http.transport import Transport
 from ._protocol import routes
 from ._protocol.answers import parse_files, parse_upload
-from ._protocol.request import delete_files_body, is_file_id, list_files_body, upload_parts
+from ._protocol.request import (
+    DEFAULT_PURPOSE,
+    delete_files_body,
+    is_file_id,
+    list_files_body,
+    upload_parts,
+)
 from ._validation import type_name
 from .types import File
 
@@ -56,7 +62,7 @@ class Files:
         path_or_file: Source,
         *,
         name: Optional[str] = None,
-        purpose: str = "analysis",
+        purpose: str = DEFAULT_PURPOSE,
         progress: Optional[Progress] = None,
     ) -> File:
         """
@@ -129,7 +135,7 @@ def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]
 def upload_all(transport: Transport, files: Sequence[Union[str, Content]], call: Call) -> List[str]:
     """Upload what has been read, and return the ids of all."""
     return [
-        file if isinstance(file, str) else _upload(transport, file, "analysis", None, call).id
+        file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
         for file in files
     ]
 
@@ -148,8 +154,7 @@ def _upload(
 
 
 def parse_uploaded(content: Content, purpose: str) -> Callable[[Dict[str, Any]], File]:
-    file_type = "image" if content.type.startswith("image/") else "file"
-    return partial(parse_upload, name=content.name, file_type=file_type, purpose=purpose)
+    return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
 
 
 def file_id(file: Union[File, str]) -> str:

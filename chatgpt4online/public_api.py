@@ -27,7 +27,7 @@ from ._protocol.public_api import (
     parse_user,
     parse_verdict,
 )
-from ._protocol.request import encode_json
+from ._protocol.request import DEFAULT_PURPOSE, encode_json
 from .files import Source, file_id, parse_uploaded, read_file
 from .types import Bot, File, Image, Reply
 
@@ -190,7 +190,7 @@ class PublicAPI:
         return self._post(routes.API_MODERATE, fields, parse_verdict)
 
     def upload(
-        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = "analysis"
+        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = DEFAULT_PURPOSE
     ) -> File:
         """
         Upload one file as the token's user, and return it.

@@ -84,7 +84,7 @@ class _Watched:
     idle_until = 0.0
     _handle: Optional[socket.socket] = None
 
-    def _watch(self, sock: socket.socket) -> None:
+    def watch(self, sock: socket.socket) -> None:
         """Watch a duplicate, since a TLS handshake takes the socket object out of use."""
         self._handle = sock.dup()
         call = _current_call()
@@ -209,7 +209,7 @@ def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
 def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.socket:
     """Watch a new socket; close it if that raises."""
     try:
-        connection._watch(sock)  # noqa: SLF001 - a method of this module
+        connection.watch(sock)
     except BaseException:
         sock.close()
         raise
