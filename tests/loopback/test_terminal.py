@@ -187,7 +187,7 @@ def test_ctrl_c_at_the_prompt_drops_the_line(chat: Terminal) -> None:
     chat.shows("> ")
     chat.keys(b"Never mi")
     chat.shows("Never mi")
-    chat.insists(CTRL_C, "(Ctrl-D or /quit leaves)")
+    chat.insists(CTRL_C, "(press Ctrl-D or type /quit to leave)")
     chat.shows("> ")
     chat.keys(b"/quit\n")
     assert chat.ends() == 0
@@ -256,7 +256,7 @@ def test_a_site_is_served_until_ctrl_c(environment: Mapping[str, str]) -> None:
     """`serve` tells its address, answers there, and ends well at Ctrl-C."""
     terminal = Terminal(["serve"], environment)
     try:
-        terminal.shows("Ctrl-C ends this.")
+        terminal.shows("(press Ctrl-C to stop)")
         url = re.search(r"http://[\d.:]+", terminal.text)
         assert url
         asked = subprocess.run(

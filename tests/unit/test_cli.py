@@ -13,8 +13,7 @@ from typing import Any, Callable, List, NamedTuple
 import pytest
 from support import SOON, background
 
-from chatgpt4online import cli
-from chatgpt4online.cli import main
+from chatgpt4online.cli import COMMANDS, batch, main, output
 from chatgpt4online.testing import Server
 
 
@@ -191,9 +190,9 @@ def test_wrong_use(run: Run, words: List[str]) -> None:
 
 def test_help_has_examples(run: Run) -> None:
     """Every command's help shows how it is used, and what decides beside the options."""
-    for command in cli._TABLE:
-        done = run(command, "--help")
-        assert f"  chatgpt4online {command}" in done.out
+    for command in COMMANDS:
+        done = run(command.name, "--help")
+        assert f"  chatgpt4online {command.name}" in done.out
         assert "CHATGPT4ONLINE_SITE" in done.out
         assert max(map(len, done.out.splitlines())) <= 100
     assert run("--version").out.startswith("chatgpt4online ")
@@ -425,10 +424,10 @@ def test_an_interrupted_batch(
         yield "A"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_questions", lambda *_: interrupted())
+    monkeypatch.setattr(batch, "_read_questions", lambda *_: interrupted())
     done = run("batch", "-", "-o", str(tmp_path / "out"), "--site", server.url)
     assert done.status == 130
-    assert "The same command goes on" in done.err
+    assert "Run the same command again to continue." in done.err
 
 
 # ----------------------------------------------------------------------------- without a terminal
@@ -462,7 +461,7 @@ def test_ctrl_c_where_lines_are_piped(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_show_plain", interrupted)
+    monkeypatch.setattr(output, "_print_plain", interrupted)
     assert run("chat", "--site", server.url, stdin="One\nTwo\n").status == 130
     assert not server.questions
 
@@ -487,7 +486,7 @@ class Display:
 def test_ctrl_c_at_the_start_of_a_display() -> None:
     """Ctrl-C strikes after a display has started its thread, which would break; it is stopped."""
     display = Display(lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), cli._surely_stopped(display):
+    with pytest.raises(KeyboardInterrupt), output._running(display):
         display.seen.append("shown")
     assert display.seen == ["started", "stopped"]
 
@@ -497,7 +496,7 @@ def test_a_display_in_another_thread() -> None:
     display = Display(lambda: None)
 
     def show() -> None:
-        with cli._surely_stopped(display):
+        with output._running(display):
             display.seen.append("shown")
 
     background(show).result(SOON)
