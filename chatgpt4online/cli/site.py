@@ -40,7 +40,7 @@ def _bot_line(bot: Bot) -> str:
 def run_check(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     """Check whether a site works."""
     if options.target and options.site:
-        raise UsageError("SITE and --site are the same: give only one")
+        raise UsageError("give the site either as SITE or with --site, not both")
     options.site = options.site or options.target
     health = connect(options, stack).check(ask=options.ask)
     if options.json:
