@@ -8,7 +8,7 @@ from multiprocessing.managers import BaseManager
 from typing import Iterator, NamedTuple, cast
 
 from chatgpt4online.testing import Server
-from chatgpt4online.testing._model import Script
+from chatgpt4online.testing._script import Script
 
 
 class Seen(NamedTuple):
@@ -28,7 +28,7 @@ class Site(Server):
 
     def slows(self, pace: float) -> None:
         """Let the next answer come with so many seconds between two events."""
-        self._tell("chats/submit", Script(pace=pace))
+        self._add_script("chats/submit", Script(pace=pace))
 
     def opens(self) -> str:
         """Start to serve; return the URL."""
@@ -36,9 +36,9 @@ class Site(Server):
 
     def seen(self) -> Seen:
         """Return what it has seen so far."""
-        with self._lock:
-            paths = [request.path for request in self._requests]
-            self._requests.clear()
+        with self._handler._lock:
+            paths = [request.path for request in self._handler._requests]
+            self._handler._requests.clear()
         sessions = sum(path.endswith("start_session") for path in paths)
         self._sessions += sessions
         self._questions += len(paths) - sessions
