@@ -184,7 +184,7 @@ class Files:
         return json_response({"success": True, "data": data})
 
     def delete(self, request: RestRequest) -> HTTPResponse:
-        """Delete the sender's files; without owners, delete by row number and skip the unknown."""
+        """Delete the sender's files; earlier versions delete anybody's, by row number."""
         file_ids = {str(file_id): None for file_id in request.fields.get("files") or []}
         if not self._profile.file_owners:
             self._remove(file for file in self.unexpired() if str(file.row_id) in file_ids)

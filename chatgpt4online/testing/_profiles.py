@@ -33,7 +33,8 @@ class Profile:
     image_bots_send_stream_type: bool  # until 2.8.2: under text/event-stream; then under JSON
 
     # files/*.
-    file_owners: bool  # 2.9.6: files/list fails for guests; 3.2.8: only owners delete, by refId
+    guest_file_list_fails: bool  # 2.8.5, 3.3.9, 3.6.2: files/list is a fatal error for guests
+    file_owners: bool  # 3.2.8: files/delete takes refIds, and only those of the sender's files
     merged_purposes: bool  # 3.2.8: every purpose but "generated" is stored as "analysis"
 
     # discussions/*.
@@ -85,6 +86,7 @@ _3_6_2 = Profile(
     usage_fields={"price": None, "queries": 1, "accuracy": "estimated"},
     image_usage={"queries": 1, "accuracy": "tokens"},
     image_bots_send_stream_type=False,
+    guest_file_list_fails=True,
     file_owners=True,
     merged_purposes=True,
     keeps_start_sentence=True,
@@ -123,6 +125,7 @@ _2_4_7 = Profile(
     usage_fields={},
     image_usage={"resolution": "1792x1024", "images": 1},
     image_bots_send_stream_type=True,
+    guest_file_list_fails=False,
     file_owners=False,
     merged_purposes=False,
     keeps_start_sentence=False,

@@ -220,6 +220,6 @@ class Site:
         return json_response({"success": True, **fields, **request.new_token})
 
     def _list_files(self, request: RestRequest) -> HTTPResponse:
-        if request.user is GUEST and self.config.profile.file_owners:
+        if request.user is GUEST and self.config.profile.guest_file_list_fails:
             return critical_error()
         return self._files.list(request)
