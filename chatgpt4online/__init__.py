@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._protocol.headers import WIDGET_HEADERS
+from ._protocol.request import format_prompt
 from ._version import __version__
-from ._wire import WIDGET_HEADERS, format_prompt
 from .client import Client
 from .conversation import Conversation
 from .errors import (

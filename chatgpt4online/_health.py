@@ -5,15 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Callable, List, Optional
 
+from ._http import discovery
+from ._protocol.routes import NAMESPACES
 from .errors import AuthError, BlockedError, ChatGPT4OnlineError, ProtocolError, StatusError
 from .types import Check, Health
 
 if TYPE_CHECKING:
-    from ._transport import Transport
+    from ._http.transport import Transport
     from .stream import Stream
-
-#: The parts of the REST API that a chat needs. Source: AI Engine 2.4.4.
-_NEEDED = ("mwai/v1", "mwai-ui/v1")
 
 #: What took fewer seconds, or has fewer characters, does not show whether it was held back.
 _TOO_QUICK_TO_TELL = 0.5
@@ -61,7 +60,7 @@ def _checked(name: str, step: _Step) -> Check:
 def _site(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            transport.read_page(transport.site + "/", call)
+            discovery.read_page(transport, transport.site + "/", call)
         except StatusError as error:
             if isinstance(error, BlockedError) or error.status >= 500:
                 raise
@@ -72,13 +71,13 @@ def _site(transport: Transport) -> str:
 def _plugin(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            names = transport.namespaces(call)
+            names = discovery.namespaces(transport, call)
         except AuthError:
             names = None  # some sites close this list, and not what is on it
         call.finish()
     if names is None:
         return "the site does not tell what it offers"
-    missing = [name for name in _NEEDED if name not in names]
+    missing = [name for name in NAMESPACES if name not in names]
     if missing:
         raise ProtocolError(f"the site does not offer {' and '.join(missing)}: is AI Engine on?")
     return transport.root
@@ -87,7 +86,7 @@ def _plugin(transport: Transport) -> str:
 def _nonce(transport: Transport) -> str:
     with transport.calling() as call:
         transport.nonce.forget()
-        transport.ticket(call)
+        transport.issued_nonce(call)
         call.finish()
     return "given, as a user" if transport.has_login else "given, as a guest"
 

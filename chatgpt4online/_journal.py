@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, Optional, Tuple
 
-from . import _wire
+from ._protocol.answers import parse_reply
 from .errors import ChatGPT4OnlineError
 from .types import Outcome, Reply
 
@@ -146,7 +146,7 @@ def _parse(line: bytes) -> Tuple[str, Optional[Reply]]:
         raise ValueError
     if reply is None:
         return key, None
-    return key, _wire.reply(reply["raw"], reply["text"], reply["chat_id"])
+    return key, parse_reply(reply["raw"], reply["text"], reply["chat_id"])
 
 
 def _fields(outcome: Outcome) -> Dict[str, Any]:

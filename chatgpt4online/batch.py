@@ -26,9 +26,9 @@ from typing import (
 )
 from uuid import uuid4
 
-from . import _arguments as check
-from . import _wire
+from . import _validation as validate
 from ._journal import Journal
+from ._protocol.fields import plain_text
 from .errors import TransportError
 from .types import Outcome, Reply, Turn
 
@@ -73,11 +73,11 @@ def outcomes(
         progress: show a bar.
         journal: the path of the journal.
     """
-    check.positive(workers, "workers")
+    validate.positive(workers, "workers")
     if isinstance(messages, (str, bytes)):
         raise TypeError("messages must be many: a list, or anything else to iterate over")
     if executor is not None and not isinstance(executor, Executor):
-        raise TypeError(f"executor must be an Executor, not {check.kind(executor)}")
+        raise TypeError(f"executor must be an Executor, not {validate.type_name(executor)}")
     total = len(messages) if isinstance(messages, Sized) else None
     numbered = enumerate(messages)
     bar = _bar() if progress else None
@@ -285,7 +285,7 @@ def _finish(
 
 def _executor_error(error: BaseException) -> TransportError:
     """Return the error of a question that an executor did not run, or not to its end."""
-    reason = ": ".join(filter(None, (type(error).__name__, _wire.plain(str(error)))))
+    reason = ": ".join(filter(None, (type(error).__name__, plain_text(str(error)))))
     known = TransportError(
         f"the executor has no answer ({reason}). If the question had begun, the site may have run"
         " it all the same: look before you ask again."

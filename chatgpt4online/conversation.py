@@ -8,8 +8,14 @@ import tempfile
 from copy import copy
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
-from . import _arguments as check
-from . import _wire
+from . import _validation as validate
+from ._protocol.request import (
+    continuation_fields,
+    message_text,
+    new_chat_id,
+    validate_messages,
+)
+from ._validation import type_name
 from .types import Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
@@ -46,14 +52,14 @@ class Conversation:
     ) -> None:
         self._client = client
         #: The turns so far, plain dicts in a plain list: save it, cut it, branch it.
-        self.messages: List[Message] = _wire.turns(messages)
+        self.messages: List[Message] = validate_messages(messages)
         if system is not None:
             self.messages.insert(
-                0, {"role": "system", "content": check.identifier(system, "system")}
+                0, {"role": "system", "content": validate.identifier(system, "system")}
             )
         #: The id under which the site files it.
-        self.chat_id: str = _wire.new_chat_id() if chat_id is None else chat_id
-        check.identifier(self.chat_id, "chat_id")
+        self.chat_id: str = new_chat_id() if chat_id is None else chat_id
+        validate.identifier(self.chat_id, "chat_id")
         #: The last answer; None before the first.
         self.last: Optional[Reply] = None
         self._response_id: Optional[str] = None
@@ -92,7 +98,7 @@ class Conversation:
             ChatGPT4OnlineError: as `chat`.
         """
         if not isinstance(message, (str, Shortcut)):
-            raise TypeError(f"message must be a str or a Shortcut, not {check.kind(message)}")
+            raise TypeError(f"message must be a str or a Shortcut, not {type_name(message)}")
         stream = self._client.stream(
             message,
             messages=self.messages,
@@ -103,21 +109,16 @@ class Conversation:
 
         def keep(reply: Reply) -> None:
             if self._newest is question:
-                self._keep(_wire.said(message), reply)
+                self._keep(message_text(message), reply)
 
         stream.on_reply(keep)
         return stream
 
     def _extra_body(self, given: Optional[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
-        """
-        Add the last answer's id, unless the turns have been changed since.
-
-        Source: AI Engine 2.8.4, `previousResponseId` of mwai-ui/v1/chats/submit: the model's
-        vendor then goes on from its own record of the conversation.
-        """
+        """Add the last answer's id, unless the turns have been changed since."""
         if self._response_id is None or self.messages != self._answered:
             return given
-        return {"previousResponseId": self._response_id, **(given or {})}
+        return {**continuation_fields(self._response_id), **(given or {})}
 
     def _keep(self, question: str, reply: Reply) -> None:
         self.messages.append({"role": "user", "content": question})
@@ -162,8 +163,8 @@ class Conversation:
         try:
             state = json.loads(data.decode("utf-8"))
             talk = cls(client, chat_id=state["chat_id"], messages=state["messages"])
-            talk._response_id = check.optional(
-                check.identifier, state["response_id"], "response_id"
+            talk._response_id = validate.optional(
+                validate.identifier, state["response_id"], "response_id"
             )
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{os.fspath(path)} holds no conversation: {error}") from None

@@ -5,15 +5,18 @@ from __future__ import annotations
 from io import StringIO
 from typing import Callable, Iterator, List, Optional, Union
 
-from . import _sse, _wire
-from ._answer import Answer
-from ._call import CallEnded
+from ._http.call import CallEnded
+from ._http.response import Response
+from ._protocol import events
+from ._protocol.answers import parse_reply
+from ._protocol.events import End, Failure
+from ._protocol.failures import reply_error
 from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from .types import Event, Reply
 
 __all__ = ["Stream"]
 
-_Item = Union[str, Event, _wire.End, _wire.Failure]
+_Item = Union[str, Event, End, Failure]
 
 _STOPPED = (
     "the answer stopped before its end. The site may have run the question all the same: look"
@@ -33,9 +36,9 @@ class Stream:
     holds what had been answered so far.
     """
 
-    def __init__(self, answer: Answer, chat_id: str) -> None:
-        self._answer = answer
-        self._call = answer.call
+    def __init__(self, response: Response, chat_id: str) -> None:
+        self._response = response
+        self._call = response.call
         self._chat_id = chat_id
         self._text = StringIO()
         self._size = 0
@@ -43,7 +46,7 @@ class Stream:
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
         self._callbacks: List[Callable[[Reply], object]] = []
-        self._items = _items(answer)
+        self._items: Iterator[_Item] = response.items()
         self._ahead = self._read()  # so that a refusal is raised now
 
     def __iter__(self) -> Stream:
@@ -83,7 +86,7 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """The pieces so far, joined. From any thread."""
+        """The pieces that the stream has yielded so far, joined. From any thread."""
         return self._text.getvalue()
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
@@ -107,30 +110,35 @@ class Stream:
         """
         if self._reply is None:
             self._call.end("closed")
-            self._answer.close()
+            self._response.close()
 
     def _next(self) -> Union[str, Event, None]:
         """Return the next piece of text or other event; None at the end."""
-        if self._ahead is not None:
-            item, self._ahead = self._ahead, None
-            return item
-        if self._reply is not None:
+        item = self._ahead
+        if item is not None:
+            self._ahead = None
+        elif self._reply is not None:
             return None
-        if self._error is not None:
+        elif self._error is not None:
             raise self._error
-        return self._read()
+        else:
+            item = self._read()
+        if type(item) is str:
+            self._text.write(item)
+        return item
 
     def _read(self) -> Union[str, Event, None]:
+        """Return what arrives next; None at the end."""
         try:
             if self._call.ended:
-                self._call.check()
+                self._call.raise_if_ended()
             item = next(self._items, None)
-            if type(item) is str:
-                self._add(item)
-                return item
-            return self._take(item)
+            while isinstance(item, Failure) and not item.message:
+                self._has_failed = True  # the real failure follows
+                item = next(self._items, None)
+            return self._received(item)
         except (ChatGPT4OnlineError, CallEnded) as error:
-            self._error = self._answer.explain(error)
+            self._error = self._response.translate(error)
             self._error.text = self.text
             self.close()
             raise self._error from error.__cause__
@@ -138,45 +146,42 @@ class Stream:
             self.close()
             raise
 
-    def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
+    def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return an event, or what there is to return at the end."""
-        while isinstance(item, _wire.Failure) and not item.message:
-            self._has_failed = True  # the real failure follows
-            item = next(self._items, None)
-        if isinstance(item, _wire.Failure):
-            raise _wire.reply_error(item.message)
-        if isinstance(item, _wire.End):
+        if type(item) is str:
+            self._count(item)
+            return item
+        if isinstance(item, Failure):
+            raise reply_error(item.message)
+        if isinstance(item, End):
             return self._end(item)
         if item is None:
-            raise _wire.reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
-        if isinstance(item, str):
-            self._add(item)
+            raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
         return item
 
-    def _add(self, piece: str) -> None:
-        self._text.write(piece)
+    def _count(self, piece: str) -> None:
         self._size += len(piece)
-        if self._size > _wire.LIMIT:
-            raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
+        if self._size > events.LIMIT:
+            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
-    def _end(self, end: _wire.End) -> Optional[str]:
+    def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one piece if no other came before."""
         if end.answer is not None:
             so_far = "" if end.has_reply else self.text  # a long one costs its copying
-            self._reply = _wire.reply(end.answer, so_far, self._chat_id)
-            self._answer.adopt(end.answer)
+            self._reply = parse_reply(end.answer, so_far, self._chat_id)
+            self._response.update_nonce(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
-            raise ProtocolError("the end of the answer cannot be read, and no text came.")
-        self._answer.finish()
+            raise ProtocolError("the end of the answer cannot be read, and there was no text.")
+        self._response.finish()
         self._call.finish()
         for callback in self._callbacks:
             callback(self._reply)
         if self._size or not self._reply:
             return None
-        self._add(str(self._reply))
-        return self.text
+        self._count(self._reply)
+        return str(self._reply)
 
     def __enter__(self) -> Stream:
         """Return itself."""
@@ -190,16 +195,3 @@ class Stream:
         """Free the connection."""
         if hasattr(self, "_items"):  # else Ctrl-C struck while it was made
             self.close()
-
-
-def _items(answer: Answer) -> Iterator[_Item]:
-    """
-    Yield what an answer says.
-
-    A function of its own, for a generator that knew its stream would keep it from being dropped.
-    """
-    first = answer.begin()
-    if _sse.is_stream(first):
-        yield from _sse.items(answer.chunks(first))
-    else:
-        yield _wire.End(answer.json(first))

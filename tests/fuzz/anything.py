@@ -7,11 +7,11 @@ import re
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import requests
+from chatgpt4online._answer import Answer
 
 from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
-from chatgpt4online._answer import Answer
-from chatgpt4online._body import Chunked
-from chatgpt4online._call import Call
+from chatgpt4online._http.call import Call
+from chatgpt4online._http.framing import Chunked
 
 STATUSES = (200, 200, 200, 200, 403, 429, 500, 503)
 CODINGS = ("", "", "gzip", "deflate")

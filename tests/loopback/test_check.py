@@ -8,7 +8,8 @@ from typing import Any, Callable, List, Optional, Tuple
 import pytest
 from support import PHP, Peer, RawServer, Serve, end, json_reply, live, session_reply
 
-from chatgpt4online import Check, Client, Health, ProtocolError, _wire
+from chatgpt4online import Check, Client, Health, ProtocolError
+from chatgpt4online._protocol.failures import check_object
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh")
@@ -70,7 +71,7 @@ def test_as_a_user(server: Server) -> None:
     with Client(server.url, auth=("ada", "wrong")) as client:
         health = client.check(ask="Hi")
     assert outcome(health)[-1] == ("nonce", False)
-    assert "the login did not take" in health.checks[-1].detail
+    assert "the login was rejected" in health.checks[-1].detail
     assert "wrong" not in str(health)
 
 
@@ -101,7 +102,7 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (lambda it: it.answers(403, body=CHALLENGE, route="/"), "site", "firewall"),
     (index(status=500), "AI Engine", "HTTP 500"),
     (index(status=200, body="<html>"), "AI Engine", "a web page"),
-    (index(status=200, body=b"[]"), "AI Engine", "what came is not AI Engine's"),
+    (index(status=200, body=b"[]"), "AI Engine", "unexpected response, not from AI Engine"),
     (index(status=200, body={}), "AI Engine", "does not offer mwai/v1 and mwai-ui/v1"),
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),
@@ -130,8 +131,8 @@ def test_what_may_fail(
 @pytest.mark.parametrize("answer", [[], None, "x", 5])
 def test_an_index_that_is_no_object(answer: Any) -> None:
     """WordPress's own answers are JSON objects; another value is none of them."""
-    with pytest.raises(ProtocolError, match="answered 200 with JSON that is no object"):
-        _wire.check_object(answer, 200)
+    with pytest.raises(ProtocolError, match="answered 200 with JSON that is not an object"):
+        check_object(answer, 200)
 
 
 def test_a_site_that_is_not_there() -> None:

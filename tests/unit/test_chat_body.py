@@ -1,4 +1,4 @@
-"""What is sent: the turns of a conversation, and the JSON body of a question."""
+"""What is sent: the turns of a history, and the JSON body of a question."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Dict, List, Sequence, Tuple, Type, Union
 
 import pytest
 
-from chatgpt4online import Message, Reply, _wire, format_prompt
+from chatgpt4online import Message, Reply, format_prompt
+from chatgpt4online._protocol.request import build_history, chat_body, new_chat_id
 
-HALF = "\ud83d"  # of a surrogate pair
+HALF = "\ud83d"  # a lone surrogate
 
 USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
@@ -35,8 +36,8 @@ BAD_CONVERSATIONS: List[Tuple[Any, Any, Type[Exception], str]] = [
     ([USER, ASSISTANT], (), ValueError, "the last turn of the history must be the user's"),
     ([SYSTEM], (), ValueError, "the last turn of the history must be the user's"),
     ([NEXT], [USER], ValueError, "give the history once"),
-    (f"a{HALF}", (), ValueError, "message holds half of a surrogate pair"),
-    ("a", [{"role": "user", "content": HALF}], ValueError, "a turn's content holds half of"),
+    (f"a{HALF}", (), ValueError, "message contains a lone surrogate"),
+    ("a", [{"role": "user", "content": HALF}], ValueError, "a turn's content contains a lone"),
     ("a", [{"role": "bot", "content": "b"}], ValueError, "user, assistant or system, not 'bot'"),
     ("a", [{"role": "User", "content": "b"}], ValueError, "user, assistant or system, not 'User'"),
     ("a", [{"role": ["user"], "content": "b"}], ValueError, "assistant or system, not ['user']"),
@@ -67,7 +68,7 @@ PROMPTS: List[Tuple[List[Message], str]] = [
 
 
 def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
-    """Return the question's body as the site reads it."""
+    """Return a question's body as the site reads it."""
     settings: Dict[str, Any] = {
         "bot": "default",
         "custom_id": None,
@@ -76,11 +77,11 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
         "flat": False,
         "model": None,
         "extra_body": None,
-        "further": {},
-        "longest": None,
+        "fields": {},
+        "max_length": None,
     }
     settings.update(options)
-    read: Dict[str, Any] = json.loads(_wire.question(turns, **settings).decode("utf-8"))
+    read: Dict[str, Any] = json.loads(chat_body(turns, **settings).decode("utf-8"))
     return read
 
 
@@ -88,41 +89,41 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
 def test_conversation(
     message: Union[str, Sequence[Message]], messages: Sequence[Message], turns: List[Message]
 ) -> None:
-    """The turns are the earlier ones and then the new one, in whichever way they are given."""
-    assert _wire.asked(message, messages) == turns
+    """A history is the earlier turns and then the new one, whichever way they are given."""
+    assert build_history(message, messages) == turns
 
 
 def test_conversation_is_copied() -> None:
-    """What the caller gave is not changed, and of a turn only role and content go on."""
+    """The caller's turns are not changed, and only their role and content are sent."""
     earlier: List[Any] = [{**USER, "id": 5}]
-    assert _wire.asked("When?", earlier) == [USER, NEXT]
+    assert build_history("When?", earlier) == [USER, NEXT]
     assert earlier == [{**USER, "id": 5}]
 
 
 def test_reply_in_a_history() -> None:
-    """A reply can stand in a history as it came."""
-    turns = _wire.asked("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
+    """A `Reply` can be used in a history as it is."""
+    turns = build_history("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
     assert body(turns)["messages"] == [ASSISTANT]
 
 
 @pytest.mark.parametrize(("message", "messages", "kind", "words"), BAD_CONVERSATIONS)
 def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], words: str) -> None:
-    """What is no conversation that ends with a question is refused in words that say why."""
+    """A history that does not end with a question raises an error that says why."""
     with pytest.raises(kind) as caught:
-        _wire.asked(message, messages)
+        build_history(message, messages)
     assert type(caught.value) is kind
     assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(("messages", "prompt"), PROMPTS)
 def test_prompt(messages: List[Message], prompt: str) -> None:
-    """One turn stays as it is; several become a dialogue that the assistant is to continue."""
+    """A single turn stays as it is; several become a dialogue for the assistant to continue."""
     assert format_prompt(messages) == prompt
 
 
 def test_bad_prompt() -> None:
-    """No turn, or a wrong one, makes no prompt."""
-    with pytest.raises(ValueError, match="messages holds no turn"):
+    """An empty history or an invalid turn raises."""
+    with pytest.raises(ValueError, match="messages is empty"):
         format_prompt([])
     with pytest.raises(TypeError, match="messages must be a list of turns, not str"):
         format_prompt("Hi")  # type: ignore[arg-type]
@@ -131,7 +132,7 @@ def test_bad_prompt() -> None:
 
 
 def test_body() -> None:
-    """A question has the widget's fields, and no other."""
+    """A question has the widget's fields and no others."""
     assert body([SYSTEM, USER, ASSISTANT, NEXT]) == {
         "botId": "default",
         "customId": None,
@@ -144,32 +145,32 @@ def test_body() -> None:
 
 
 def test_body_of_a_prompt() -> None:
-    """A history that is sent as a prompt is in the message alone."""
+    """A flattened history is in the message only."""
     sent = body([USER, ASSISTANT, NEXT], flat=True)
     assert (sent["messages"], sent["newMessage"]) == ([], PROMPTS[3][1])
 
 
 def test_body_of_any_text() -> None:
-    """Every character that UTF-8 has reaches the site."""
+    """Every character that UTF-8 can encode reaches the site."""
     message = '\x00\u2028\u00e9\U0001f389\U0010ffff"\\'
     assert body([{"role": "user", "content": message}])["newMessage"] == message
 
 
 def test_model() -> None:
-    """A model is sent when it is given, and only then."""
+    """A model is sent only when given."""
     assert body([NEXT], model="gpt-4o")["model"] == "gpt-4o"
     assert "model" not in body([NEXT])
 
 
 def test_extra_body() -> None:
-    """Further fields stand beside the widget's, and may change `stream` alone of these."""
+    """Extra fields are added to the widget's; of those, they may replace `stream` only."""
     sent = body([NEXT], extra_body={"temperature": 0.5, "crossSite": True, "stream": False})
     assert (sent["temperature"], sent["crossSite"], sent["stream"]) == (0.5, True, False)
     assert body([NEXT], extra_body={"model": "gpt-4o"})["model"] == "gpt-4o"
 
 
 def nested(depth: int) -> List[Any]:
-    """Return a list in a list in a list."""
+    """Return lists nested this deep."""
     inner: List[Any] = []
     for _ in range(depth):
         inner = [inner]
@@ -193,9 +194,9 @@ BAD_FIELDS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ({"extra_body": {"a": float("nan")}}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": CIRCULAR}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": {"a": nested(100_000)}}, ValueError, "extra_body cannot be sent as JSON: "),
-    ({"extra_body": {"a": HALF}}, ValueError, "it holds half of a surrogate pair"),
-    ({"extra_body": {"a": [{"b": HALF}]}}, ValueError, "it holds half of a surrogate pair"),
-    ({"extra_body": {HALF: "a"}}, ValueError, "it holds half of a surrogate pair"),
+    ({"extra_body": {"a": HALF}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {"a": [{"b": HALF}]}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {HALF: "a"}}, ValueError, "it contains a lone surrogate"),
 ]
 
 
@@ -203,7 +204,7 @@ BAD_FIELDS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ("options", "kind", "words"), BAD_FIELDS, ids=[words for *_, words in BAD_FIELDS]
 )
 def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) -> None:
-    """A model or further fields that cannot be sent are refused in words that say why."""
+    """A model or an extra field that cannot be sent raises an error that says why."""
     with pytest.raises(kind) as caught:
         body([NEXT], **options)
     assert type(caught.value) is kind
@@ -211,8 +212,8 @@ def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) 
 
 
 def test_chat_ids() -> None:
-    """A new conversation's id looks like the widget's, and is like no other."""
-    ids = {_wire.new_chat_id() for _ in range(1000)}
+    """A new conversation's id looks like the widget's and is unique."""
+    ids = {new_chat_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch("[0-9a-z]{10}", each) for each in ids)
     assert {letter for each in ids for letter in each} == set(
