@@ -5,12 +5,13 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Callable, List, Optional
 
+from ._http import discovery
 from ._protocol.routes import NAMESPACES
 from .errors import AuthError, BlockedError, ChatGPT4OnlineError, ProtocolError, StatusError
 from .types import Check, Health
 
 if TYPE_CHECKING:
-    from ._transport import Transport
+    from ._http.transport import Transport
     from .stream import Stream
 
 #: A faster or shorter answer does not show whether it was held back.
@@ -59,7 +60,7 @@ def _run(name: str, step: _Step) -> Check:
 def _site(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            transport.read_page(transport.site + "/", call)
+            discovery.read_page(transport, transport.site + "/", call)
         except StatusError as error:
             if isinstance(error, BlockedError) or error.status >= 500:
                 raise
@@ -70,7 +71,7 @@ def _site(transport: Transport) -> str:
 def _plugin(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            names = transport.namespaces(call)
+            names = discovery.namespaces(transport, call)
         except AuthError:
             names = None  # some sites hide this list, but not the routes in it
         call.finish()
@@ -87,7 +88,7 @@ def _plugin(transport: Transport) -> str:
 def _nonce(transport: Transport) -> str:
     with transport.calling() as call:
         transport.nonce.forget()
-        transport.ticket(call)
+        transport.issued_nonce(call)
         call.finish()
     return "fetched as a user" if transport.has_login else "fetched as a guest"
 

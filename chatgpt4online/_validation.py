@@ -1,4 +1,4 @@
-"""Checks of what callers give. Each raises ValueError or TypeError, and says what was wrong."""
+"""Checks of what callers pass in. Each raises ValueError or TypeError and says what is wrong."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ T = TypeVar("T")
 #: A user and an application password.
 Login = Optional[Tuple[str, str]]
 
-#: Seconds, or (connect, silence) in seconds; None is no limit.
+#: Seconds, or (connect, silence) in seconds; None means no limit.
 Timeouts = Union[None, float, Tuple[Optional[float], Optional[float]]]
 
-#: (connect, silence) in seconds; None is no limit.
+#: (connect, silence) in seconds; None means no limit.
 Limits = Tuple[Optional[float], Optional[float]]
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-#: A time limit beyond it is none: threads and sockets cannot wait longer.
+#: A longer time limit counts as no limit, because threads and sockets cannot wait longer.
 _LONGEST = 1e6
 _HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEADER_VALUE = r"[\x20-\x7e\x80-\xff\t]*"
@@ -31,17 +31,17 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 
 
 def from_environment(value: Optional[str], name: str, default: str) -> str:
-    """Return a value, or else that of an environment variable of ours, or else the default."""
+    """Return the value, else the environment variable's, else the default."""
     return (environment(name) or default) if value is None else value
 
 
 def environment(name: str) -> Optional[str]:
-    """Return an environment variable of ours; None if it is not set, or empty."""
+    """Return one of our environment variables; None if it is unset or empty."""
     return os.environ.get("CHATGPT4ONLINE_" + name) or None
 
 
 def text(value: object, name: str) -> str:
-    """Return a str that UTF-8 can hold."""
+    """Return a str that UTF-8 can encode."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type_name(value)}")
     if LONE_SURROGATE.search(value):
@@ -57,12 +57,12 @@ def identifier(value: object, name: str) -> str:
 
 
 def optional(check: Callable[[object, str], T], value: Optional[T], name: str) -> Optional[T]:
-    """Return a value that the check lets pass, or None."""
+    """Return a value that passes the check, or None."""
     return None if value is None else check(value, name)
 
 
 def count(value: object, name: str) -> int:
-    """Return a whole number that is not negative."""
+    """Return a whole number of at least 0."""
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {type_name(value)}")
     if value < 0:
@@ -78,14 +78,14 @@ def positive(value: object, name: str) -> int:
 
 
 def one_of(value: object, known: Collection[str], name: str) -> str:
-    """Return a str that is one of the known ones."""
+    """Return a str that is one of the known values."""
     if value not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
     return str(value)
 
 
 def limits(value: Timeouts, name: str = "timeout") -> Limits:
-    """Return the limits that one number of seconds or a pair stands for."""
+    """Return the pair of limits that a number of seconds, or a pair, means."""
     if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{name} must be a number, or a pair (connect, silence)")
@@ -95,12 +95,12 @@ def limits(value: Timeouts, name: str = "timeout") -> Limits:
 
 
 def seconds(value: Optional[float], name: str) -> Optional[float]:
-    """Return a number of seconds above 0; None, and infinity, are no limit."""
+    """Return a number of seconds above 0, or None for no limit, which infinity means too."""
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number of seconds, not {type_name(value)}")
-    if not value > 0:  # nor is NaN
+    if not value > 0:  # also false for NaN
         raise ValueError(f"{name} must be more than 0 seconds")
     return None if value > _LONGEST else float(value)
 
@@ -132,7 +132,7 @@ def _header_value(name: str, value: Optional[str]) -> Optional[str]:
 
 
 def proxy_url(value: Optional[str]) -> Optional[str]:
-    """Return the URL of a proxy. No message here quotes it, for it may hold a password."""
+    """Return the URL of a proxy. No message here quotes it, because it may contain a password."""
     if value is None:
         return None
     parts = _split(text(value, "proxy"), "proxy")
@@ -145,18 +145,18 @@ def proxy_url(value: Optional[str]) -> Optional[str]:
 
 
 def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
-    """Return a session of requests, or None."""
+    """Return a requests session, or None."""
     if value is not None and not isinstance(value, requests.Session):
         raise TypeError(f"session must be a requests.Session, not {type_name(value)}")
     return value
 
 
 def site_url(value: object) -> str:
-    """Return the URL of a site in one form: with a scheme, without login and slash at its end."""
+    """Return a site's URL in one form: with a scheme, without a login or a trailing slash."""
     parts = _site(value)
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path}"
-    if "@" in address:  # what a password may be a part of is not quoted
+    if "@" in address:  # not quoted, because a part of it may be a password
         raise ValueError("site is not the address of a site: its path holds an @")
     if not parts.hostname or "\\" in address or address.split() != [address]:
         raise ValueError(f"site is not the address of a site: {address!r}")
@@ -164,7 +164,7 @@ def site_url(value: object) -> str:
     try:
         prepared.prepare_url(address, None)
         name = str(urlsplit(str(prepared.url)).hostname)
-        name.encode("idna")  # raises where a label is empty or too long
+        name.encode("idna")  # raises if a label is empty or too long
     except (requests.RequestException, UnicodeError):
         name = ""
     if not _HOST.fullmatch(name):
@@ -173,7 +173,7 @@ def site_url(value: object) -> str:
 
 
 def login_in(value: object) -> Login:
-    """Return the user and the password that the URL of a site holds, if any."""
+    """Return the user and the password in a site's URL, or None."""
     userinfo = _site(value).netloc.rpartition("@")[0]
     if not userinfo:
         return None
@@ -187,7 +187,7 @@ def _site(value: object) -> SplitResult:
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError("site must be a URL that begins with https:// or http://")
     if parts.query or parts.fragment:
-        raise ValueError("site must be the address of the site alone, without ? or #")
+        raise ValueError("site must be the site's address only, without ? or #")
     return parts
 
 
@@ -211,7 +211,7 @@ def token(value: object) -> Optional[str]:
 
 
 def page_url(value: object, site: Optional[str] = None) -> str:
-    """Return the URL of a page, which may be a path on a site."""
+    """Return the URL of a page, which may be given as a path on the site."""
     given = identifier(value, "page").strip()
     if site is not None and given.startswith("/"):
         given = site + given
@@ -224,7 +224,7 @@ def page_url(value: object, site: Optional[str] = None) -> str:
 def _split(url: str, name: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - it raises where the port is no number
+        parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError:
         raise ValueError(f"{name} is not a URL") from None
     return parts
@@ -233,3 +233,10 @@ def _split(url: str, name: str) -> SplitResult:
 def type_name(value: Any) -> str:
     """Return the name of a value's type."""
     return type(value).__name__
+
+
+def at_least_one(values: Tuple[T, ...], name: str) -> Tuple[T, ...]:
+    """Return values of which there is at least one."""
+    if not values:
+        raise ValueError(f"no {name} given")
+    return values

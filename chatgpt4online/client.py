@@ -24,9 +24,11 @@ from typing import (
 import requests
 
 from . import _validation as validate
-from . import resources
-from ._auth import basic, bearer, origin_of
 from ._health import examine
+from ._http import discovery
+from ._http.credentials import basic, bearer, origin_of
+from ._http.request import Request, Settings
+from ._http.transport import Transport
 from ._protocol import routes
 from ._protocol.request import (
     build_history,
@@ -35,10 +37,11 @@ from ._protocol.request import (
     new_chat_id,
     shortcut_fields,
 )
-from ._transport import Request, Settings, Transport
 from ._validation import Timeouts, type_name
 from .conversation import Conversation
-from .resources import Discussions, Files, PublicAPI, Source
+from .discussions import Discussions
+from .files import Files, Source, read_files, upload_all
+from .public_api import PublicAPI
 from .stream import Stream
 from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut, Turn
 
@@ -266,13 +269,13 @@ class Client:
         """
         chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
         history = build_history(message, messages, has_files=bool(files))
-        contents = resources.contents(files)
+        contents = read_files(files)
         question = partial(self._question, history, chat_id, model, extra_body)
         shortcut = shortcut_fields(message)
         body = question(shortcut)  # before an upload, for what cannot be sent is refused here
         with self._transport.calling(timeout, deadline) as call:
             if contents:
-                file_ids = resources.ids(self._transport, contents, call)
+                file_ids = upload_all(self._transport, contents, call)
                 body = question({**shortcut, **file_fields(file_ids)})
             request = Request(
                 routes.CHAT, self._transport.widget(), body, content_type="application/json"
@@ -379,7 +382,9 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         with self._transport.calling() as call:
-            bots = self._transport.read_page(validate.page_url(page, self.site), call).bots
+            bots = discovery.read_page(
+                self._transport, validate.page_url(page, self.site), call
+            ).bots
             call.finish()
             return list(bots)
 
@@ -463,7 +468,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
         with self._transport.calling() as call:
-            nonce = self._transport.ticket(call).nonce
+            nonce = self._transport.issued_nonce(call).value
             call.finish()
             return nonce
 

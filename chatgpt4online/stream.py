@@ -5,9 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import Callable, Iterator, List, Optional, Union
 
-from . import _sse
-from ._answer import Answer
-from ._call import CallEnded
+from ._http.call import CallEnded
+from ._http.response import Response
 from ._protocol import events
 from ._protocol.answers import parse_reply
 from ._protocol.events import End, Failure
@@ -38,9 +37,9 @@ class Stream:
     the error is the part of the answer received so far.
     """
 
-    def __init__(self, answer: Answer, chat_id: str) -> None:
-        self._answer = answer
-        self._call = answer.call
+    def __init__(self, response: Response, chat_id: str) -> None:
+        self._response = response
+        self._call = response.call
         self._chat_id = chat_id
         self._text = StringIO()
         self._size = 0
@@ -48,7 +47,7 @@ class Stream:
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
         self._callbacks: List[Callable[[Reply], object]] = []
-        self._items = _items(answer)
+        self._items: Iterator[_Item] = response.items()
         self._ahead = self._read()  # raises a refusal now
 
     def __iter__(self) -> Stream:
@@ -88,7 +87,7 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """The deltas so far, joined. Any thread may read it."""
+        """The deltas yielded so far, joined. Any thread may read it."""
         return self._text.getvalue()
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
@@ -112,30 +111,35 @@ class Stream:
         """
         if self._reply is None:
             self._call.end("closed")
-            self._answer.close()
+            self._response.close()
 
     def _next(self) -> Union[str, Event, None]:
         """Return the next delta or other event; None at the end."""
-        if self._ahead is not None:
-            item, self._ahead = self._ahead, None
-            return item
-        if self._reply is not None:
+        item = self._ahead
+        if item is not None:
+            self._ahead = None
+        elif self._reply is not None:
             return None
-        if self._error is not None:
+        elif self._error is not None:
             raise self._error
-        return self._read()
+        else:
+            item = self._read()
+        if type(item) is str:
+            self._text.write(item)
+        return item
 
     def _read(self) -> Union[str, Event, None]:
+        """Return what arrives next; None at the end."""
         try:
             if self._call.ended:
-                self._call.check()
+                self._call.raise_if_ended()
             item = next(self._items, None)
-            if type(item) is str:
-                self._add(item)
-                return item
-            return self._take(item)
+            while isinstance(item, Failure) and not item.message:
+                self._has_failed = True  # the real failure follows
+                item = next(self._items, None)
+            return self._received(item)
         except (ChatGPT4OnlineError, CallEnded) as error:
-            self._error = self._answer.explain(error)
+            self._error = self._response.translate(error)
             self._error.text = self.text
             self.close()
             raise self._error from error.__cause__
@@ -143,23 +147,20 @@ class Stream:
             self.close()
             raise
 
-    def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
-        """Return an event, or the last delta or None at the end."""
-        while isinstance(item, Failure) and not item.message:
-            self._has_failed = True  # the real failure follows
-            item = next(self._items, None)
+    def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
+        """Return a delta or event; the last delta or None at the end."""
+        if type(item) is str:
+            self._count(item)
+            return item
         if isinstance(item, Failure):
             raise reply_error(item.message)
         if isinstance(item, End):
             return self._end(item)
         if item is None:
             raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
-        if isinstance(item, str):
-            self._add(item)
         return item
 
-    def _add(self, delta: str) -> None:
-        self._text.write(delta)
+    def _count(self, delta: str) -> None:
         self._size += len(delta)
         if self._size > events.LIMIT:
             raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
@@ -169,21 +170,21 @@ class Stream:
         if end.answer is not None:
             so_far = "" if end.has_reply else self.text  # copying a long text takes time
             self._reply = parse_reply(end.answer, so_far, self._chat_id)
-            self._answer.adopt(end.answer)
+            self._response.update_nonce(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
             raise ProtocolError(
                 "the end of the answer cannot be read, and there was no text before it."
             )
-        self._answer.finish()
+        self._response.finish()
         self._call.finish()
         for callback in self._callbacks:
             callback(self._reply)
         if self._size or not self._reply:
             return None
-        self._add(str(self._reply))
-        return self.text
+        self._count(self._reply)
+        return str(self._reply)
 
     def __enter__(self) -> Stream:
         """Return the stream itself."""
@@ -197,16 +198,3 @@ class Stream:
         """Free the connection."""
         if hasattr(self, "_items"):  # not if Ctrl-C interrupted __init__
             self.close()
-
-
-def _items(answer: Answer) -> Iterator[_Item]:
-    """
-    Yield the deltas and other events of an answer.
-
-    This is a function because a generator that referred to its stream would keep it alive.
-    """
-    first = answer.begin()
-    if _sse.is_stream(first):
-        yield from _sse.items(answer.chunks(first))
-    else:
-        yield End(answer.json(first))

@@ -21,27 +21,45 @@ from chatgpt4online import testing
 
 PACKAGE = Path(chatgpt4online.__file__).parent
 
-# From the top: a module imports only from modules above it. "testing" stands apart.
+# From the top: a module imports only from modules above it. "testing" is separate.
 LAYERS = [
     "_version",
     "errors",
     "_display",
-    "_value",
     "types",
-    "_arguments",
-    "_wire",
-    "_page",
-    "_sse",
-    "_call",
-    "_connection",
-    "_session",
-    "_auth",
-    "_body",
-    "_session",
-    "_answer",
-    "_transport",
+    "_validation",
+    "_protocol",
+    "_protocol.fields",
+    "_protocol.routes",
+    "_protocol.headers",
+    "_protocol.request",
+    "_protocol.events",
+    "_protocol.failures",
+    "_protocol.answers",
+    "_protocol.public_api",
+    "_protocol.page",
+    "_protocol.prelude",
+    "_http",
+    "_http.deadlines",
+    "_http.call",
+    "_http.credentials",
+    "_http.nonce",
+    "_http.framing",
+    "_http.retry",
+    "_http.tls",
+    "_http.connection",
+    "_http.session",
+    "_http.body",
+    "_http.sse",
+    "_http.failures",
+    "_http.response",
+    "_http.request",
+    "_http.discovery",
+    "_http.transport",
     "stream",
-    "resources",
+    "files",
+    "discussions",
+    "public_api",
     "conversation",
     "_journal",
     "batch",
@@ -51,12 +69,26 @@ LAYERS = [
     "integrations",
     "integrations.llm",
     "integrations.langchain",
+    "cli.options",
+    "cli.connect",
+    "cli.output",
+    "cli.chat",
+    "cli.batch",
+    "cli.site",
     "cli",
     "__main__",
     "__init__",
 ]
-PURE = ["errors", "_display", "types", "_wire", "_page", "_sse"]
-OUTSIDE_WORLD = {"logging", "requests", "select", "socket", "ssl", "threading", "urllib3"}
+PURE = ["errors", "_display", "types", "_http.framing", "_http.retry"]
+OUTSIDE_WORLD = {
+    *("asyncio", "ftplib", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random"),
+    *("requests", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl"),
+    *("subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "urllib3", "uuid"),
+}
+# Ids of new conversations are random.
+RANDOM = {"_protocol.request": {"os.urandom"}}
+# Calls that read a clock, a file or a terminal without an import that shows it.
+HIDDEN_INPUT = {"input", "now", "open", "print", "today", "utcnow"}
 # Imported by nobody but who uses them.
 OPTIONAL = ["__main__", "cli", "integrations", "notebook", "testing"]
 # Slow to import, and of no use to a chat.
@@ -80,6 +112,7 @@ def trees() -> Dict[str, Tree]:
 TREES = trees()
 LAYERED = [name for name in TREES if name.split(".")[0] != "testing"]
 TESTING = [name for name in TREES if name.split(".")[0] == "testing"]
+PROTOCOL = [name for name in TREES if name.split(".")[0] == "_protocol"]
 
 
 def run_time_nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -129,8 +162,8 @@ def ours(names: Set[str]) -> Set[str]:
 def test_imports_from_above(module: str) -> None:
     """A module imports only from the modules above it; each has its place in the table."""
     above = set(LAYERS[: LAYERS.index(module)])
-    if module == "cli":
-        above.add("testing")  # for the site that a demo asks
+    if module == "cli.connect":
+        above.add("testing")  # for --demo and serve
     assert ours(imported(module)) <= above
 
 
@@ -140,27 +173,110 @@ def test_testing_stands_alone(module: str) -> None:
     assert ours(imported(module)) <= set(TESTING)
 
 
-@pytest.mark.parametrize("module", [name for name in PURE if name in TREES])
+@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
 def test_pure_modules_touch_nothing(module: str) -> None:
-    """What is called pure sees no network and no thread."""
-    assert not {name.split(".")[0] for name in imported(module)} & OUTSIDE_WORLD
+    """A pure module imports nothing for I/O, clocks, random numbers or threads."""
+    outside = {name for name in imported(module) if any(is_below(name, at) for at in OUTSIDE_WORLD)}
+    assert outside == RANDOM.get(module, set())
+
+
+@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
+def test_pure_modules_ask_nobody(module: str) -> None:
+    """A pure module reads no clock, file or terminal."""
+    calls = [node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)]
+    assert not {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & HIDDEN_INPUT
+
+
+def is_below(name: str, package: str) -> bool:
+    """Return whether a dotted name is a package or something in it."""
+    return f"{name}.".startswith(f"{package}.")
+
+
+# Routes, namespaces, cookies, headers and fields of AI Engine and WordPress, by their spelling.
+SPELLING = re.compile(
+    r"mwai|wp/v2|wp-json|rest_|new_token|PHPSESSID|x-wp-|api\.w\.org|\b_fields=", re.IGNORECASE
+)
+CAMEL_CASE = re.compile("[a-z]+([A-Z][a-z]*)+")
+
+
+def strings(tree: Tree) -> Set[str]:
+    """Return the texts in a module's code, docstrings not counted."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if node.body and isinstance(node.body[0], ast.Expr)
+    }
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {
+        node.value
+        for node in constants
+        if isinstance(node.value, str) and id(node) not in docstrings
+    }
+
+
+FIELDS = {text for name in PROTOCOL for text in strings(TREES[name]) if CAMEL_CASE.fullmatch(text)}
+
+
+@pytest.mark.parametrize("module", sorted({*LAYERED} - {*PROTOCOL}))
+def test_the_protocol_is_in_one_place(module: str) -> None:
+    """Only ``_protocol`` spells a route, namespace, cookie, header or field of the site's."""
+    assert not {text for text in strings(TREES[module]) if text in FIELDS or SPELLING.search(text)}
+
+
+def test_fields_are_found() -> None:
+    """The fields that only ``_protocol`` may spell are collected from its code."""
+    known = {"botId", "newMessage", "newFileIds", "previousResponseId", "restNonce"}
+    assert FIELDS.issuperset(known)
 
 
 def test_one_importer_of_sseclient() -> None:
-    """Only ``_sse`` knows sseclient."""
+    """Only ``_http.sse`` knows sseclient."""
     users = [name for name in TREES if any("sseclient" in found for found in imported(name))]
-    assert users == ["_sse"]
+    assert users == ["_http.sse"]
 
 
 def test_one_place_for_raw_bodies() -> None:
-    """Only ``_body`` reaches below requests, to a response's ``raw``."""
+    """Only ``_http.body`` reaches below requests, to a response's ``raw``."""
     users = {
         module
         for module, tree in TREES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr == "raw" and is_response(node.value)
     }
-    assert users == {"_body"}
+    assert users == {"_http.body"}
+
+
+# Of other libraries. What happens without them stands in ``_http.connection``.
+PRIVATE_NAMES = {"_new_conn", "_original_response", "_sock"}
+
+
+def private_names(tree: Tree) -> Iterator[str]:
+    """Yield names with a leading underscore that are read from anything but the object itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not is_self(node.value):
+            yield node.attr
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
+            yield str(getattr(node.args[1], "value", ""))
+
+
+def is_self(node: ast.AST) -> bool:
+    """Return whether an expression is the present object or class."""
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def test_few_private_names_of_other_libraries() -> None:
+    """`_http` uses at most four private names of other libraries, each of them listed."""
+    ours = {
+        name
+        for module, tree in TREES.items()
+        if module.startswith("_http.")
+        for name in private_names(tree)
+        if name.startswith("_") and not name.startswith("__")
+    }
+    assert ours - {"_replace"} == PRIVATE_NAMES
+    listed = ast.get_docstring(TREES["_http.connection"]) or ""
+    assert not [name for name in PRIVATE_NAMES if name not in listed]
 
 
 def is_response(node: ast.AST) -> bool:

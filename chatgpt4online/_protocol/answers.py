@@ -134,7 +134,7 @@ def parse_session_nonce(fields: Mapping[str, Any]) -> str:
     Return the nonce of a new session.
 
     Raises:
-        ProtocolError: there is none.
+        ProtocolError: the answer has no usable nonce.
 
     Source: mwai/v1/start_session, since 2.4.4.
     """
@@ -161,14 +161,14 @@ def parse_namespaces(answer: Mapping[str, Any]) -> List[str]:
 # ------------------------------------------------------------------- files, discussions and bots
 
 
-def parse_upload(fields: Mapping[str, Any], name: str, file_type: str, purpose: str) -> File:
+def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose: str) -> File:
     """
     Return the file that an upload made.
 
     Args:
         fields: the answer's JSON object.
         name: the file's name.
-        file_type: ``image`` or ``file``.
+        media_type: the file's media type, such as ``image/png``.
         purpose: what it was uploaded for.
 
     Raises:
@@ -184,7 +184,7 @@ def parse_upload(fields: Mapping[str, Any], name: str, file_type: str, purpose: 
         id=file_id,
         url=url,
         name=name,
-        type=file_type,
+        type="image" if media_type.startswith("image/") else "file",
         purpose=purpose,
         created=None,
         expires=None,

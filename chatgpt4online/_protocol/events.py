@@ -60,7 +60,7 @@ def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
     """
     Return what a `live` event says. It is text without a `subtype`, or with ``content``.
 
-    Source: subtypes and the fields beside them since 2.8.3.
+    Source: `subtype` and the fields that come with it since 2.8.3.
     """
     if value is None:
         return None

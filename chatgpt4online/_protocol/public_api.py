@@ -1,8 +1,8 @@
 """
 The public API: request bodies, and what its answers contain.
 
-Source: AI Engine 3.6.2. Every answer but an error is ``{"success": true, "data": ...}``; only a
-chatbot's has more.
+Source: AI Engine 3.6.2. An answer that reports success is ``{"success": true, "data": ...}``; a
+chatbot's also has an `extra`.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ def parse_user(fields: Mapping[str, Any]) -> str:
     Return the e-mail address of the user that a token or a login authenticates.
 
     Raises:
-        ProtocolError: there is none.
+        ProtocolError: the answer contains no address.
 
     Source: mwai/v1/simpleAuthCheck.
     """

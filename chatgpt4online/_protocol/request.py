@@ -17,6 +17,9 @@ from chatgpt4online.types import Message, Shortcut, Turn
 #: The roles that the plugin knows. Source: `messages` of mwai-ui/v1/chats/submit.
 ROLES = ("user", "assistant", "system")
 
+#: What files are uploaded for. Source: the purpose of chats since 3.2.8; others are mapped to it.
+DEFAULT_PURPOSE = "analysis"
+
 #: A file's name, content and media type.
 FilePart = Tuple[str, bytes, str]
 

@@ -102,7 +102,7 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (lambda it: it.answers(403, body=CHALLENGE, route="/"), "site", "firewall"),
     (index(status=500), "AI Engine", "HTTP 500"),
     (index(status=200, body="<html>"), "AI Engine", "a web page"),
-    (index(status=200, body=b"[]"), "AI Engine", "what came is not AI Engine's"),
+    (index(status=200, body=b"[]"), "AI Engine", "unexpected response, not from AI Engine"),
     (index(status=200, body={}), "AI Engine", "does not offer mwai/v1 and mwai-ui/v1"),
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),

@@ -42,7 +42,8 @@ from support import (
 )
 
 import chatgpt4online
-from chatgpt4online import Client, ProtocolError, Stream, StreamInterrupted, _body
+from chatgpt4online import Client, ProtocolError, Stream, StreamInterrupted
+from chatgpt4online._http import body
 from chatgpt4online.testing import Server
 
 PACKAGE = str(Path(chatgpt4online.__file__).parent)
@@ -63,7 +64,7 @@ def context(
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in each of the two ways."""
     if request.param == "by urllib3":
-        monkeypatch.setattr(_body, "_http_response", lambda raw: None)
+        monkeypatch.setattr(body, "_http_response", lambda raw: None)
 
 
 def interrupted(future: Future[Any]) -> StreamInterrupted:

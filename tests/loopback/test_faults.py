@@ -33,7 +33,8 @@ from faults import (
 )
 from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
-from chatgpt4online import ChatGPT4OnlineError, Client, StatusError, _transport
+from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
+from chatgpt4online._http import retry
 from chatgpt4online._protocol import events
 
 Way = Callable[[Client, str], object]
@@ -115,7 +116,7 @@ def _rows_apply(
     """Trust the rows' authority, have their limit, and wait for hardly any time between tries."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority(tmp_path_factory)))
     monkeypatch.setattr(events, "LIMIT", LIMIT)
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 
 def open_files() -> int:

@@ -11,7 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import cut, json_values, places, quick
 
-from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError, _sse
+from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError
+from chatgpt4online._http import sse
+from chatgpt4online._protocol import prelude
 from chatgpt4online._protocol.answers import parse_reply
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success
@@ -34,7 +36,7 @@ def read(chunks: Iterable[bytes]) -> Outcome:
     """Return what chunks of a stream say; nothing but our error may be raised."""
     said: List[Item] = []
     try:
-        for item in _sse.items(iter(chunks)):
+        for item in sse.parse(iter(chunks)):
             said.append(item)  # noqa: PERF402 - what was said before an error counts
     except ProtocolError as error:
         return Outcome(said, str(error))
@@ -143,7 +145,7 @@ def test_any_bytes(body: bytes, where: List[int]) -> None:
 @given(ANY_BYTES, st.booleans())
 def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
     """Any bytes start somewhere within them, or need more; at the end they do not."""
-    at = _sse.start(body, ended)
+    at = prelude.answer_start(body, ended)
     assert -1 + ended <= at <= len(body)
     assert not body[: max(at, 0)].startswith((b"data", b"{", b"<html"))
 
@@ -152,8 +154,8 @@ def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
 @given(ANY_BYTES, ANY_BYTES)
 def test_start_once_found_stays(body: bytes, more: bytes) -> None:
     """More bytes do not change where an answer has been found to start."""
-    at = _sse.start(body, ended=False)
-    assert at in (-1, _sse.start(body + more, ended=False))
+    at = prelude.answer_start(body, ended=False)
+    assert at in (-1, prelude.answer_start(body + more, ended=False))
 
 
 @quick

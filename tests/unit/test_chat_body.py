@@ -68,7 +68,7 @@ PROMPTS: List[Tuple[List[Message], str]] = [
 
 
 def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
-    """Return the question's body as the site reads it."""
+    """Return a question's body as the site reads it."""
     settings: Dict[str, Any] = {
         "bot": "default",
         "custom_id": None,
@@ -89,26 +89,26 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
 def test_conversation(
     message: Union[str, Sequence[Message]], messages: Sequence[Message], turns: List[Message]
 ) -> None:
-    """The turns are the earlier ones and then the new one, in whichever way they are given."""
+    """A history is the earlier turns and then the new one, whichever way they are given."""
     assert build_history(message, messages) == turns
 
 
 def test_conversation_is_copied() -> None:
-    """What the caller gave is not changed, and of a turn only role and content go on."""
+    """The caller's turns are not changed, and only their role and content are sent."""
     earlier: List[Any] = [{**USER, "id": 5}]
     assert build_history("When?", earlier) == [USER, NEXT]
     assert earlier == [{**USER, "id": 5}]
 
 
 def test_reply_in_a_history() -> None:
-    """A reply can stand in a history as it came."""
+    """A `Reply` can be used in a history as it is."""
     turns = build_history("When?", [{"role": "assistant", "content": Reply("Voltaire.")}])
     assert body(turns)["messages"] == [ASSISTANT]
 
 
 @pytest.mark.parametrize(("message", "messages", "kind", "words"), BAD_CONVERSATIONS)
 def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], words: str) -> None:
-    """What is no conversation that ends with a question is refused in words that say why."""
+    """A history that does not end with a question raises an error that says why."""
     with pytest.raises(kind) as caught:
         build_history(message, messages)
     assert type(caught.value) is kind
@@ -117,12 +117,12 @@ def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], wo
 
 @pytest.mark.parametrize(("messages", "prompt"), PROMPTS)
 def test_prompt(messages: List[Message], prompt: str) -> None:
-    """One turn stays as it is; several become a dialogue that the assistant is to continue."""
+    """A single turn stays as it is; several become a dialogue for the assistant to continue."""
     assert format_prompt(messages) == prompt
 
 
 def test_bad_prompt() -> None:
-    """No turn, or a wrong one, makes no prompt."""
+    """An empty history or an invalid turn raises."""
     with pytest.raises(ValueError, match="messages is empty"):
         format_prompt([])
     with pytest.raises(TypeError, match="messages must be a list of turns, not str"):
@@ -132,7 +132,7 @@ def test_bad_prompt() -> None:
 
 
 def test_body() -> None:
-    """A question has the widget's fields, and no other."""
+    """A question has the widget's fields and no others."""
     assert body([SYSTEM, USER, ASSISTANT, NEXT]) == {
         "botId": "default",
         "customId": None,
@@ -145,32 +145,32 @@ def test_body() -> None:
 
 
 def test_body_of_a_prompt() -> None:
-    """A history that is sent as a prompt is in the message alone."""
+    """A flattened history is in the message only."""
     sent = body([USER, ASSISTANT, NEXT], flat=True)
     assert (sent["messages"], sent["newMessage"]) == ([], PROMPTS[3][1])
 
 
 def test_body_of_any_text() -> None:
-    """Every character that UTF-8 has reaches the site."""
+    """Every character that UTF-8 can encode reaches the site."""
     message = '\x00\u2028\u00e9\U0001f389\U0010ffff"\\'
     assert body([{"role": "user", "content": message}])["newMessage"] == message
 
 
 def test_model() -> None:
-    """A model is sent when it is given, and only then."""
+    """A model is sent only when given."""
     assert body([NEXT], model="gpt-4o")["model"] == "gpt-4o"
     assert "model" not in body([NEXT])
 
 
 def test_extra_body() -> None:
-    """Further fields stand beside the widget's, and may change `stream` alone of these."""
+    """Extra fields are added to the widget's; of those, they may replace `stream` only."""
     sent = body([NEXT], extra_body={"temperature": 0.5, "crossSite": True, "stream": False})
     assert (sent["temperature"], sent["crossSite"], sent["stream"]) == (0.5, True, False)
     assert body([NEXT], extra_body={"model": "gpt-4o"})["model"] == "gpt-4o"
 
 
 def nested(depth: int) -> List[Any]:
-    """Return a list in a list in a list."""
+    """Return lists nested this deep."""
     inner: List[Any] = []
     for _ in range(depth):
         inner = [inner]
@@ -204,7 +204,7 @@ BAD_FIELDS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ("options", "kind", "words"), BAD_FIELDS, ids=[words for *_, words in BAD_FIELDS]
 )
 def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) -> None:
-    """A model or further fields that cannot be sent are refused in words that say why."""
+    """A model or an extra field that cannot be sent raises an error that says why."""
     with pytest.raises(kind) as caught:
         body([NEXT], **options)
     assert type(caught.value) is kind
@@ -212,7 +212,7 @@ def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) 
 
 
 def test_chat_ids() -> None:
-    """A new conversation's id looks like the widget's, and is like no other."""
+    """A new conversation's id looks like the widget's and is unique."""
     ids = {new_chat_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert all(re.fullmatch("[0-9a-z]{10}", each) for each in ids)

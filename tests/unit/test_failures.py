@@ -1,4 +1,4 @@
-"""What a refusal means: pages, redirects, and the time to wait; no I/O."""
+"""What a response that is not an answer means: statuses, pages, redirects, Retry-After."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ ORDINARY = [
 @pytest.mark.parametrize("page", CHALLENGES)
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
 def test_challenges(page: str, status: int) -> None:
-    """A known firewall's page is called that, under a status of success or of failure."""
+    """A known firewall's page is a BlockedError, whatever its status."""
     refusal = error_from_response if status >= 400 else page_error
     error = refusal(status, {}, f"<html>{page}</html>", now=NOW)
     assert type(error) is BlockedError
@@ -68,7 +68,7 @@ def test_challenges(page: str, status: int) -> None:
 
 @pytest.mark.parametrize("page", ORDINARY)
 def test_no_challenges(page: str) -> None:
-    """A page that is no known firewall's is not called one."""
+    """Any other page is not a BlockedError."""
     assert type(page_error(200, {}, page, now=NOW)) is ProtocolError
     assert type(error_from_response(503, {}, page, now=NOW)) is ServerError
     assert type(error_from_response(401, {}, page, now=NOW)) is AuthError
@@ -76,19 +76,19 @@ def test_no_challenges(page: str) -> None:
 
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
 def test_mitigated(status: int) -> None:
-    """The header by which Cloudflare marks its challenges decides, whatever the body is."""
+    """The header that marks Cloudflare's challenges means BlockedError, whatever the body is."""
     refusal = error_from_response if status >= 400 else page_error
     assert type(refusal(status, {"cf-mitigated": "challenge"}, "", now=NOW)) is BlockedError
 
 
 def test_wordpress_may_quote_a_challenge() -> None:
-    """WordPress's own refusal is one, though its words look like a firewall's."""
+    """A refusal of WordPress's own stays one, even if it quotes a firewall's page."""
     body = '{"code":"rest_forbidden","message":"Just a moment..."}'
     assert type(error_from_response(403, {}, body, now=NOW)) is AuthError
 
 
 def test_page_is_named() -> None:
-    """A page in place of an answer is named by its title, if it has one."""
+    """The error for a page in place of an answer names the page's title, if it has one."""
     assert "a web page (My & blog) came instead of an answer" in str(
         page_error(200, {}, '<HTML><Title lang="en">My &amp;\n blog</Title>', now=NOW)
     )
@@ -117,14 +117,14 @@ BODIES: List[Tuple[int, str, str, str]] = [
 
 @pytest.mark.parametrize(("status", "body", "code", "message"), BODIES)
 def test_bodies(status: int, body: str, code: str, message: str) -> None:
-    """A refusal's code and words are found in its body, whatever stands around them."""
+    """A refusal's code and message are found in its body, whatever surrounds them."""
     error = error_from_response(status, {}, body, now=NOW)
     assert isinstance(error, StatusError)
     assert (error.status, error.code, error.message) == (status, code, message)
 
 
 def test_kinds() -> None:
-    """Any 5xx is a failing server's; of 4xx these have classes of their own, and no other."""
+    """Each 5xx is a ServerError; only these 4xx have classes of their own."""
     own = {401: AuthError, 403: BlockedError, 404: NotFoundError, 429: RateLimitError}
     for status in range(400, 600):
         usual = ServerError if status >= 500 else StatusError
@@ -140,13 +140,13 @@ def test_kinds() -> None:
     ],
 )
 def test_words(code: str, message: str, words: str) -> None:
-    """A refusal says its status, WordPress's code, the site's reason, and what to do."""
+    """A refusal's text has its status, WordPress's code, the site's reason, and what to do."""
     body = f'{{"code":"{code}","message":"{message}"}}'
     assert str(error_from_response(429, {}, body, now=NOW)) == words
 
 
 def test_plugin_speaks_under_any_status() -> None:
-    """The plugin's own failure is a `ReplyError` under any status but 429, which is about rates."""
+    """The plugin's own failure is a ReplyError with any status except 429."""
     body = '{"success":false,"message":"No credit."}'
     for status in (400, 403, 500, 503):
         error = error_from_response(status, {}, body, now=NOW)
@@ -167,7 +167,7 @@ IDS: List[Tuple[Dict[str, str], Optional[str]]] = [
 
 @pytest.mark.parametrize(("headers", "request_id"), IDS)
 def test_request_ids(headers: Dict[str, str], request_id: Optional[str]) -> None:
-    """A refusal holds the id that a server or CDN gave the request, to tell its owner."""
+    """A refusal has the id that a server or CDN gave the request, for the site's owner."""
     error = error_from_response(500, headers, "", now=NOW)
     assert isinstance(error, StatusError)
     assert error.request_id == request_id
@@ -199,7 +199,7 @@ WAITS: List[Tuple[str, Optional[float]]] = [
 
 @pytest.mark.parametrize(("value", "seconds"), WAITS)
 def test_retry_after(value: str, seconds: Optional[float]) -> None:
-    """Retry-After is a whole number of seconds or a date; anything else says nothing."""
+    """Retry-After is a whole number of seconds or a date; anything else is ignored."""
     assert retry_after({"retry-after": value}, NOW) == seconds
 
 
@@ -219,7 +219,7 @@ def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     ("zone", "hours"), [("GMT", 0), ("+0000", 0), ("-0000", 0), ("UTC", 0), ("+0200", 2)]
 )
 def test_retry_after_date(zone: str, hours: int) -> None:
-    """A date is as many seconds off as it is from now, in any zone and wherever this machine is."""
+    """A date counts from now, in any time zone and wherever this machine is."""
     date = formatdate(NOW + 90 + hours * 3600, usegmt=True).replace("GMT", zone)
     assert retry_after({"retry-after": date}, NOW) == 90.0
 
@@ -255,12 +255,12 @@ def test_stale_nonce(status: int, code: str) -> None:
 
 @pytest.mark.parametrize(("status", "code"), OTHER_REFUSALS)
 def test_other_refusals(status: int, code: str) -> None:
-    """A fresh nonce helps against no other refusal."""
+    """No other refusal means that the nonce is stale."""
     assert not is_stale_nonce(status, code, as_user=False)
 
 
 def test_stale_nonce_of_a_user() -> None:
-    """WordPress answers a user whose nonce it does not accept with 403, and a guest with 401."""
+    """A stale nonce is refused with 403 for a user, and with 401 for a guest."""
     assert is_stale_nonce(403, "rest_forbidden", as_user=True)
     assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True)
     assert not is_stale_nonce(401, "rest_forbidden", as_user=True)
@@ -275,7 +275,7 @@ SHOWN: List[Tuple[str, str]] = [
 
 @pytest.mark.parametrize(("target", "shown"), SHOWN)
 def test_redirect_errors(target: str, shown: str) -> None:
-    """A redirect that is not followed names the new address, without what may be secret in it."""
+    """The error for a redirect names the new address without its login, query and fragment."""
     error = redirect_error(307, target)
     assert (error.status, error.message) == (307, shown)
     assert f"redirects to {shown} (HTTP 307)" in str(error)

@@ -15,7 +15,7 @@ from chatgpt4online._protocol.headers import (
 
 
 def test_widget_headers() -> None:
-    """Headers are the widget's, then what a route needs, then the caller's, who may remove some."""
+    """A route's changes, and then the caller's, override the widget's headers; None removes one."""
     headers = widget_headers(
         {"accept": "a/b", "dnt": None, "x-own": "c"}, accept="d/e", content_type=None
     )
@@ -39,7 +39,7 @@ AGENTS: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("overrides", "hints"), AGENTS)
 def test_own_agent(overrides: Dict[str, Any], hints: Dict[str, Any]) -> None:
-    """A user agent of the caller's goes without hints about another, unless these are given too."""
+    """A user agent of the caller's drops the hints about the widget's, unless given too."""
     headers = widget_headers(overrides)
     assert {name: headers[name] for name in hints} == hints
 

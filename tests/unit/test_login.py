@@ -14,7 +14,8 @@ import pytest
 import requests
 from support import Peer, RawServer, Received, json_reply, reply, session_reply, tls_context
 
-from chatgpt4online import AuthError, Client, ServerError, StatusError, _auth, _transport
+from chatgpt4online import AuthError, Client, ServerError, StatusError
+from chatgpt4online._http import credentials, retry
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh ijkl mnop")
@@ -97,7 +98,7 @@ def test_a_proof_that_the_site_had_no_time_for(
     server: Server, ada: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The proof of a login changes nothing on the site, so it is asked for again after a 502."""
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
     server.answers(502, route=ME)
     assert ada.chat("Hi") == "Echo(1 msgs): Hi"
 
@@ -362,8 +363,8 @@ def test_bad_logins(login: Any) -> None:
 
 def test_the_usual_port_is_the_same_origin() -> None:
     """An address with its scheme's own port is of the same origin as without; others are not."""
-    credential = _auth.bearer("t0ken", "https://example.com:443/blog")
+    credential = credentials.bearer("t0ken", "https://example.com:443/blog")
     assert credential.header("https://example.com/") == {"authorization": "Bearer t0ken"}
-    assert _auth.origin_of("http://example.com:80/") == "http://example.com"
+    assert credentials.origin_of("http://example.com:80/") == "http://example.com"
     for other in ("https://example.com:80/", "http://example.com:443/", "http://example.com/"):
         assert credential.header(other) == {}

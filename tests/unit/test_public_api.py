@@ -23,7 +23,7 @@ from chatgpt4online import (
     RateLimitError,
     ReplyError,
 )
-from chatgpt4online.resources import PublicAPI
+from chatgpt4online.public_api import PublicAPI
 from chatgpt4online.testing import Server, event
 
 TOKEN = "s3cr3t-t0ken"

@@ -124,11 +124,11 @@ NOT_FOLLOWED = [
 
 @pytest.mark.parametrize(("root", "location", "moved"), FOLLOWED)
 def test_redirects_followed(root: str, location: str, moved: str) -> None:
-    """A site may be at its www., at https, or in another directory; the route stays."""
+    """A redirect to the same site's www., https or another directory is followed."""
     assert moved_root(root, CHAT, location) == moved
 
 
 @pytest.mark.parametrize(("root", "location"), NOT_FOLLOWED)
 def test_redirects_not_followed(root: str, location: str) -> None:
-    """No question goes to another host, port or route, to plain http, or where a query is."""
+    """A redirect to another host, port or route, to plain http, or with a query is not followed."""
     assert moved_root(root, CHAT, location) is None

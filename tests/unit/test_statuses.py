@@ -34,8 +34,8 @@ from chatgpt4online import (
     StreamInterrupted,
     Timeout,
     TransportError,
-    _transport,
 )
+from chatgpt4online._http import retry
 
 SITE = "https://example.com"
 ROOT = SITE + "/wp-json"
@@ -251,8 +251,8 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
     (200, {"reply": "Hello"}, ProtocolError, "JSON that is not AI Engine's"),
     (200, {"success": True}, ProtocolError, "the answer contains no reply"),
     (200, {"success": True, "reply": 5}, ProtocolError, "the answer contains no reply"),
-    (200, "null", ProtocolError, "what came is not AI Engine's: 'null'"),
-    (200, "[]", ProtocolError, "what came is not AI Engine's: '[]'"),
+    (200, "null", ProtocolError, "unexpected response, not from AI Engine: 'null'"),
+    (200, "[]", ProtocolError, "unexpected response, not from AI Engine: '[]'"),
     (200, "{]", ProtocolError, "the answer is broken JSON"),
     (200, "", StreamInterrupted, "the answer is empty"),
     (204, "", StreamInterrupted, "the answer is empty"),
@@ -274,7 +274,7 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send again at once."""
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.0)
 
 
 @pytest.fixture
@@ -413,7 +413,7 @@ SESSION_REFUSALS = [
     Refusal(503, "", ServerError, sent=3, headers={"Retry-After": "0"}),
     Refusal(503, "", ServerError, headers={"Retry-After": "600"}),
     Refusal(503, page("Just a moment..."), BlockedError),
-    Refusal(429, "", RateLimitError),
+    Refusal(429, "", RateLimitError, sent=3),
     Refusal(429, "", RateLimitError, sent=3, headers={"Retry-After": "0"}),
     Refusal(401, wp("rest_forbidden", 401), AuthError),
     Refusal(403, wp("rest_cookie_invalid_nonce", 403), AuthError),
@@ -512,7 +512,7 @@ BROKEN = BrokenConnection("Connection aborted.", RemoteDisconnected("Remote end 
 BROKEN.__context__ = BROKEN.args[1]  # as it is when urllib3 raises it
 NO_NAME = OSError(-2, "Name or service not known")
 FAILED = [
-    Failed(unsent(NewConnectionError(POOL, "refused")), TransportError, "no answer came", (3, 3)),
+    Failed(unsent(NewConnectionError(POOL, "refused")), TransportError, "no answer", (3, 3)),
     Failed(
         requests.ConnectTimeout(MaxRetryError(POOL, "/", ConnectTimeoutError())),
         *(Timeout, "no connection within the time limit", (3, 3), "connect"),
@@ -656,10 +656,10 @@ def twice(data: bytes) -> bytes:
 
 
 BAD_CODINGS: List[Tuple[str, Callable[[bytes], bytes], str]] = [
-    ("br", bytes, "came in the content coding 'br'"),
-    ("gzip, gzip", twice, "came in the content coding 'gzip, gzip'"),
-    ("x" * 500, bytes, f"came in the content coding '{'x' * 40}'"),
-    ("gzip", twice, "what came is not AI Engine's"),
+    ("br", bytes, "has the content coding 'br'"),
+    ("gzip, gzip", twice, "has the content coding 'gzip, gzip'"),
+    ("zstd," * 100, bytes, f"has the content coding '{'zstd,' * 8}'"),
+    ("gzip", twice, "unexpected response, not from AI Engine"),
     ("gzip", bytes, "the compression of the answer is broken"),
 ]
 

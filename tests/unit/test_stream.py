@@ -143,7 +143,9 @@ def test_closed(server: Server, client: Client) -> None:
         assert next(stream) == "a"
     stream.close()
     for read in (stream.result, stream.__next__):
-        with pytest.raises(StreamInterrupted, match="closed before its answer was whole") as caught:
+        with pytest.raises(
+            StreamInterrupted, match="closed before its answer was complete"
+        ) as caught:
             read()
         assert caught.value.text == "a"
     assert (caught.value.site, caught.value.route) == (server.url, routes.CHAT)

@@ -15,7 +15,7 @@ HALF = "\ud83d"  # a lone surrogate
 
 
 def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return a check that is told that its value is called ``it``."""
+    """Return a check of a value that its messages call ``it``."""
     return lambda value: function(value, "it")
 
 
@@ -176,14 +176,14 @@ QUOTES_NO_SECRET: List[Tuple[Callable[[Any], Any], Any]] = [
 
 @pytest.mark.parametrize(("function", "value", "form"), TAKEN)
 def test_taken(function: Callable[[Any], Any], value: Any, form: Any) -> None:
-    """What can be used is returned in the one form that the rest of the package knows."""
+    """A valid value is returned in the one form that the rest of the package knows."""
     taken = function(value)
     assert (type(taken), taken) == (type(form), form)
 
 
 @pytest.mark.parametrize(("given", "site"), SITES.items())
 def test_sites(given: str, site: str) -> None:
-    """A site's address gets a scheme, loses what stands for nothing, and keeps its directory."""
+    """A site's address gets a scheme, loses its trailing slashes, and keeps its directory."""
     assert validate.site_url(given) == site
     assert validate.site_url(site) == site
 
@@ -192,7 +192,7 @@ def test_sites(given: str, site: str) -> None:
 def test_refused(
     function: Callable[[Any], Any], value: Any, kind: Type[Exception], words: str
 ) -> None:
-    """What cannot be used is refused with the class for its fault, in words that name it."""
+    """An invalid value raises ValueError or TypeError, with a message that names it."""
     with pytest.raises(kind) as caught:
         function(value)
     assert type(caught.value) is kind
@@ -201,7 +201,7 @@ def test_refused(
 
 @pytest.mark.parametrize(("function", "value"), QUOTES_NO_SECRET)
 def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None:
-    """A refusal never quotes what may be a password or a token, nor does its cause."""
+    """No message or cause quotes what may be a password or a token."""
     with pytest.raises(ValueError, match=r"\w") as caught:
         function(value)
     error = caught.value
@@ -211,13 +211,13 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
 
 
 def test_session_is_itself() -> None:
-    """A session is taken as it is, one of a class of the caller's too."""
+    """A session is returned as it is, also one of the caller's own class."""
     own = type("Own", (requests.Session,), {})()
     assert validate.session(own) is own
 
 
 def test_optional() -> None:
-    """None passes without a check; anything else is checked."""
+    """None passes unchecked; anything else is checked."""
     assert validate.optional(validate.identifier, None, "it") is None
     assert validate.optional(validate.identifier, "x", "it") == "x"
     with pytest.raises(ValueError, match="it is empty"):
@@ -238,7 +238,7 @@ ENVIRONMENT: List[Tuple[Any, Dict[str, str], str]] = [
 def test_environment(
     given: Any, environment: Dict[str, str], value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The argument wins, then the environment's variable unless it is empty, then the default."""
+    """The argument wins, then an environment variable that is not empty, then the default."""
     for name, content in environment.items():
         monkeypatch.setenv(name, content)
     assert validate.from_environment(given, "BOT", "default") == value
