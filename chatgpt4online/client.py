@@ -14,6 +14,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -37,7 +38,6 @@ from ._protocol.request import (
     shortcut_fields,
 )
 from ._validation import Timeouts, type_name
-from ._value import Value
 from .conversation import Conversation
 from .discussions import Discussions
 from .files import Files, Source, read_files, upload_all
@@ -129,20 +129,20 @@ class Client:
             "retries": validate.count(retries, "retries"),
             "session": validate.session(session),
         }
-        self._place = _Place(None, None)
+        self._page_context = _PageContext(None, None)
         self._start()
 
     def _start(self) -> None:
         settings = self._settings
         self.site: str = settings["site"]
         self.bot: str = settings["bot"]
-        self._twins: weakref.WeakSet[Client] = weakref.WeakSet()
+        self._clones: weakref.WeakSet[Client] = weakref.WeakSet()
         login = settings["auth"] and basic(settings["auth"], self.site)
         names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
             Settings(login=login, **{name: settings[name] for name in names}),
-            root=None if self._place.bot is None else self._place.bot.rest_url,
-            page=self._place.page,
+            root=None if self._page_context.bot is None else self._page_context.bot.rest_url,
+            page=self._page_context.page,
         )
 
     @classmethod
@@ -178,7 +178,7 @@ class Client:
         client = cls(
             bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
         )
-        client._place = _Place(page, bot)
+        client._page_context = _PageContext(page, bot)
         client._start()
         return client
 
@@ -290,7 +290,7 @@ class Client:
         extra_body: Optional[Mapping[str, Any]],
         fields: Mapping[str, Any],
     ) -> bytes:
-        settings, place = self._settings, self._place
+        settings, place = self._settings, self._page_context
         return chat_body(
             history,
             **self._identity(),
@@ -327,7 +327,7 @@ class Client:
             ValueError: an id is empty, or a turn has a wrong role.
             TypeError: something is of the wrong kind.
         """
-        greeting = self._place.bot and self._place.bot.start_sentence
+        greeting = self._page_context.bot and self._page_context.bot.start_sentence
         if greeting and not messages:
             messages = [{"role": "assistant", "content": greeting}]
         return Conversation(self, system=system, chat_id=chat_id, messages=messages)
@@ -426,7 +426,7 @@ class Client:
 
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
         return outcomes(
-            self._twin(),
+            self._clone(),
             messages,
             scope={name: self._settings[name] for name in names},
             workers=workers,
@@ -436,13 +436,13 @@ class Client:
             journal=journal,
         )
 
-    def _twin(self) -> Client:
+    def _clone(self) -> Client:
         """Return a client with connections of its own, which is closed with this one."""
-        twin = copy.copy(self)
-        self._twins.add(twin)
+        clone = copy.copy(self)
+        self._clones.add(clone)
         with self._transport.calling() as call:  # which a closed client refuses
             call.finish()
-        return twin
+        return clone
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
@@ -491,8 +491,8 @@ class Client:
         The client cannot be used again. Leaving its ``with`` block closes it too.
         """
         self._transport.close()
-        for twin in list(self._twins):
-            twin.close()
+        for clone in list(self._clones):
+            clone.close()
 
     def __enter__(self) -> Client:
         """Return itself."""
@@ -508,7 +508,7 @@ class Client:
 
     def __getstate__(self) -> Dict[str, Any]:
         """Return the settings, which a pickle holds, its login and token among them."""
-        return {"_settings": self._settings, "_place": self._place}
+        return {"_settings": self._settings, "_page_context": self._page_context}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Begin anew with the settings of a pickle."""
@@ -516,8 +516,8 @@ class Client:
         self._start()
 
 
-class _Place(Value):
-    """Where a client's chatbot was found: the page, and what the page says of it."""
+class _PageContext(NamedTuple):
+    """The page that a client's chatbot was found on, and the bot as that page describes it."""
 
     page: Optional[str]
     bot: Optional[Bot]

@@ -1,4 +1,4 @@
-"""An answer as it comes."""
+"""`Stream`: an answer as it arrives."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ __all__ = ["Stream"]
 _Item = Union[str, Event, End, Failure]
 
 _STOPPED = (
-    "the answer stopped before its end. The site may have run the question all the same: look"
-    " before you ask again."
+    "the answer stopped before its end. The site may have run the question anyway: check before"
+    " you ask it again."
 )
 
 
 class Stream:
     """
-    An answer as it comes: an iterator of its text's pieces, as str that are never empty.
+    An answer as it arrives: an iterator of deltas, the pieces of its text. No delta is empty.
 
-    `Client.stream` makes it. By then the request has been sent, and a refusal been raised. It can
-    be read once, by one thread at a time; `close` may come from any thread. Its ``with`` block, an
-    error, and dropping the last reference to it free its connection.
+    `Client.stream` returns one after sending the request; if the site refuses the request, it
+    raises instead. A stream can be read once, by one thread at a time; any thread may call
+    `close`. Leaving its ``with`` block, an error, or dropping the last reference frees the
+    connection.
 
-    Reading raises `Timeout`, `ReplyError`, `StreamInterrupted` or `ProtocolError`, whose `text`
-    holds what had been answered so far.
+    Reading raises `Timeout`, `ReplyError`, `StreamInterrupted` or `ProtocolError`. The `text` of
+    the error is the part of the answer received so far.
     """
 
     def __init__(self, response: Response, chat_id: str) -> None:
@@ -47,14 +48,14 @@ class Stream:
         self._error: Optional[ChatGPT4OnlineError] = None
         self._callbacks: List[Callable[[Reply], object]] = []
         self._items: Iterator[_Item] = response.items()
-        self._ahead = self._read()  # so that a refusal is raised now
+        self._ahead = self._read()  # raises a refusal now
 
     def __iter__(self) -> Stream:
-        """Return itself."""
+        """Return the stream itself."""
         return self
 
     def __next__(self) -> str:
-        """Return the next piece of the text, as soon as it has come."""
+        """Return the next delta as soon as it arrives."""
         while True:
             item = self._next()
             if type(item) is str:
@@ -64,9 +65,9 @@ class Stream:
 
     def events(self) -> Iterator[Event]:
         """
-        Yield everything that comes, as it comes: text, and what the site tells of its work.
+        Yield every event as it arrives: deltas, and what the site reports about its work.
 
-        Instead of iterating over the stream itself, or to read the rest of it.
+        Use it instead of iterating over the stream, or to read the rest of one.
         """
         while True:
             item = self._next()
@@ -76,9 +77,9 @@ class Stream:
 
     def result(self) -> Reply:
         """
-        Read the rest, and return the whole answer.
+        Read the rest of the stream, and return the whole answer.
 
-        Its text is the site's final one, which may differ from the joined pieces.
+        Its text is the site's final one, which may differ from the joined deltas.
         """
         while self._reply is None:
             self._next()
@@ -86,16 +87,16 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """The pieces that the stream has yielded so far, joined. From any thread."""
+        """The deltas yielded so far, joined. Any thread may read it."""
         return self._text.getvalue()
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
         """
-        Have a function called with the whole answer, when it has come or if it has come already.
+        Call a function with the whole answer once it has arrived, or now if it already has.
 
         Args:
-            callback: called once, by the thread that reads, before it gets the last piece; not
-                at all if the answer does not become whole.
+            callback: called once, in the thread that reads, before that thread gets the last
+                delta; never called if the answer stays incomplete.
         """
         if self._reply is None:
             self._callbacks.append(callback)
@@ -104,16 +105,16 @@ class Stream:
 
     def close(self) -> None:
         """
-        End the answer here, and free its connection. From any thread; never blocks.
+        End the answer here, and free its connection. Never blocks; any thread may call it.
 
-        A thread that is reading meets `StreamInterrupted` at once. A finished stream stays whole.
+        A blocked reader gets `StreamInterrupted` at once. A finished stream keeps its answer.
         """
         if self._reply is None:
             self._call.end("closed")
             self._response.close()
 
     def _next(self) -> Union[str, Event, None]:
-        """Return the next piece of text or other event; None at the end."""
+        """Return the next delta or other event; None at the end."""
         item = self._ahead
         if item is not None:
             self._ahead = None
@@ -147,7 +148,7 @@ class Stream:
             raise
 
     def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
-        """Return an event, or what there is to return at the end."""
+        """Return a delta or event; the last delta or None at the end."""
         if type(item) is str:
             self._count(item)
             return item
@@ -159,21 +160,23 @@ class Stream:
             raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
         return item
 
-    def _count(self, piece: str) -> None:
-        self._size += len(piece)
+    def _count(self, delta: str) -> None:
+        self._size += len(delta)
         if self._size > events.LIMIT:
             raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
     def _end(self, end: End) -> Optional[str]:
-        """Keep the whole answer; return its text as one piece if no other came before."""
+        """Keep the whole answer; return its text as one delta if there was none before."""
         if end.answer is not None:
-            so_far = "" if end.has_reply else self.text  # a long one costs its copying
+            so_far = "" if end.has_reply else self.text  # copying a long text takes time
             self._reply = parse_reply(end.answer, so_far, self._chat_id)
             self._response.update_nonce(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
-            raise ProtocolError("the end of the answer cannot be read, and there was no text.")
+            raise ProtocolError(
+                "the end of the answer cannot be read, and there was no text before it."
+            )
         self._response.finish()
         self._call.finish()
         for callback in self._callbacks:
@@ -184,7 +187,7 @@ class Stream:
         return str(self._reply)
 
     def __enter__(self) -> Stream:
-        """Return itself."""
+        """Return the stream itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -193,5 +196,5 @@ class Stream:
 
     def __del__(self) -> None:
         """Free the connection."""
-        if hasattr(self, "_items"):  # else Ctrl-C struck while it was made
+        if hasattr(self, "_items"):  # not if Ctrl-C interrupted __init__
             self.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import io
 import json
+import pydoc
 import re
 import subprocess
 import sys
@@ -27,7 +29,6 @@ LAYERS = [
     "_version",
     "errors",
     "_display",
-    "_value",
     "types",
     "_validation",
     "_protocol",
@@ -320,7 +321,7 @@ IMPORTS = """
 import json, sys
 import requests, sseclient
 before = set(sys.modules)
-import chatgpt4online
+from chatgpt4online import Client
 new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}
 print(json.dumps(new))
 """
@@ -328,7 +329,7 @@ print(json.dumps(new))
 
 @pytest.fixture(scope="module")
 def loaded() -> Dict[str, str]:
-    """Return what ``import chatgpt4online`` loads beyond requests and sseclient: name and file."""
+    """Return what importing the client loads beyond requests and sseclient: name and file."""
     done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, stdout=subprocess.PIPE)
     return {name: file or "" for name, file in json.loads(done.stdout).items()}
 
@@ -490,12 +491,16 @@ def test_all_is_documented(name: str) -> None:
 
 
 def with_parameters() -> List[str]:
-    """Return the names of all that takes a user's arguments; a Stream is made by a Client."""
+    """
+    Return the names of all that takes a user's arguments.
+
+    A Stream is made by a Client, and a dataclass documents its fields one by one.
+    """
     return sorted(
         name
         for name, value in INTERFACE.items()
         if inspect.isroutine(value) or (inspect.isclass(value) and "__init__" in vars(value))
-        if name != "Stream"
+        if name != "Stream" and not dataclasses.is_dataclass(value)
     )
 
 
@@ -507,6 +512,81 @@ def test_parameters_are_documented(name: str) -> None:
     function = value.__init__ if inspect.isclass(value) else value
     parameters = [p for p in inspect.signature(function).parameters if p != "self"]
     assert not [p for p in parameters if not re.search(rf"\b{p}\b", text)]
+
+
+def run(program: str) -> Any:
+    """Return what a fresh interpreter prints as JSON."""
+    done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_dir_lists_every_public_name(module: ModuleType) -> None:
+    """`dir()` and `help()` show every public name, whether or not it has been used."""
+    program = "import json, {0}; print(json.dumps([dir({0}), {0}.__all__]))"
+    listed, public_names = run(program.format(module.__name__))
+    assert set(public_names) <= set(listed)
+    text = pydoc.plain(pydoc.render_doc(module))
+    assert not [name for name in module.__all__ if name not in text and name != "__version__"]
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_star_import(module: ModuleType) -> None:
+    """`import *` brings every public name."""
+    program = "import json; from {} import *; print(json.dumps(sorted(globals())))"
+    assert set(module.__all__) <= set(run(program.format(module.__name__)))
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_unknown_names(module: ModuleType) -> None:
+    """A name that does not exist raises the usual errors."""
+    name = module.__name__
+    with pytest.raises(AttributeError, match=f"^module '{name}' has no attribute 'Clinet'$"):
+        _ = module.Clinet
+    with pytest.raises(ImportError, match=f"cannot import name 'Clinet' from '{name}'"):
+        exec(f"from {name} import Clinet")
+
+
+def test_submodules_are_attributes() -> None:
+    """A public module is an attribute of the package, whether or not it has been imported."""
+    program = "import json, chatgpt4online as c; print(json.dumps([c.errors.__name__, {}]))"
+    assert run(program) == ["chatgpt4online.errors", {}]
+
+
+@pytest.mark.parametrize("package", ["__init__", "testing"])
+def test_type_checkers_see_every_public_name(package: str) -> None:
+    """A type checker finds each public name where it is imported from, and no other name."""
+    module = chatgpt4online if package == "__init__" else testing
+    (block,) = (node for node in TREES[package].body if isinstance(node, ast.If))
+    assert ast.dump(block.test) == ast.dump(ast.parse("TYPE_CHECKING", mode="eval").body)
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: node.module for node in imports for alias in node.names}
+    assert homes.keys() == set(module.__all__) - {"__version__"}
+    for name, home in homes.items():
+        assert getattr(module, name) is getattr(sys.modules[f"{module.__name__}.{home}"], name)
+
+
+LIGHT = """
+import json, sys
+import {before}
+before = set(sys.modules)
+import {module}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "module"),
+    [
+        ("importlib, typing", "chatgpt4online.testing"),
+        ("pytest", "chatgpt4online.testing.pytest_plugin"),
+    ],
+)
+def test_the_pytest_plugin_is_light(before: str, module: str) -> None:
+    """Before the fixture is used, the plugin loads nothing: no requests, no ssl, no server."""
+    package = ["chatgpt4online", "chatgpt4online._version", "chatgpt4online.testing"]
+    loaded = run(LIGHT.format(before=before, module=module))
+    assert loaded == sorted({*package, module})
 
 
 # The client and the testing site state the plugin's facts independently; here they are compared.
