@@ -53,6 +53,7 @@ _EXPORTS = {
     "_protocol.request": ("format_prompt",),
     "client": ("Client",),
     "conversation": ("Conversation",),
+    "discussions": (),
     "errors": (
         "AuthError",
         "BlockedError",
@@ -67,7 +68,8 @@ _EXPORTS = {
         "Timeout",
         "TransportError",
     ),
-    "resources": (),
+    "files": (),
+    "public_api": (),
     "stream": ("Stream",),
     "types": (
         "Action",
