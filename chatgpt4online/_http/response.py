@@ -109,8 +109,9 @@ class Response:
             raise self.translate(error) from None
 
     def _parse(self, first: bytes) -> Any:
+        body = self._whole(first)
         try:
-            return parse_json(self._whole(first).decode("utf-8"))
+            return parse_json(body.decode("utf-8"))
         except (ProtocolError, UnicodeDecodeError):
             if self._body.was_cut:
                 raise StreamInterrupted("the answer stopped before its end") from None
