@@ -37,6 +37,19 @@ def parse_json(text: str) -> Any:
         raise ProtocolError("the response is not JSON") from None
 
 
+def json_end(text: str) -> int:
+    """
+    Return where the JSON value ends that a text begins with.
+
+    Raises:
+        ProtocolError: the text does not begin with a JSON value.
+    """
+    try:
+        return _decode(text)[1]
+    except (ValueError, RecursionError):
+        raise ProtocolError("the response is not JSON") from None
+
+
 def _integer(digits: str) -> int:
     """Return an integer. For very many digits, older Pythons need time that grows squared."""
     if len(digits) > _MOST_DIGITS:
