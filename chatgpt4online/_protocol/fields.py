@@ -17,6 +17,8 @@ from chatgpt4online._validation import LONE_SURROGATE
 from chatgpt4online.errors import ProtocolError
 
 _MOST_DIGITS = 1000
+#: No character has a number of more digits.
+_LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
 
 
 def parse_json(text: str) -> Any:
@@ -133,9 +135,15 @@ def plain_text(value: object) -> str:
         return "" if value is None or value is False else plain_text(_dumped(value))
     from html import unescape  # here, because importing the package would pay for it
 
-    words = unescape(re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])).split()
+    untagged = re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])
+    words = unescape(without_long_references(untagged)).split()
     printable = " ".join(filter(None, ("".join(filter(str.isprintable, word)) for word in words)))
     return printable if len(printable) <= 500 else printable[:499] + "…"
+
+
+def without_long_references(html: str) -> str:
+    """Replace character references like ``&#99...9;``, whose numbers Python refuses to read."""
+    return _LONG_REFERENCE.sub("\ufffd", html)
 
 
 def _dumped(value: object) -> str:
