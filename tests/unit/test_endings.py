@@ -1,4 +1,4 @@
-"""Whole answers in each of their shapes. Those that are not whole are rows of `faults`. No socket."""
+"""Whole answers in each of their shapes, without a socket. Answers that fail are in `faults`."""
 
 from __future__ import annotations
 
