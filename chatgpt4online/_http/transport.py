@@ -265,9 +265,12 @@ class Transport:
             try:
                 return exchange(request, nonce, call)
             except _Moved as moved:
-                attempt = attempt._replace(moves=attempt.moves + 1)
-                if attempt.moves > retry.MOST_REDIRECTS:
+                decision = retry.decide(
+                    Failure.MOVED, idempotent=request.idempotent, attempt=attempt
+                )
+                if decision.action is Action.RAISE:
                     raise moved.error from None
+                attempt = attempt.after(decision.action)
                 request = self._follow(request, moved.target)
             except ChatGPT4OnlineError as error:
                 attempt = self._prepare_retry(error, request, nonce, call, attempt)
@@ -281,25 +284,22 @@ class Transport:
         attempt: Attempt,
     ) -> Attempt:
         """Do what comes before a request is sent again; raise the error if it is not."""
-        failure = self._classify(error, request, nonce, call)
         decision = retry.decide(
-            failure,
+            self._classify(error, request, nonce, call),
             idempotent=request.idempotent,
             attempt=attempt._replace(remaining=call.remaining()),
-            retry_after=_retry_after(error, failure),
+            retry_after=error.retry_after if isinstance(error, StatusError) else None,
             jitter=0.5 + _random.random() / 2,
         )
         if call.ended or decision.action is Action.RAISE:
             raise error
         if decision.action is Action.WAIT:
             self._pause(decision.delay, request, call)
-            return attempt._replace(retries=attempt.retries + 1)
-        if decision.action is Action.RETURN:
+        elif decision.action is Action.RETURN:
             self._move_root(self._original_root)
-            return attempt._replace(returns=attempt.returns + 1)
-        if nonce is not None:
+        elif nonce is not None:
             self.nonce.refuse(nonce)
-        return attempt._replace(renewals=attempt.renewals + 1)
+        return attempt.after(decision.action)
 
     def _classify(
         self,
@@ -308,14 +308,12 @@ class Transport:
         nonce: Optional[IssuedNonce],
         call: Call,
     ) -> Failure:
-        has_moved = self.root != self._original_root and not request.is_url
-        if has_moved and isinstance(error, NotFoundError) and not error.code:
-            return Failure.MOVED_TO_NOWHERE
         return retry.classify(
             error,
             sent=call.sent,
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
             final=is_final(error.__cause__),
+            moved=self.root != self._original_root and not request.is_url,
         )
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
@@ -438,12 +436,6 @@ class Transport:
         if request.content_type is not None:
             extra["content-type"] = request.content_type
         return extra
-
-
-def _retry_after(error: ChatGPT4OnlineError, failure: Failure) -> Optional[float]:
-    """Return the seconds that the site asks to wait, where that is what failed."""
-    asked = failure is Failure.ASKED_TO_WAIT and isinstance(error, StatusError)
-    return error.retry_after if asked else None  # type: ignore[attr-defined]
 
 
 def _joined(base: str, location: str) -> str:
