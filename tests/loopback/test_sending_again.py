@@ -169,7 +169,7 @@ def test_it_is_the_same_with_a_session_of_the_callers(name: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
-@pytest.mark.parametrize("when", ["0", formatdate(time() - 60, usegmt=True)])
+@pytest.mark.parametrize("when", ["0", formatdate(time() - 60, usegmt=True)], ids=["0", "date"])
 def test_a_site_that_asks_to_come_back_is_asked_again(status: str, when: str) -> None:
     """429 and 503 with Retry-After say that nothing has run: the question is sent again."""
     refusal = reply(status, b"", f"Retry-After: {when}")
