@@ -1,4 +1,4 @@
-"""Where an answer starts: behind a byte order mark, blanks, and the warnings of a site's PHP."""
+"""Where an answer starts: after a byte order mark, whitespace and the warnings of PHP."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 _BOM = b"\xef\xbb\xbf"
 _STREAM = (b"data:", b"event:", b"id:", b"retry:", b":")
-#: How PHP's warnings begin, which may stand before an answer.
+#: How the warnings begin that PHP may print before an answer.
 _WARNINGS = (b"<br />", b"<br>", b"Warning:", b"Notice:", b"Deprecated:", b"PHP ")
 _AFTER_WARNINGS = re.compile(rb"^(?:data:|event:|id:|retry:|:|\{)", re.MULTILINE)
-#: How many bytes of warnings are looked through, and how much of a page is read for an error.
+#: How many bytes of warnings are searched, and how much of a page is read for an error.
 LIMIT = 64 * 1024
 
 
@@ -19,10 +19,10 @@ def answer_start(head: bytes, ended: bool) -> int:
 
     Args:
         head: the bytes so far.
-        ended: no more bytes come.
+        ended: whether they are the whole body.
 
     Returns:
-        The place of the first byte of an answer or page; -1 if more bytes are needed to decide.
+        The index of the first byte of an answer or page; -1 if more bytes are needed to decide.
     """
     begin = len(_BOM) if head.startswith(_BOM) else 0
     body = head[begin:].lstrip()
@@ -38,10 +38,10 @@ def answer_start(head: bytes, ended: bool) -> int:
 
 
 def _is_undecided(body: bytes) -> bool:
-    """Return whether these bytes are too few to decide what they are the beginning of."""
+    """Return whether these bytes are too few to decide what begins here."""
     return not body or any(word.startswith(body) for word in (*_STREAM, *_WARNINGS, _BOM))
 
 
 def is_stream(body: bytes) -> bool:
-    """Return whether a body starts as an event stream does."""
+    """Return whether a body starts like an event stream."""
     return body.startswith(_STREAM)
