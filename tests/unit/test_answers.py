@@ -20,7 +20,7 @@ from chatgpt4online import (
     StatusError,
     Usage,
 )
-from chatgpt4online._protocol.answers import parse_nonce, parse_reply
+from chatgpt4online._protocol.answers import parse_nonce, parse_reply, parse_upload
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success, reply_error
 from chatgpt4online._protocol.fields import plain_text
@@ -409,3 +409,10 @@ def test_plain_text_of_deep_json() -> None:
 def test_plain_text(value: object, text: str) -> None:
     """A site's message becomes one printable line of at most 500 characters."""
     assert plain_text(value) == text
+
+
+@pytest.mark.parametrize("data", [{"id": "a" * 32}, {"url": "https://example.com/a.png"}, {}])
+def test_unnamed_upload(data: Dict[str, Any]) -> None:
+    """The answer to an upload must have both an id and a URL."""
+    with pytest.raises(ProtocolError, match="does not name the uploaded file"):
+        parse_upload({"data": data}, "a.png", "image/png", "vision")
