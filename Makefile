@@ -8,9 +8,12 @@ SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
 RUNS ?= 1000000
-# What newer versions may do otherwise than the oldest, under which all tests are measured.
-RULES := tests/unit tests/integrations \
-	$(addprefix tests/loopback/test_,connections.py map.py notebook.py terminal.py)
+# Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
+# Newer dependencies matter to these tests; all tests are measured under the oldest.
+RULES := tests/unit tests/loopback tests/integrations
+# Without bytecode, each program that a test starts compiles the package again.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Two targets must not install into one virtual environment at a time.
 .NOTPARALLEL:
@@ -23,7 +26,7 @@ demo: $(VENV)/demo.stamp ## chat, stream and fail against an embedded site
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
@@ -37,7 +40,7 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
 
 cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(RULES)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(RULES)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
