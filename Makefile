@@ -1,4 +1,4 @@
-# "make help" lists the targets. Each makes what it needs; a second run finds it ready.
+# "make help" lists the targets. Each sets up what it needs, once.
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,19 +10,20 @@ JOBS ?= 1
 RUNS ?= 1000000
 # Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
 WORKERS := -n auto --maxprocesses 4 --dist worksteal
-# Newer dependencies matter to these tests; all tests are measured under the oldest.
-RULES := tests/unit tests/loopback tests/integrations
-# Without bytecode, each program that a test starts compiles the package again.
+# Coverage of all tests is measured with the oldest dependencies, and of these with the newest too:
+# they cover the branches that differ.
+NEWEST := tests/unit tests/loopback tests/integrations
+# Without bytecode, each program that a test starts would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Two targets must not install into one virtual environment at a time.
+# Two targets must not install into the virtual environment at the same time.
 .NOTPARALLEL:
 .PHONY: help demo test lint types docs cover bench live fuzz soak mutate matrix build check clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: $(VENV)/demo.stamp ## chat, stream and fail against an embedded site
+demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp ## run the tests
@@ -31,16 +32,16 @@ test: $(VENV)/test.stamp ## run the tests
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
 
-types: $(VENV)/dev.stamp ## mypy --strict (its and the stubs' releases for Python 3.10 or newer)
+types: $(VENV)/dev.stamp ## mypy --strict (with releases of mypy and stubs for Python 3.10 or newer)
 	@$(BIN)/mypy $(SOURCES)
 
-docs: $(VENV)/dev.stamp ## build docs/_build/html; a warning is an error
+docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 	@$(BIN)/sphinx-build -E -W -n -q -b html docs docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
-cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
+cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(RULES)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(NEWEST)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
@@ -48,15 +49,15 @@ cover: $(VENV)/dev.stamp ## branch coverage over newest and oldest dependencies
 bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick 1 3" for less)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-fuzz: $(VENV)/fuzz.stamp ## RUNS=1000000 answers of any bytes (twenty minutes; Linux, Python 3.11+)
+fuzz: $(VENV)/fuzz.stamp ## fuzz RUNS=1000000 responses (twenty minutes; Linux, Python 3.11+)
 	@mkdir -p .fuzz
 	@$(BIN)/python tests/fuzz/fuzz.py -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=1024 \
 		-artifact_prefix=.fuzz/ $(ARGS) .fuzz tests/fuzz/corpus
 
-soak: $(VENV)/test.stamp ## 100,000 chats, and 64 threads (ten minutes; SOAK_SCALE=0.1 for less)
+soak: $(VENV)/test.stamp ## run 100,000 chats, and 64 threads (ten minutes; SOAK_SCALE=0.1 for less)
 	@$(BIN)/python -m pytest -q -s -m soak tests/soak $(ARGS)
 
-mutate: $(VENV)/mutate.stamp ## break the core in small ways, and see which the tests miss (an hour or two)
+mutate: $(VENV)/mutate.stamp ## mutate the core and list the mutants that the tests miss (an hour or two)
 	@rm -rf .mutate && mkdir .mutate && cp -R chatgpt4online tests pyproject.toml .mutate
 	@cd .mutate && export PATH="$(CURDIR)/$(BIN):$$PATH" PYTHONDONTWRITEBYTECODE=1 && \
 		cosmic-ray baseline tests/mutation.toml && \
@@ -65,22 +66,22 @@ mutate: $(VENV)/mutate.stamp ## break the core in small ways, and see which the 
 		cosmic-ray exec tests/mutation.toml session && \
 		cr-report --surviving-only --show-diff session
 
-live: $(VENV)/test.stamp ## SITE=https://... asks a real site
+live: $(VENV)/test.stamp ## run the live tests against SITE=https://...
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
 	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
 
 matrix: ## run the tests on every installed Python and with the oldest dependencies
 	@$(PYTHON) scripts/matrix.py --jobs $(JOBS) $(LEGS)
 
-build: $(VENV)/dev.stamp ## make and check the wheel and the sdist
+build: $(VENV)/dev.stamp ## build and check the wheel and the sdist
 	@rm -rf build dist
 	@$(BIN)/python -m build --outdir dist . > /dev/null
 	@$(BIN)/python scripts/check_build.py dist
 	@$(BIN)/twine check --strict dist/*
 
-check: lint types docs cover ## all that must hold before a change goes in
+check: lint types docs cover ## lint, type checks, docs and coverage; must pass before a merge
 
-clean: ## remove all that these targets made
+clean: ## remove everything that these targets made
 	rm -rf $(VENV) .fuzz .matrix .mutate build dist docs/_build *.egg-info .coverage .coverage.* \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find docs $(SOURCES) -name __pycache__ -exec rm -rf {} +

@@ -47,7 +47,7 @@ MUTATE = ["cosmic-ray; python_version >= '3.9'"]
 DOCS = ["furo", "sphinx"]
 DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
-# What needs these is tested where they are; they no longer come for the oldest Pythons.
+# Tests that need these run where they are installed; not all support the oldest Pythons.
 ECOSYSTEMS = [
     "distributed",
     "django",

@@ -1,4 +1,4 @@
-"""What others wrote, made harmless to show: by a terminal, and as Markdown."""
+"""Make untrusted text safe to show in a terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _OPENING = re.compile(r"( {0,3})(`{3,}|~{3,})[^`]*")
 _LIKE_A_FENCE = re.compile(r"[\s>*+\-\d.)]*(?:`{3}|~{3})")
 _DEEP_FENCE = re.compile(r"(?: {4}| {0,3}\t)[ \t]*(?:`{3}|~{3})")
-#: What ends a formula. Some renderers let one begin before a block of code and end inside it.
+#: The end of a formula. In some renderers a formula can start before a code block and end in it.
 _ENDS_FORMULA = re.compile(r"\$\$|\\[\])]|\\end\{")
-#: Where a table's cell or a formula may begin or end, which to some renderers matters more.
+#: A boundary of a table cell or a formula, which in some renderers also ends a code span.
 _MAY_CUT_SPANS = re.compile(r"[\n|$]|\\[\[\]()]|\\(?:begin|end)\{")
 _SPAN = re.compile(r"\\[^\n]|(?P<code>(`+)(?!`)(?:.*?)(?<!`)\2(?!`))|(?P<alone>`+)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -24,88 +24,88 @@ _LINK = re.compile(r"\]([(:])(?!\s*<?(?:https?://|mailto:|#))", re.IGNORECASE)
 
 def for_terminal(text: str) -> str:
     """
-    Return a text without control characters, so that it cannot drive a terminal.
+    Return a text without control characters, so that it cannot control the terminal.
 
-    Line ends and tabs stay. What else an escape sequence had is left as text.
+    Newlines and tabs stay. The printable part of an escape sequence stays as text.
     """
     return text.translate(_CONTROLS)
 
 
 def for_markdown(text: str) -> str:
     """
-    Return Markdown that renders as it was meant, but for HTML, which shows as text.
+    Return Markdown in which HTML shows as text.
 
-    Links and images to anything but http, https, mailto and the page itself show as text too.
-    Code stays as it is where every renderer agrees that it is code. Where they may not, as in a
-    quoted or an oddly indented block, HTML inside of it shows with ``&lt;``.
+    So do links and images whose target is not http, https, mailto or an anchor on the page.
+    Code is unchanged where every renderer agrees that it is code. Where renderers may disagree,
+    as in a quoted or unusually indented block, HTML in it shows with ``&lt;``.
     """
-    return "\n".join(_Text(_LINE_END.split(text)).harmless())
+    return "\n".join(_Escaper(_LINE_END.split(text)).escaped_lines())
 
 
-class _Text:
-    """The lines of a text, taken apart into fenced code and the rest."""
+class _Escaper:
+    """Splits the lines of a text into fenced code blocks and paragraphs, and escapes them."""
 
     def __init__(self, lines: List[str]) -> None:
         self._lines = iter(lines)
-        self._is_clear = True  # so far it has been beyond doubt where code begins and ends
+        self._is_unambiguous = True  # whether all renderers agree so far what is code
 
-    def harmless(self) -> Iterator[str]:
-        """Yield the lines with what they need to be harmless."""
+    def escaped_lines(self) -> Iterator[str]:
+        """Yield the escaped text, in pieces of one or more lines."""
         paragraph: List[str] = []
         for line in self._lines:
-            opening = _OPENING.fullmatch(line) if self._is_clear else None
+            opening = _OPENING.fullmatch(line) if self._is_unambiguous else None
             if opening or not line.strip(" \t"):
-                yield from self._prose(paragraph)
+                yield from self._escape_paragraph(paragraph)
                 yield line
                 paragraph = []
             else:
                 paragraph.append(line)
-                self._is_clear = self._is_clear and not _LIKE_A_FENCE.match(line)
+                self._is_unambiguous = self._is_unambiguous and not _LIKE_A_FENCE.match(line)
             if opening:
-                yield from self._fenced(opening[1], opening[2])
-        yield from self._prose(paragraph)
+                yield from self._escape_fenced(opening[1], opening[2])
+        yield from self._escape_paragraph(paragraph)
 
-    def _fenced(self, indent: str, fence: str) -> Iterator[str]:
-        """Yield the lines of a block of code, and the one that closes it."""
+    def _escape_fenced(self, indent: str, fence: str) -> Iterator[str]:
+        """Yield the lines of a fenced code block, including the closing fence."""
         closing = re.compile(rf" {{0,3}}{fence[0]}{{{len(fence)},}}[ \t]*")
         for line in self._lines:
-            self._is_clear = self._is_clear and not _is_doubtful(line, indent)
-            yield line if self._is_clear else _escaped(line)
+            self._is_unambiguous = self._is_unambiguous and not _is_ambiguous(line, indent)
+            yield line if self._is_unambiguous else _escape(line)
             if closing.fullmatch(line):
                 return
 
-    def _prose(self, lines: List[str]) -> Iterator[str]:
-        """Yield the lines between two blank ones, code spans as they are."""
+    def _escape_paragraph(self, lines: List[str]) -> Iterator[str]:
+        """Yield the lines between two blank ones, with code spans unchanged."""
         if lines:
             text = "\n".join(lines)
-            is_clear = self._is_clear and _has_clear_spans(text)
-            yield _outside_spans(text) if is_clear else _escaped(text)
+            is_unambiguous = self._is_unambiguous and _has_unambiguous_spans(text)
+            yield _escape_around_spans(text) if is_unambiguous else _escape(text)
 
 
-def _is_doubtful(line: str, indent: str) -> bool:
-    """Say whether a line may, or may not, end the block of code that it stands in."""
+def _is_ambiguous(line: str, indent: str) -> bool:
+    """Return whether renderers may disagree whether this line ends its code block."""
     if not indent:
         return bool(_ENDS_FORMULA.search(line))
     leaves_list = bool(line.strip(" \t")) and not line.startswith(indent)
     return leaves_list or bool(_DEEP_FENCE.match(line) or _ENDS_FORMULA.search(line)) or "$" in line
 
 
-def _has_clear_spans(text: str) -> bool:
-    """Say whether each backtick has its partner, wherever cells and formulas are cut."""
+def _has_unambiguous_spans(text: str) -> bool:
+    """Return whether all backticks are paired, even if cells and formulas end code spans."""
     return not any(
         match["alone"] for part in _MAY_CUT_SPANS.split(text) for match in _SPAN.finditer(part)
     )
 
 
-def _outside_spans(text: str) -> str:
+def _escape_around_spans(text: str) -> str:
     parts: List[str] = []
-    done = 0
+    end = 0
     for match in _SPAN.finditer(text):
         if match["code"]:
-            parts += _escaped(text[done : match.start()]), match["code"]
-            done = match.end()
-    return "".join([*parts, _escaped(text[done:])])
+            parts += _escape(text[end : match.start()]), match["code"]
+            end = match.end()
+    return "".join([*parts, _escape(text[end:])])
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return _LINK.sub(r"]\\\1", _TAG.sub("&lt;", text))

@@ -1,55 +1,54 @@
-"""Whether a site answers, and how: `Client.check`."""
+"""`Client.check`: whether a site works, step by step."""
 
 from __future__ import annotations
 
 from time import monotonic
 from typing import TYPE_CHECKING, Callable, List, Optional
 
+from ._http import discovery
+from ._protocol.routes import NAMESPACES
 from .errors import AuthError, BlockedError, ChatGPT4OnlineError, ProtocolError, StatusError
 from .types import Check, Health
 
 if TYPE_CHECKING:
-    from ._transport import Transport
+    from ._http.transport import Transport
     from .stream import Stream
 
-#: The parts of the REST API that a chat needs. Source: AI Engine 2.4.4.
-_NEEDED = ("mwai/v1", "mwai-ui/v1")
+#: A faster or shorter answer does not show whether it was held back.
+_MIN_SECONDS = 0.5
+_MIN_CHARACTERS = 20
 
-#: What took fewer seconds, or has fewer characters, does not show whether it was held back.
-_TOO_QUICK_TO_TELL = 0.5
-_TOO_SHORT_TO_TELL = 20
-
-#: Seconds from one piece to the next: models write no faster than this, held-back text comes so.
-_FASTER_THAN_WRITTEN = 0.0005
+#: Seconds between deltas. Models write more slowly; text that was held back arrives faster.
+_MIN_DELTA_INTERVAL = 0.0005
 
 _Step = Callable[[], str]
 
 
 def examine(transport: Transport, ask: Optional[Callable[[], Stream]]) -> Health:
     """
-    Look at a site, step by step. The first failure ends it, and is told, not raised.
+    Check a site, step by step. The first failure is the last step; it is reported, not raised.
 
     Args:
-        transport: the way to the site.
-        ask: asks a short question, or None.
+        transport: the transport of the site.
+        ask: a function that asks a short question, or None.
     """
-    answer = _Answer(ask)
+    probe = _Probe(ask)
     steps = {
         "site": lambda: _site(transport),
         "AI Engine": lambda: _plugin(transport),
         "nonce": lambda: _nonce(transport),
     }
     if ask is not None:
-        steps.update({"answer": answer.read, "streaming": answer.judge})
+        steps.update({"answer": probe.read, "streaming": probe.judge})
     checks: List[Check] = []
     for name, step in steps.items():
-        checks.append(_checked(name, step))
+        checks.append(_run(name, step))
         if not checks[-1].ok:
             break
     return Health(tuple(checks))
 
 
-def _checked(name: str, step: _Step) -> Check:
+def _run(name: str, step: _Step) -> Check:
     began = monotonic()
     try:
         detail, ok = step(), True
@@ -61,7 +60,7 @@ def _checked(name: str, step: _Step) -> Check:
 def _site(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            transport.read_page(transport.site + "/", call)
+            discovery.read_page(transport, transport.site + "/", call)
         except StatusError as error:
             if isinstance(error, BlockedError) or error.status >= 500:
                 raise
@@ -72,59 +71,64 @@ def _site(transport: Transport) -> str:
 def _plugin(transport: Transport) -> str:
     with transport.calling() as call:
         try:
-            names = transport.namespaces(call)
+            names = discovery.namespaces(transport, call)
         except AuthError:
-            names = None  # some sites close this list, and not what is on it
+            names = None  # some sites hide this list, but not the routes in it
         call.finish()
     if names is None:
-        return "the site does not tell what it offers"
-    missing = [name for name in _NEEDED if name not in names]
+        return "the site hides its list of routes"
+    missing = [name for name in NAMESPACES if name not in names]
     if missing:
-        raise ProtocolError(f"the site does not offer {' and '.join(missing)}: is AI Engine on?")
+        raise ProtocolError(
+            f"the site does not offer {' and '.join(missing)}: is AI Engine installed and active?"
+        )
     return transport.root
 
 
 def _nonce(transport: Transport) -> str:
     with transport.calling() as call:
         transport.nonce.forget()
-        transport.ticket(call)
+        transport.issued_nonce(call)
         call.finish()
-    return "given, as a user" if transport.has_login else "given, as a guest"
+    return "fetched as a user" if transport.has_login else "fetched as a guest"
 
 
-class _Answer:
-    """One short question, and how its answer came."""
+class _Probe:
+    """One short question, and how its answer arrives."""
 
     def __init__(self, ask: Optional[Callable[[], Stream]]) -> None:
         self._ask = ask
-        self._pieces = self._size = 0
-        self._first = self._whole = 0.0
+        self._deltas = self._size = 0
+        self._first = self._last = 0.0
 
     def read(self) -> str:
-        """Ask, and return the answer's beginning."""
-        assert self._ask is not None  # noqa: S101 - else it is not called
+        """Ask, and return the beginning of the answer."""
+        assert self._ask is not None  # noqa: S101 - only called with a question
         began = monotonic()
         with self._ask() as stream:
-            for self._pieces, _ in enumerate(stream, 1):
+            for self._deltas, _ in enumerate(stream, 1):
                 self._first = self._first or monotonic() - began
-            self._whole = monotonic() - began
+            self._last = monotonic() - began
             reply = stream.result()
         self._size = len(reply)
         return repr(reply[:60] + ("..." if len(reply) > 60 else ""))
 
     def judge(self) -> str:
         """
-        Say whether the text came as it was written.
+        Return how the text arrived.
 
         Raises:
-            ProtocolError: something on the way held it back to its end.
+            ProtocolError: it was held back until it was complete.
         """
-        told = f"{self._pieces} pieces, the first after {self._first:.2f} s"
-        if self._whole < _TOO_QUICK_TO_TELL or self._size < _TOO_SHORT_TO_TELL:
-            return f"{told}; too quick or short an answer to tell more"
-        if self._whole - self._first <= _FASTER_THAN_WRITTEN * self._pieces:
+        timing = (
+            f"{self._deltas} deltas, the first after {self._first:.2f} s,"
+            f" the last after {self._last:.2f} s"
+        )
+        if self._last < _MIN_SECONDS or self._size < _MIN_CHARACTERS:
+            return f"{timing}; too fast or too short to say more"
+        if self._last - self._first <= _MIN_DELTA_INTERVAL * self._deltas:
             raise ProtocolError(
-                f"{told}, of {self._whole:.2f} s: the site, or a proxy before it, holds answers"
-                " back until they are whole"
+                f"{timing}: the site, or a proxy in front of it, holds answers back until they"
+                " are complete"
             )
-        return f"{told}, of {self._whole:.2f} s"
+        return timing

@@ -14,6 +14,7 @@ from typing import (
     Iterator,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -22,15 +23,25 @@ from typing import (
 
 import requests
 
-from . import _arguments as check
-from . import _wire, resources
-from ._arguments import Timeouts
-from ._auth import basic, bearer, origin_of
+from . import _validation as validate
 from ._health import examine
-from ._transport import Request, Settings, Transport
-from ._value import Value
+from ._http import discovery
+from ._http.credentials import basic, bearer, origin_of
+from ._http.request import Request, Settings
+from ._http.transport import Transport
+from ._protocol import routes
+from ._protocol.request import (
+    build_history,
+    chat_body,
+    file_fields,
+    new_chat_id,
+    shortcut_fields,
+)
+from ._validation import Timeouts, type_name
 from .conversation import Conversation
-from .resources import Discussions, Files, PublicAPI, Source
+from .discussions import Discussions
+from .files import Files, Source, read_files, upload_all
+from .public_api import PublicAPI
 from .stream import Stream
 from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut, Turn
 
@@ -97,39 +108,41 @@ class Client:
         retries: int = 2,
         session: Optional[requests.Session] = None,
     ) -> None:
-        place = check.from_environment(site, "SITE", _wire.DEFAULT_SITE)
-        address = check.site_url(place)
-        environment = check.environment if _is_environments(address) else _nothing
+        place = validate.from_environment(site, "SITE", routes.DEFAULT_SITE)
+        address = validate.site_url(place)
+        environment = validate.environment if _is_environments(address) else _nothing
         self._settings: Dict[str, Any] = {
             "site": address,
-            "bot": check.identifier(check.from_environment(bot, "BOT", _wire.DEFAULT_BOT), "bot"),
-            "custom_id": check.optional(check.identifier, custom_id, "custom_id"),
-            "context_id": check.optional(check.count, context_id, "context_id"),
-            "auth": check.login(auth) or check.login_in(place) or _login(environment),
-            "token": check.token(environment("TOKEN") if token is None else token),
-            "model": check.optional(check.identifier, model, "model"),
-            "history": check.one_of(history, ("messages", "prompt"), "history"),
-            "headers": check.headers(headers),
-            "proxy": check.proxy_url(proxy),
-            "timeout": check.limits(timeout),
-            "deadline": check.seconds(deadline, "deadline"),
-            "retries": check.count(retries, "retries"),
-            "session": check.session(session),
+            "bot": validate.identifier(
+                validate.from_environment(bot, "BOT", routes.DEFAULT_BOT), "bot"
+            ),
+            "custom_id": validate.optional(validate.identifier, custom_id, "custom_id"),
+            "context_id": validate.optional(validate.count, context_id, "context_id"),
+            "auth": validate.login(auth) or validate.login_in(place) or _login(environment),
+            "token": validate.token(environment("TOKEN") if token is None else token),
+            "model": validate.optional(validate.identifier, model, "model"),
+            "history": validate.one_of(history, ("messages", "prompt"), "history"),
+            "headers": validate.headers(headers),
+            "proxy": validate.proxy_url(proxy),
+            "timeout": validate.limits(timeout),
+            "deadline": validate.seconds(deadline, "deadline"),
+            "retries": validate.count(retries, "retries"),
+            "session": validate.session(session),
         }
-        self._place = _Place(None, None)
+        self._page_context = _PageContext(None, None)
         self._start()
 
     def _start(self) -> None:
         settings = self._settings
         self.site: str = settings["site"]
         self.bot: str = settings["bot"]
-        self._twins: weakref.WeakSet[Client] = weakref.WeakSet()
+        self._clones: weakref.WeakSet[Client] = weakref.WeakSet()
         login = settings["auth"] and basic(settings["auth"], self.site)
         names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
             Settings(login=login, **{name: settings[name] for name in names}),
-            root=None if self._place.bot is None else self._place.bot.rest_url,
-            page=self._place.page,
+            root=None if self._page_context.bot is None else self._page_context.bot.rest_url,
+            page=self._page_context.page,
         )
 
     @classmethod
@@ -149,8 +162,8 @@ class Client:
 
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
-        check.count(index, "index")
-        with cls(_wire.site_of(check.page_url(url)), **options) as visitor:
+        validate.count(index, "index")
+        with cls(routes.site_of(validate.page_url(url)), **options) as visitor:
             bots = visitor.bots(url)
         if index >= len(bots):
             raise ValueError(f"the page has {len(bots)} chatbots; there is no number {index}")
@@ -158,14 +171,14 @@ class Client:
 
     @classmethod
     def _of(cls, bot: Bot, page: str, options: Dict[str, Any]) -> Client:
-        if not _wire.is_same_site(page, bot.site):
+        if not routes.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site, {bot.site}: ask that one")
         if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
             raise ValueError(f"give a login only to a page of the chatbot's own site, {bot.site}")
         client = cls(
             bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
         )
-        client._place = _Place(page, bot)
+        client._page_context = _PageContext(page, bot)
         client._start()
         return client
 
@@ -254,40 +267,40 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
-        chat_id = _wire.new_chat_id() if chat_id is None else check.identifier(chat_id, "chat_id")
-        turns = _wire.asked(message, messages, has_files=bool(files))
-        contents = resources.contents(files)
-        question = partial(self._question, turns, chat_id, model, extra_body)
-        clicked = _wire.clicked(message)
-        body = question(clicked)  # before an upload, for what cannot be sent is refused here
+        chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
+        history = build_history(message, messages, has_files=bool(files))
+        contents = read_files(files)
+        question = partial(self._question, history, chat_id, model, extra_body)
+        shortcut = shortcut_fields(message)
+        body = question(shortcut)  # before an upload, for what cannot be sent is refused here
         with self._transport.calling(timeout, deadline) as call:
             if contents:
-                file_ids = resources.ids(self._transport, contents, call)
-                body = question({**clicked, **_wire.attached(file_ids)})
+                file_ids = upload_all(self._transport, contents, call)
+                body = question({**shortcut, **file_fields(file_ids)})
             request = Request(
-                _wire.CHAT, self._transport.widget(), body, content_type="application/json"
+                routes.CHAT, self._transport.widget(), body, content_type="application/json"
             )
             return Stream(self._transport.send(request, call), chat_id)
 
     def _question(
         self,
-        turns: List[Message],
+        history: List[Message],
         chat_id: str,
         model: Optional[str],
         extra_body: Optional[Mapping[str, Any]],
-        further: Mapping[str, Any],
+        fields: Mapping[str, Any],
     ) -> bytes:
-        settings, place = self._settings, self._place
-        return _wire.question(
-            turns,
+        settings, place = self._settings, self._page_context
+        return chat_body(
+            history,
             **self._identity(),
             context_id=settings["context_id"],
             chat_id=chat_id,
             flat=settings["history"] == "prompt",
             model=settings["model"] if model is None else model,
+            fields=fields,
             extra_body=extra_body,
-            further=further,
-            longest=None if place.bot is None else place.bot.max_length,
+            max_length=None if place.bot is None else place.bot.max_length,
         )
 
     def _identity(self) -> Dict[str, Optional[str]]:
@@ -314,7 +327,7 @@ class Client:
             ValueError: an id is empty, or a turn has a wrong role.
             TypeError: something is of the wrong kind.
         """
-        greeting = self._place.bot and self._place.bot.start_sentence
+        greeting = self._page_context.bot and self._page_context.bot.start_sentence
         if greeting and not messages:
             messages = [{"role": "assistant", "content": greeting}]
         return Conversation(self, system=system, chat_id=chat_id, messages=messages)
@@ -327,7 +340,7 @@ class Client:
             discussion: as `discussions` gives it.
         """
         if not isinstance(discussion, Discussion):
-            raise TypeError(f"discussion must be a Discussion, not {check.kind(discussion)}")
+            raise TypeError(f"discussion must be a Discussion, not {type_name(discussion)}")
         return Conversation(self, chat_id=discussion.chat_id, messages=discussion.messages)
 
     @property
@@ -338,9 +351,7 @@ class Client:
     @property
     def discussions(self) -> Discussions:
         """The user's conversations with this bot, as the site has kept them."""
-        identity = self._identity()
-        fields = {"botId": identity["bot"], "customId": identity["custom_id"]}
-        return Discussions(self._transport, {k: v for k, v in fields.items() if v is not None})
+        return Discussions(self._transport, **self._identity())
 
     @property
     def api(self) -> PublicAPI:
@@ -371,7 +382,9 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         with self._transport.calling() as call:
-            bots = self._transport.read_page(check.page_url(page, self.site), call).bots
+            bots = discovery.read_page(
+                self._transport, validate.page_url(page, self.site), call
+            ).bots
             call.finish()
             return list(bots)
 
@@ -413,7 +426,7 @@ class Client:
 
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
         return outcomes(
-            self._twin(),
+            self._clone(),
             messages,
             scope={name: self._settings[name] for name in names},
             workers=workers,
@@ -423,13 +436,13 @@ class Client:
             journal=journal,
         )
 
-    def _twin(self) -> Client:
+    def _clone(self) -> Client:
         """Return a client with connections of its own, which is closed with this one."""
-        twin = copy.copy(self)
-        self._twins.add(twin)
+        clone = copy.copy(self)
+        self._clones.add(clone)
         with self._transport.calling() as call:  # which a closed client refuses
             call.finish()
-        return twin
+        return clone
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
@@ -444,7 +457,7 @@ class Client:
 
         A site that is down raises nothing: the result is false, and says why.
         """
-        check.optional(check.identifier, ask, "ask")
+        validate.optional(validate.identifier, ask, "ask")
         return examine(self._transport, None if ask is None else partial(self.stream, ask))
 
     @property
@@ -455,7 +468,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
         with self._transport.calling() as call:
-            nonce = self._transport.ticket(call).nonce
+            nonce = self._transport.issued_nonce(call).value
             call.finish()
             return nonce
 
@@ -478,8 +491,8 @@ class Client:
         The client cannot be used again. Leaving its ``with`` block closes it too.
         """
         self._transport.close()
-        for twin in list(self._twins):
-            twin.close()
+        for clone in list(self._clones):
+            clone.close()
 
     def __enter__(self) -> Client:
         """Return itself."""
@@ -495,7 +508,7 @@ class Client:
 
     def __getstate__(self) -> Dict[str, Any]:
         """Return the settings, which a pickle holds, its login and token among them."""
-        return {"_settings": self._settings, "_place": self._place}
+        return {"_settings": self._settings, "_page_context": self._page_context}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Begin anew with the settings of a pickle."""
@@ -503,8 +516,8 @@ class Client:
         self._start()
 
 
-class _Place(Value):
-    """Where a client's chatbot was found: the page, and what the page says of it."""
+class _PageContext(NamedTuple):
+    """The page that a client's chatbot was found on, and the bot as that page describes it."""
 
     page: Optional[str]
     bot: Optional[Bot]
@@ -512,14 +525,14 @@ class _Place(Value):
 
 def _is_environments(site: str) -> bool:
     """Say whether a site is the one that the environment's credentials were given for."""
-    theirs = check.environment("SITE")
-    return theirs is not None and origin_of(check.site_url(theirs)) == origin_of(site)
+    theirs = validate.environment("SITE")
+    return theirs is not None and origin_of(validate.site_url(theirs)) == origin_of(site)
 
 
 def _nothing(_: str) -> None:
     """Return no credential: those of the environment were given for another site."""
 
 
-def _login(environment: Callable[[str], Optional[str]]) -> check.Login:
+def _login(environment: Callable[[str], Optional[str]]) -> validate.Login:
     user, password = environment("USER"), environment("APP_PASSWORD")
-    return check.login((user, password)) if user and password else None
+    return validate.login((user, password)) if user and password else None

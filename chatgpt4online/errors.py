@@ -1,26 +1,22 @@
 """
-Every exception that this package raises once a request is on its way.
+The exceptions that this package raises.
 
-* ChatGPT4OnlineError
+::
 
-  * TransportError: no whole HTTP answer came
+    ChatGPT4OnlineError
+    ├── TransportError        no complete HTTP response
+    │   └── Timeout           a time limit passed (also a TimeoutError)
+    ├── StatusError           an HTTP error status, from WordPress or from something in front of it
+    │   ├── AuthError         401, or 403 with a WordPress code
+    │   ├── BlockedError      a page from a firewall or CDN
+    │   ├── NotFoundError     404
+    │   ├── RateLimitError    429
+    │   └── ServerError       5xx
+    ├── ReplyError            the plugin reported a failure
+    └── ProtocolError         a response that is not from AI Engine
+        └── StreamInterrupted the answer stopped before its end
 
-    * Timeout: one of your time limits passed (also a `TimeoutError`)
-
-  * StatusError: WordPress, or something before it, refused
-
-    * AuthError: 401, or 403 with a WordPress code
-    * BlockedError: a firewall's or CDN's page
-    * NotFoundError: 404
-    * RateLimitError: 429
-    * ServerError: 5xx
-
-  * ReplyError: the plugin answered, and its answer is a failure
-  * ProtocolError: not the plugin's language
-
-    * StreamInterrupted: the answer stopped before its end
-
-Wrong arguments are `ValueError` or `TypeError`, raised before anything is sent.
+Invalid arguments raise `ValueError` or `TypeError` before anything is sent.
 """
 
 from __future__ import annotations
@@ -45,13 +41,13 @@ __all__ = [
 
 class ChatGPT4OnlineError(Exception):
     """
-    The base of all errors. Its text is one or two sentences: what happened, and what to do.
+    The base class of all errors. The message says what happened and what to do next.
 
     Args:
-        explanation: those sentences.
-        site: the site's URL, without credentials.
-        route: the REST route that was asked, such as ``mwai-ui/v1/chats/submit``.
-        text: what had been answered so far; often empty.
+        explanation: that message, one or two sentences.
+        site: the URL of the site, without credentials.
+        route: the REST route that was called, such as ``mwai-ui/v1/chats/submit``.
+        text: the part of the answer received so far; often empty.
     """
 
     def __init__(
@@ -63,7 +59,7 @@ class ChatGPT4OnlineError(Exception):
         self.text = text
 
     def __str__(self) -> str:
-        """Return the explanation, after the site and the route that it is about."""
+        """Return the site, the route and the explanation."""
         known = (self.route,) if "://" in self.route else (self.site, self.route)
         where = " ".join(filter(None, known))
         explanation = super().__str__()
@@ -71,19 +67,19 @@ class ChatGPT4OnlineError(Exception):
 
 
 class TransportError(ChatGPT4OnlineError):
-    """No whole HTTP answer came: no DNS entry, no connection, no TLS, or no headers."""
+    """No complete HTTP response: name resolution, the connection or TLS failed, for example."""
 
 
 class Timeout(TransportError, TimeoutError):
     """
-    One of your time limits passed.
+    A time limit passed.
 
     Args:
-        explanation: what happened, and what to do.
-        phase: the limit: ``"connect"``, ``"read"`` (the longest silence) or ``"deadline"``.
-        site: the site's URL.
-        route: the REST route.
-        text: what had been answered so far.
+        explanation: what happened, and what to do next.
+        phase: which limit: ``"connect"``, ``"read"`` (the longest silence) or ``"deadline"``.
+        site: the URL of the site, without credentials.
+        route: the REST route that was called.
+        text: the part of the answer received so far.
     """
 
     def __init__(
@@ -101,18 +97,18 @@ class Timeout(TransportError, TimeoutError):
 
 class StatusError(ChatGPT4OnlineError):
     """
-    WordPress, or something before it, refused the request with an HTTP status.
+    An HTTP error status, from WordPress or from something in front of it.
 
     Args:
-        explanation: what happened, and what to do.
+        explanation: what happened, and what to do next.
         status: the HTTP status.
-        code: WordPress's own code, such as ``rest_forbidden``; empty when there is none.
-        message: the site's own sentence, as plain text; empty when there is none.
-        retry_after: the seconds that the site asks to wait, or None.
+        code: WordPress's error code, such as ``rest_forbidden``; empty if there is none.
+        message: the site's own message, as plain text; empty if there is none.
+        retry_after: how long the site asks to wait, in seconds, or None if it does not say.
         request_id: the id that a CDN or server gave the request, or None.
-        site: the site's URL.
-        route: the REST route.
-        text: what had been answered so far.
+        site: the URL of the site, without credentials.
+        route: the REST route that was called.
+        text: the part of the answer received so far.
     """
 
     def __init__(
@@ -137,35 +133,40 @@ class StatusError(ChatGPT4OnlineError):
 
 
 class AuthError(StatusError):
-    """401, or 403 with a WordPress code: a nonce refused twice, a wrong password, or not yours."""
+    """
+    401, or 403 with a WordPress code.
+
+    The nonce was refused twice, the password or token is wrong, or the object belongs to someone
+    else.
+    """
 
 
 class BlockedError(StatusError):
-    """A firewall's or CDN's page came instead of an answer. The client solves no challenge."""
+    """A firewall or CDN answered with a page of its own. The client does not solve challenges."""
 
 
 class NotFoundError(StatusError):
-    """404: the site has no AI Engine, or this part of it is off or too old."""
+    """404: AI Engine is not installed, or this part of it is disabled or too old."""
 
 
 class RateLimitError(StatusError):
-    """429: too many requests. `retry_after` holds the seconds to wait, where the site said so."""
+    """429: too many requests. `retry_after` is the time to wait, if the site gave one."""
 
 
 class ServerError(StatusError):
-    """5xx. The site may have run the question all the same, so it was not sent again."""
+    """5xx. The site may have run the question anyway; check before you ask it again."""
 
 
 class ReplyError(ChatGPT4OnlineError):
     """
-    The plugin answered, and its answer is a failure.
+    The plugin reported a failure.
 
     Args:
-        explanation: what happened, and what to do.
-        message: the plugin's own sentence; empty when it gave none.
-        site: the site's URL.
-        route: the REST route.
-        text: what had been answered so far.
+        explanation: what happened, and what to do next.
+        message: the plugin's own message; empty if there is none.
+        site: the URL of the site, without credentials.
+        route: the REST route that was called.
+        text: the part of the answer received so far.
     """
 
     def __init__(
@@ -182,8 +183,8 @@ class ReplyError(ChatGPT4OnlineError):
 
 
 class ProtocolError(ChatGPT4OnlineError):
-    """What came is not what AI Engine says: a web page, a broken event, or more than the limit."""
+    """The response is not from AI Engine: a web page, a malformed event, or data over the limit."""
 
 
 class StreamInterrupted(ProtocolError):
-    """The answer stopped, or was closed from elsewhere, before its end. `text` is what had come."""
+    """The answer stopped, or was closed from elsewhere, before its end. `text` is what arrived."""

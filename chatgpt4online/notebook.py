@@ -1,4 +1,4 @@
-"""Answers in a notebook: `display`, and ``%%chat``, which ``%load_ext chatgpt4online`` brings."""
+"""Answers in notebooks: `display`, and the ``%%chat`` magic of ``%load_ext chatgpt4online``."""
 
 from __future__ import annotations
 
@@ -19,38 +19,39 @@ if TYPE_CHECKING:
 
 __all__ = ["display", "load", "unload"]
 
-#: Seconds between two updates of a cell: a browser draws no faster, and each carries all the text.
-_PAUSE = 0.1
+#: Seconds between two updates of a cell. Browsers draw no faster, and each update resends the text.
+_UPDATE_INTERVAL = 0.1
 
 
 def display(stream: Stream) -> Reply:
     """
-    Show an answer in the notebook's cell while it comes, and return it.
+    Show an answer in the notebook cell as it arrives, and return it.
 
-    Interrupting the kernel stops the answer and frees its connection; what had come stays.
+    Interrupting the kernel stops the answer and frees its connection. The text received so far
+    stays in the cell.
 
     Args:
-        stream: as `Client.stream` and `Conversation.stream` give it.
+        stream: the stream that `Client.stream` or `Conversation.stream` returned.
 
     Raises:
         ImportError: IPython is not installed.
-        ValueError: this is no notebook.
-        ChatGPT4OnlineError: as reading the stream raises it.
+        ValueError: this is not a notebook or an IPython shell.
+        ChatGPT4OnlineError: reading the stream failed.
     """
     ipython = _ipython()
     with stream:
         cell = ipython.display({"text/plain": "..."}, raw=True, display_id=True)
-        shown = float("-inf")
+        last_update = float("-inf")
         try:
             for _ in stream:
-                if monotonic() - shown >= _PAUSE:
-                    cell.update(_bundle(stream.text), raw=True)
-                    shown = monotonic()
+                if monotonic() - last_update >= _UPDATE_INTERVAL:
+                    cell.update(_mime_bundle(stream.text), raw=True)
+                    last_update = monotonic()
             reply = stream.result()
         except BaseException:
-            cell.update(_bundle(stream.text), raw=True)
+            cell.update(_mime_bundle(stream.text), raw=True)
             raise
-        cell.update(_bundle(reply), raw=True)
+        cell.update(_mime_bundle(reply), raw=True)
     return reply
 
 
@@ -63,17 +64,17 @@ def _ipython() -> Any:
             "notebooks need IPython: pip install 'chatgpt4online[notebook]'"
         ) from None
     if get_ipython() is None:
-        raise ValueError("there is no notebook to show an answer in: iterate over the stream")
+        raise ValueError("not running in a notebook or IPython: iterate over the stream instead")
     return ipython
 
 
-def _bundle(text: str) -> Dict[str, str]:
-    """Return a text as a notebook takes it: plain, and as Markdown without HTML."""
+def _mime_bundle(text: str) -> Dict[str, str]:
+    """Return a text as plain text and as Markdown without HTML."""
     return {"text/plain": text, "text/markdown": for_markdown(text)}
 
 
-class _Options(NamedTuple):
-    """The words after ``%%chat``."""
+class _ChatOptions(NamedTuple):
+    """The options of ``%%chat``."""
 
     new: bool
     system: Optional[str]
@@ -81,94 +82,94 @@ class _Options(NamedTuple):
     bot: Optional[str]
 
     @property
-    def is_change(self) -> bool:
-        """Whether they ask for another conversation than the one under way."""
-        return self.new or any(word is not None for word in (self.system, self.site, self.bot))
+    def start_conversation(self) -> bool:
+        """Whether to start a new conversation; any option does."""
+        return self.new or any(value is not None for value in (self.system, self.site, self.bot))
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser whose mistakes do not end the kernel."""
+class _ArgumentParser(argparse.ArgumentParser):
+    """A parser whose errors do not end the kernel."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise what is wrong."""
+        """Raise ValueError instead of exiting."""
         raise ValueError(f"{message}. {self.format_usage().strip()}")
 
 
-def _options(line: str) -> _Options:
-    parser = _Parser("%%chat", add_help=False, allow_abbrev=False)
+def _parse_options(line: str) -> _ChatOptions:
+    parser = _ArgumentParser("%%chat", add_help=False, allow_abbrev=False)
     parser.add_argument("--new", action="store_true")
     for name in ("--system", "--site", "--bot"):
         parser.add_argument(name)
-    return _Options(**vars(parser.parse_args(shlex.split(line))))
+    return _ChatOptions(**vars(parser.parse_args(shlex.split(line))))
 
 
-def _without_traceback(error: Any) -> None:
-    """Let IPython show one line for an error: a cell of ``%%chat`` has no code to be traced."""
+def _hide_traceback(error: Any) -> None:
+    """Make IPython show an error as one line: a ``%%chat`` cell has no code to trace."""
     line = ": ".join(filter(None, (type(error).__name__, str(error))))
-    error._render_traceback_ = partial(list, (line,))  # which pickles, as the error does
+    error._render_traceback_ = partial(list, (line,))  # unlike a lambda, a partial can be pickled
 
 
-class _Magic:
-    """``%%chat``: the cell is the next question of a conversation that lasts from cell to cell."""
+class _ChatMagic:
+    """The ``%%chat`` magic: each cell is the next question of one conversation."""
 
     def __init__(self) -> None:
         self._site: Optional[str] = None
         self._client: Optional[Client] = None
-        self._talk: Optional[Conversation] = None
+        self._conversation: Optional[Conversation] = None
 
     def chat(self, line: str, cell: str) -> None:
         """
-        Ask the chatbot what the cell says, in the conversation that the cells before began.
+        Ask the chatbot the question in this cell, continuing the conversation of earlier cells.
 
         ``%%chat [--new] [--system TEXT] [--site URL] [--bot ID]``
 
-        Each option begins a new conversation. The site holds until another is given, the bot until
-        another, or another site, is.
+        Each option starts a new conversation. The site stays until you give another one; the bot
+        stays until you give another bot or another site.
         """
         try:
-            self._ask(_options(line), cell.strip())
+            self._ask(_parse_options(line), cell.strip())
         except (ChatGPT4OnlineError, ValueError, KeyboardInterrupt) as error:
-            _without_traceback(error)
+            _hide_traceback(error)
             raise
 
-    def _ask(self, options: _Options, question: str) -> None:
+    def _ask(self, options: _ChatOptions, question: str) -> None:
         if not question:
-            raise ValueError("the cell holds no question")
-        display(self._conversation(options).stream(question))
+            raise ValueError("the cell is empty")
+        display(self._select_conversation(options).stream(question))
 
-    def _conversation(self, options: _Options) -> Conversation:
-        """Return the conversation under way, or the one that the options ask for."""
+    def _select_conversation(self, options: _ChatOptions) -> Conversation:
+        """Return the current conversation, or start the one that the options ask for."""
         if self._client is None or options.site is not None or options.bot is not None:
             site = options.site or self._site
             client = Client(site, bot=options.bot)
             self.close()
             self._site, self._client = site, client
-        if self._talk is None or options.is_change:
-            self._talk = self._client.conversation(system=options.system)
-        return self._talk
+        if self._conversation is None or options.start_conversation:
+            self._conversation = self._client.conversation(system=options.system)
+        return self._conversation
 
     def close(self) -> None:
         """Close the connections."""
         if self._client is not None:
             self._client.close()
-        self._client = self._talk = None
+        self._client = self._conversation = None
 
 
 def load(shell: Any) -> None:
     """
-    Give an IPython shell the magic ``%%chat``.
+    Register the ``%%chat`` magic in an IPython shell.
 
     Args:
-        shell: IPython's, as ``%load_ext`` hands it on.
+        shell: the shell that ``%load_ext`` passes on.
     """
-    shell.register_magic_function(_Magic().chat, "cell", "chat")
+    shell.register_magic_function(_ChatMagic().chat, "cell", "chat")
 
 
 def unload(shell: Any) -> None:
     """
-    Take ``%%chat`` away again, and close its connections.
+    Remove the ``%%chat`` magic and close its connections.
 
     Args:
-        shell: IPython's, as ``%unload_ext`` hands it on.
+        shell: the shell that ``%unload_ext`` passes on.
     """
     shell.magics_manager.magics["cell"].pop("chat").__self__.close()

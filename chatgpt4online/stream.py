@@ -1,41 +1,45 @@
-"""An answer as it comes."""
+"""`Stream`: an answer as it arrives."""
 
 from __future__ import annotations
 
 from io import StringIO
 from typing import Callable, Iterator, List, Optional, Union
 
-from . import _sse, _wire
-from ._answer import Answer
-from ._call import CallEnded
+from ._http.call import CallEnded
+from ._http.response import Response
+from ._protocol import events
+from ._protocol.answers import parse_reply
+from ._protocol.events import End, Failure
+from ._protocol.failures import reply_error
 from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from .types import Event, Reply
 
 __all__ = ["Stream"]
 
-_Item = Union[str, Event, _wire.End, _wire.Failure]
+_Item = Union[str, Event, End, Failure]
 
 _STOPPED = (
-    "the answer stopped before its end. The site may have run the question all the same: look"
-    " before you ask again."
+    "the answer stopped before its end. The site may have run the question anyway: check before"
+    " you ask it again."
 )
 
 
 class Stream:
     """
-    An answer as it comes: an iterator of its text's pieces, as str that are never empty.
+    An answer as it arrives: an iterator of deltas, the pieces of its text. No delta is empty.
 
-    `Client.stream` makes it. By then the request has been sent, and a refusal been raised. It can
-    be read once, by one thread at a time; `close` may come from any thread. Its ``with`` block, an
-    error, and dropping the last reference to it free its connection.
+    `Client.stream` returns one after sending the request; if the site refuses the request, it
+    raises instead. A stream can be read once, by one thread at a time; any thread may call
+    `close`. Leaving its ``with`` block, an error, or dropping the last reference frees the
+    connection.
 
-    Reading raises `Timeout`, `ReplyError`, `StreamInterrupted` or `ProtocolError`, whose `text`
-    holds what had been answered so far.
+    Reading raises `Timeout`, `ReplyError`, `StreamInterrupted` or `ProtocolError`. The `text` of
+    the error is the part of the answer received so far.
     """
 
-    def __init__(self, answer: Answer, chat_id: str) -> None:
-        self._answer = answer
-        self._call = answer.call
+    def __init__(self, response: Response, chat_id: str) -> None:
+        self._response = response
+        self._call = response.call
         self._chat_id = chat_id
         self._text = StringIO()
         self._size = 0
@@ -43,15 +47,15 @@ class Stream:
         self._reply: Optional[Reply] = None
         self._error: Optional[ChatGPT4OnlineError] = None
         self._callbacks: List[Callable[[Reply], object]] = []
-        self._items = _items(answer)
-        self._ahead = self._read()  # so that a refusal is raised now
+        self._items: Iterator[_Item] = response.items()
+        self._ahead = self._read()  # raises a refusal now
 
     def __iter__(self) -> Stream:
-        """Return itself."""
+        """Return the stream itself."""
         return self
 
     def __next__(self) -> str:
-        """Return the next piece of the text, as soon as it has come."""
+        """Return the next delta as soon as it arrives."""
         while True:
             item = self._next()
             if type(item) is str:
@@ -61,9 +65,9 @@ class Stream:
 
     def events(self) -> Iterator[Event]:
         """
-        Yield everything that comes, as it comes: text, and what the site tells of its work.
+        Yield every event as it arrives: deltas, and what the site reports about its work.
 
-        Instead of iterating over the stream itself, or to read the rest of it.
+        Use it instead of iterating over the stream, or to read the rest of one.
         """
         while True:
             item = self._next()
@@ -73,9 +77,9 @@ class Stream:
 
     def result(self) -> Reply:
         """
-        Read the rest, and return the whole answer.
+        Read the rest of the stream, and return the whole answer.
 
-        Its text is the site's final one, which may differ from the joined pieces.
+        Its text is the site's final one, which may differ from the joined deltas.
         """
         while self._reply is None:
             self._next()
@@ -83,16 +87,16 @@ class Stream:
 
     @property
     def text(self) -> str:
-        """The pieces so far, joined. From any thread."""
+        """The deltas yielded so far, joined. Any thread may read it."""
         return self._text.getvalue()
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
         """
-        Have a function called with the whole answer, when it has come or if it has come already.
+        Call a function with the whole answer once it has arrived, or now if it already has.
 
         Args:
-            callback: called once, by the thread that reads, before it gets the last piece; not
-                at all if the answer does not become whole.
+            callback: called once, in the thread that reads, before that thread gets the last
+                delta; never called if the answer stays incomplete.
         """
         if self._reply is None:
             self._callbacks.append(callback)
@@ -101,36 +105,41 @@ class Stream:
 
     def close(self) -> None:
         """
-        End the answer here, and free its connection. From any thread; never blocks.
+        End the answer here, and free its connection. Never blocks; any thread may call it.
 
-        A thread that is reading meets `StreamInterrupted` at once. A finished stream stays whole.
+        A blocked reader gets `StreamInterrupted` at once. A finished stream keeps its answer.
         """
         if self._reply is None:
             self._call.end("closed")
-            self._answer.close()
+            self._response.close()
 
     def _next(self) -> Union[str, Event, None]:
-        """Return the next piece of text or other event; None at the end."""
-        if self._ahead is not None:
-            item, self._ahead = self._ahead, None
-            return item
-        if self._reply is not None:
+        """Return the next delta or other event; None at the end."""
+        item = self._ahead
+        if item is not None:
+            self._ahead = None
+        elif self._reply is not None:
             return None
-        if self._error is not None:
+        elif self._error is not None:
             raise self._error
-        return self._read()
+        else:
+            item = self._read()
+        if type(item) is str:
+            self._text.write(item)
+        return item
 
     def _read(self) -> Union[str, Event, None]:
+        """Return what arrives next; None at the end."""
         try:
             if self._call.ended:
-                self._call.check()
+                self._call.raise_if_ended()
             item = next(self._items, None)
-            if type(item) is str:
-                self._add(item)
-                return item
-            return self._take(item)
+            while isinstance(item, Failure) and not item.message:
+                self._has_failed = True  # the real failure follows
+                item = next(self._items, None)
+            return self._received(item)
         except (ChatGPT4OnlineError, CallEnded) as error:
-            self._error = self._answer.explain(error)
+            self._error = self._response.translate(error)
             self._error.text = self.text
             self.close()
             raise self._error from error.__cause__
@@ -138,48 +147,47 @@ class Stream:
             self.close()
             raise
 
-    def _take(self, item: Optional[_Item]) -> Union[str, Event, None]:
-        """Return an event, or what there is to return at the end."""
-        while isinstance(item, _wire.Failure) and not item.message:
-            self._has_failed = True  # the real failure follows
-            item = next(self._items, None)
-        if isinstance(item, _wire.Failure):
-            raise _wire.reply_error(item.message)
-        if isinstance(item, _wire.End):
+    def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
+        """Return a delta or event; the last delta or None at the end."""
+        if type(item) is str:
+            self._count(item)
+            return item
+        if isinstance(item, Failure):
+            raise reply_error(item.message)
+        if isinstance(item, End):
             return self._end(item)
         if item is None:
-            raise _wire.reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
-        if isinstance(item, str):
-            self._add(item)
+            raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
         return item
 
-    def _add(self, piece: str) -> None:
-        self._text.write(piece)
-        self._size += len(piece)
-        if self._size > _wire.LIMIT:
-            raise ProtocolError(f"the answer is longer than {_wire.LIMIT} characters")
+    def _count(self, delta: str) -> None:
+        self._size += len(delta)
+        if self._size > events.LIMIT:
+            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
-    def _end(self, end: _wire.End) -> Optional[str]:
-        """Keep the whole answer; return its text as one piece if no other came before."""
+    def _end(self, end: End) -> Optional[str]:
+        """Keep the whole answer; return its text as one delta if there was none before."""
         if end.answer is not None:
-            so_far = "" if end.has_reply else self.text  # a long one costs its copying
-            self._reply = _wire.reply(end.answer, so_far, self._chat_id)
-            self._answer.adopt(end.answer)
+            so_far = "" if end.has_reply else self.text  # copying a long text takes time
+            self._reply = parse_reply(end.answer, so_far, self._chat_id)
+            self._response.update_nonce(end.answer)
         elif self._size:
             self._reply = Reply(self.text, chat_id=self._chat_id)
         else:
-            raise ProtocolError("the end of the answer cannot be read, and no text came.")
-        self._answer.finish()
+            raise ProtocolError(
+                "the end of the answer cannot be read, and there was no text before it."
+            )
+        self._response.finish()
         self._call.finish()
         for callback in self._callbacks:
             callback(self._reply)
         if self._size or not self._reply:
             return None
-        self._add(str(self._reply))
-        return self.text
+        self._count(self._reply)
+        return str(self._reply)
 
     def __enter__(self) -> Stream:
-        """Return itself."""
+        """Return the stream itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -188,18 +196,5 @@ class Stream:
 
     def __del__(self) -> None:
         """Free the connection."""
-        if hasattr(self, "_items"):  # else Ctrl-C struck while it was made
+        if hasattr(self, "_items"):  # not if Ctrl-C interrupted __init__
             self.close()
-
-
-def _items(answer: Answer) -> Iterator[_Item]:
-    """
-    Yield what an answer says.
-
-    A function of its own, for a generator that knew its stream would keep it from being dropped.
-    """
-    first = answer.begin()
-    if _sse.is_stream(first):
-        yield from _sse.items(answer.chunks(first))
-    else:
-        yield _wire.End(answer.json(first))

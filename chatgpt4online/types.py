@@ -1,11 +1,10 @@
-"""The values that the client gives and takes. They do not change once made."""
+"""The values that a client accepts and returns. All of them are immutable."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union
-
-from ._value import Value
 
 __all__ = [
     "Action",
@@ -25,96 +24,131 @@ __all__ = [
 
 
 class Message(TypedDict):
-    """One turn of a history: `role` is ``user``, ``assistant`` or ``system``."""
+    """One turn of a conversation: a plain dict."""
 
     role: str
+    """``"user"``, ``"assistant"`` or ``"system"``."""
+
     content: str
+    """The text of the turn."""
 
 
-#: A turn as callers give it: type checkers take a dict in a variable for no `Message`.
+#: A turn as callers pass it. Type checkers do not accept a dict in a variable as a `Message`.
 Turn = Union[Message, Mapping[str, str]]
 
 
-class Usage(Value):
+@dataclass(frozen=True)
+class Usage:
     """
-    What an answer cost, as the site reports it. None: the site did not say.
+    What an answer cost, as reported by the site.
 
     Source: AI Engine 3.6.2, `usage` in the answer of mwai-ui/v1/chats/submit.
     """
 
     prompt_tokens: Optional[int] = None
+    """Tokens sent to the model, or None if the site did not say."""
+
     completion_tokens: Optional[int] = None
+    """Tokens written by the model, or None if the site did not say."""
+
     total_tokens: Optional[int] = None
-    #: US dollars.
+    """Tokens sent and written, or None if the site did not say."""
+
     price: Optional[float] = None
+    """Price in US dollars, or None if the site did not say."""
+
     queries: Optional[int] = None
-    #: How the numbers were found, one of ``none``, ``estimated``, ``tokens``, ``price``, ``full``.
+    """How many queries the site counted for this answer, or None if it did not say."""
+
     accuracy: Optional[str] = None
+    """
+    How the site found the numbers, one of ``"none"``, ``"estimated"``, ``"tokens"``,
+    ``"price"`` and ``"full"``. None before AI Engine 2.8.8.
+    """
 
 
-class Event(Value):
+@dataclass(frozen=True)
+class Event:
     """
     One event of a stream.
 
     Source: AI Engine 3.6.2, `live` events of mwai-ui/v1/chats/submit.
     """
 
-    #: ``content`` for the text of the answer, else a word of the plugin such as ``thinking``.
     kind: str
+    """``"content"`` for a piece of the answer, or the plugin's word, such as ``"thinking"``."""
+
     text: str
-    #: ``visible``, ``collapsed`` or ``hidden``, where the plugin says so.
+    """The piece of the answer, or a note about the site's work."""
+
     visibility: Optional[str]
-    #: What the plugin gave beside the text; often empty.
+    """``"visible"``, ``"collapsed"`` or ``"hidden"``, or None if the plugin did not say."""
+
     metadata: Mapping[str, Any]
-    #: Seconds since 1970, or None.
+    """Details from the plugin; often empty."""
+
     timestamp: Optional[float]
+    """When the site sent the event, in seconds since 1970, or None if it did not say."""
 
 
-class Image(Value):
-    """A picture that an image bot made. A notebook shows it."""
+@dataclass(frozen=True)
+class Image:
+    """An image made by a model. Notebooks display it."""
 
     url: str
+    """The address of the image."""
 
     def _repr_html_(self) -> str:
-        """Return the picture as an HTML element."""
-        from html import escape  # here, since every import of the package would pay for it
+        """Return an HTML element that shows the image."""
+        from html import escape  # imported here to keep `import chatgpt4online` fast
 
         return f'<img src="{escape(self.url, quote=True)}">'
 
 
-class Action(Value):
+@dataclass(frozen=True)
+class Action:
     """
-    Something that the model asks the visitor's browser to do. It is data: nothing here runs it.
+    Something that the model asks the visitor's browser to do. This package never runs it.
 
     Source: AI Engine 3.6.2, `actions` in the answer of mwai-ui/v1/chats/submit.
     """
 
-    #: ``function`` or ``javascript``.
     kind: str
-    #: The function's name; empty for javascript.
+    """``"function"`` or ``"javascript"``."""
+
     name: str
-    #: The function's arguments by name.
+    """The name of the function; empty for JavaScript."""
+
     args: Mapping[str, Any]
-    #: The whole of what the plugin gave.
+    """The arguments of the function, by name; empty for JavaScript."""
+
     data: Mapping[str, Any]
+    """The action's JSON object, as the plugin sent it."""
 
 
-class Shortcut(Value):
+@dataclass(frozen=True)
+class Shortcut:
     """
-    A button that the site offers below its answer.
+    A button that the site offers below an answer. Pass it to `Client.chat` to click it.
 
     Source: AI Engine 3.6.2, `shortcuts` in the answer of mwai-ui/v1/chats/submit.
     """
 
     label: str
-    #: The text that a click sends; empty when the site keeps it and gives a `shortcut_id`.
+    """The text on the button."""
+
     message: str
+    """The message that a click sends; empty if only the site knows it (see `shortcut_id`)."""
+
     shortcut_id: Optional[str]
-    #: The whole of what the plugin gave.
+    """The id by which the site finds a message that it keeps to itself, or None."""
+
     data: Mapping[str, Any]
+    """The shortcut's JSON object, as the plugin sent it."""
 
 
-class File(Value):
+@dataclass(frozen=True)
+class File:
     """
     A file that has been uploaded to the site.
 
@@ -122,84 +156,126 @@ class File(Value):
     """
 
     id: str
-    #: Anybody who knows it can read the file, while it lasts.
+    """The id by which questions refer to the file and `Files.delete` deletes it."""
+
     url: str
+    """The address of the file. Anyone who knows it can read the file until it expires."""
+
     name: str
-    #: ``image`` or ``file``.
+    """The file name."""
+
     type: str
+    """``"image"`` or ``"file"``."""
+
     purpose: Optional[str]
-    #: In UTC, as are the others; None where the site did not say.
+    """What the file was uploaded for, in the plugin's words, or None if the site did not say."""
+
     created: Optional[datetime]
-    #: When the site deletes it: mostly an hour after the upload.
+    """When the file was uploaded, in UTC, or None if the site did not say."""
+
     expires: Optional[datetime]
-
-
-class Discussion(Value):
     """
-    A conversation of a logged-in user that the site has stored.
+    When the site deletes the file, in UTC, or None if it did not say. By default, an hour after
+    the upload.
+    """
+
+
+@dataclass(frozen=True)
+class Discussion:
+    """
+    A conversation of a logged-in user, as stored by the site.
 
     Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
     """
 
     chat_id: str
-    #: None where the site has not thought of one yet.
+    """The id of the conversation."""
+
     title: Optional[str]
+    """The title, or None until the site has found one."""
+
     messages: Tuple[Message, ...]
-    #: The bot's id.
+    """The turns, oldest first."""
+
     bot: Optional[str]
-    #: In UTC.
+    """The id of the bot, or None if the site did not say."""
+
     created: Optional[datetime]
-    #: In UTC.
+    """When the conversation began, in UTC, or None if the site did not say."""
+
     updated: Optional[datetime]
+    """When the conversation last changed, in UTC, or None if the site did not say."""
 
 
-class Bot(Value):
+@dataclass(frozen=True)
+class Bot:
     """
-    A chatbot, as a page or the public API tells of it. None: it does not say.
+    A chatbot, as described by a page or by the public API.
 
     Source: AI Engine 3.6.2, `data-params` and `data-system` of a page; mwai/v1/listChatbots.
     """
 
-    #: None for a bot that a page defines; it has a `custom_id`.
     id: Optional[str]
+    """The id of the bot, or None for a bot that a page defines (see `custom_id`)."""
+
     custom_id: Optional[str]
-    #: The id of the WordPress page that it stands on.
+    """The id of a bot that a page defines, or None."""
+
     context_id: Optional[int]
-    #: The URL of its site.
+    """The id of the WordPress page with the bot, or None if unknown."""
+
     site: str
-    #: The root of the site's REST API.
+    """The URL of the bot's site."""
+
     rest_url: Optional[str]
-    #: ``chat``, ``images``, ``assistant``...
+    """The root of the site's REST API, or None if unknown."""
+
     mode: Optional[str]
-    #: What it says before the first question.
+    """``"chat"``, ``"images"``, ``"assistant"`` or another mode; None if unknown."""
+
     start_sentence: Optional[str]
-    #: Characters of the longest message that it takes; None is no limit, or unknown.
+    """What the bot says before the first question, or None."""
+
     max_length: Optional[int]
-    #: Whether its widget offers to upload files.
+    """The longest message that the bot accepts, in characters; None if unlimited or unknown."""
+
     uploads: bool
+    """Whether the chat window offers to upload files; False if unknown."""
+
     name: Optional[str]
+    """The name of the bot, or None if it has none."""
 
 
-class Check(Value):
-    """One thing that was looked at, how it went, and how many seconds it took."""
+@dataclass(frozen=True)
+class Check:
+    """One step of `Client.check` and its result."""
 
     name: str
+    """What was checked, such as ``"nonce"``."""
+
     ok: bool
+    """Whether the check passed."""
+
     detail: str
+    """One line about the result. If the check failed, it says why."""
+
     seconds: float
+    """How long the check took, in seconds."""
 
 
-class Health(Value):
-    """What `Client.check` found. It is true if all is well, and prints as a table."""
+@dataclass(frozen=True)
+class Health:
+    """What `Client.check` found. True if every check passed; prints as a table."""
 
     checks: Tuple[Check, ...]
+    """The checks, in order. The first failure is the last check."""
 
     def __bool__(self) -> bool:
-        """Whether all is well."""
+        """Return whether every check passed."""
         return all(check.ok for check in self.checks)
 
     def __str__(self) -> str:
-        """Return a line for each check."""
+        """Return one line per check."""
         lines = [
             f"{'ok    ' if check.ok else 'failed'}  {check.name:<10}  {check.seconds:6.2f} s"
             f"  {check.detail}"
@@ -210,31 +286,39 @@ class Health(Value):
 
 class Reply(str):
     """
-    An answer: a str with its text, equal to that str, and with what else came.
+    An answer: a str with its text, which also carries everything else that the site sent.
 
-    The text is the site's final answer, which may differ from the joined deltas; it is the one to
-    keep in a history. An empty text is falsy although images or actions may be there.
+    The text is the site's final answer. It may differ from the joined deltas of a stream; keep
+    this one in a history. An empty text is falsy even if there are images or actions.
 
     Args:
-        text: the answer's text, usually Markdown.
-        usage: tokens and price, or None.
-        images: of an image bot.
-        actions: what the model asks a browser to do; never run here.
-        shortcuts: buttons offered with the answer.
-        blocks: pieces of HTML offered with the answer, as the plugin gave them.
-        response_id: the model vendor's id of this answer, or None.
-        chat_id: the id of the conversation that the question was sent under.
-        raw: the answer's JSON object; empty when the site could not encode it.
+        text: the text of the answer, usually Markdown. Each other argument becomes the attribute
+            of the same name.
     """
 
     usage: Optional[Usage]
+    """Tokens and price, or None if the site did not say."""
+
     images: Tuple[Image, ...]
+    """The images that the model made; empty if it made none."""
+
     actions: Tuple[Action, ...]
+    """What the model asks a browser to do. This package never runs it."""
+
     shortcuts: Tuple[Shortcut, ...]
+    """The buttons offered below the answer."""
+
     blocks: Tuple[Mapping[str, Any], ...]
+    """The HTML blocks offered below the answer, as the plugin sent them."""
+
     response_id: Optional[str]
+    """The model vendor's id of this answer, or None."""
+
     chat_id: Optional[str]
+    """The id of the conversation, or None if it has none."""
+
     raw: Dict[str, Any]
+    """The answer's JSON object; empty if the site could not encode it."""
 
     def __new__(
         cls,
@@ -249,7 +333,7 @@ class Reply(str):
         chat_id: Optional[str] = None,
         raw: Optional[Dict[str, Any]] = None,
     ) -> Reply:
-        """Make the str, and hang the rest on it."""
+        """Return a str with the text and these attributes."""
         self = super().__new__(cls, text)
         self.usage = usage
         self.images = images
@@ -262,19 +346,27 @@ class Reply(str):
         return self
 
     def _repr_markdown_(self) -> str:
-        """Return the text, for a notebook to render; HTML in it shows as text."""
-        from ._display import for_markdown  # here, since every import would pay for it
+        """Return the text as Markdown for a notebook; any HTML in it shows as text."""
+        from ._display import for_markdown  # imported here to keep `import chatgpt4online` fast
 
         return for_markdown(self)
 
 
-class Outcome(Value):
-    """What became of one of many messages: a reply, or else an error."""
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one of many messages: a reply or an error."""
 
-    #: Its place among the messages, from 0 on.
     index: int
-    #: Its name in a journal; None without one.
+    """The position of the message in the input, counted from 0."""
+
     key: Optional[str]
+    """The key of the message in the journal, or None without one."""
+
     message: Union[str, Sequence[Turn]]
+    """The message, as it was given."""
+
     reply: Optional[Reply]
+    """The answer, or None if there is an `error`."""
+
     error: Optional[Exception]
+    """The exception that the message raised, or None if there is a `reply`."""

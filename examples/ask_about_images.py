@@ -1,9 +1,9 @@
 """
-Ask one question about each of many pictures, and print the answers as a table.
+Ask the same question about many images, and print the answers as a CSV table.
 
     CHATGPT4ONLINE_SITE=https://example.com python ask_about_images.py "What is it?" *.jpg > out.csv
 
-Each is deleted from the site after its answer: anybody who knows its address could read it.
+Each image is deleted from the site after its answer: anybody who knows its address could read it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from chatgpt4online import ChatGPT4OnlineError, Client
 
 
 def ask(client: Client, question: str, path: str) -> str:
-    """Return the answer about a picture, which is on the site no longer than that takes."""
-    picture = client.files.upload(path)
+    """Upload an image, return the answer about it, and delete it again."""
+    image = client.files.upload(path)
     try:
-        return client.chat(question, files=[picture])
+        return client.chat(question, files=[image])
     finally:
-        with contextlib.suppress(ChatGPT4OnlineError):  # it lasts an hour then; the answer counts
-            client.files.delete(picture)
+        with contextlib.suppress(ChatGPT4OnlineError):  # the site deletes it within the hour
+            client.files.delete(image)
 
 
 def row(client: Client, question: str, path: str) -> List[str]:
-    """Return a picture's path, its answer, and what went wrong."""
+    """Return an image's path, the answer, and the error message."""
     try:
         return [path, ask(client, question, path), ""]
     except (ChatGPT4OnlineError, OSError) as error:
@@ -35,7 +35,7 @@ def row(client: Client, question: str, path: str) -> List[str]:
 
 
 def main(question: str, paths: List[str]) -> int:
-    """Print a row for each picture, and return 0 if all have been answered."""
+    """Print a row for each image; return 0 if all were answered."""
     failed = False
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(["picture", "answer", "error"])

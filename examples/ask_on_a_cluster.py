@@ -3,7 +3,7 @@ Ask many questions on a Dask cluster.
 
     CHATGPT4ONLINE_SITE=https://example.com python ask_on_a_cluster.py "Who are you?" "And why?"
 
-This one is made of two processes on your own machine; Cluster("tcp://...") is one elsewhere.
+The cluster here is two processes on your own machine; Cluster("tcp://...") connects to another one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from dask.distributed import LocalCluster
 
 from chatgpt4online import Client
 
-# Dask would run what a dead worker was asking again, three times, and the site bill it each time.
+# By default, Dask reruns the tasks of a dead worker, and the site may bill the question again.
 dask.config.set({"distributed.scheduler.allowed-failures": 0})
 
 
 def main() -> None:
-    """Print an answer for each question of the command line."""
+    """Print an answer to each question on the command line."""
     with LocalCluster(n_workers=2, dashboard_address=None) as local, Cluster(local) as cluster:
         executor = cluster.get_executor()
         with Client() as client:

@@ -1,5 +1,5 @@
 """
-Ask many questions, but no more than 20 a minute.
+Ask many questions, at most 20 per minute.
 
     CHATGPT4ONLINE_SITE=https://example.com python ask_politely.py "Who are you?" "And why?"
 """
@@ -14,7 +14,7 @@ from chatgpt4online import Client
 
 
 def main() -> None:
-    """Print an answer for each question of the command line."""
+    """Print an answer to each question on the command line."""
     with LimiterSession(per_minute=20) as session, Client(session=session) as client:
         for outcome in client.map(sys.argv[1:]):
             print(outcome.error or outcome.reply)

@@ -1,10 +1,10 @@
 """
-A bot for a team chat: one conversation a channel, told by events, as Slack and others send them.
+A bot for a team chat such as Slack, with one conversation per channel.
 
     CHATGPT4ONLINE_SITE=https://example.com python channel_bot.py < events.jsonl
 
-An event is {"channel": ..., "text": ...}, a line of JSON; so is each answer. In your own program
-the events come from the chat's library, and `post` calls it.
+Each input line is an event, {"channel": ..., "text": ...}; each output line is an answer in the
+same format. In your own program, the events come from the chat's library, and `post` calls it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Callable, Dict, Iterable
 
 from chatgpt4online import ChatGPT4OnlineError, Client, Conversation
 
-CHANNELS_REMEMBERED = 1000
+MAX_CHANNELS = 1000
 
 Post = Callable[[str, str], None]
 
 
 class Bot:
-    """Answers events, each in the conversation of its channel; the oldest are forgotten."""
+    """Answers each event in its channel's conversation; drops the least recently used ones."""
 
     def __init__(self, client: Client, post: Post) -> None:
         self._client = client
@@ -30,7 +30,7 @@ class Bot:
         self._talks: OrderedDict[str, Conversation] = OrderedDict()
 
     def run(self, events: Iterable[Dict[str, str]]) -> None:
-        """Answer all events, in their order. One that fails stops no other."""
+        """Answer all events in order. A failure does not stop the others."""
         for event in events:
             channel, text = event["channel"], event["text"].strip()
             if text == "/new":
@@ -49,13 +49,13 @@ class Bot:
         if channel not in self._talks:
             self._talks[channel] = self._client.conversation(system="Answer in one paragraph.")
         self._talks.move_to_end(channel)
-        if len(self._talks) > CHANNELS_REMEMBERED:
+        if len(self._talks) > MAX_CHANNELS:
             self._talks.popitem(last=False)
         return self._talks[channel]
 
 
 def post(channel: str, text: str) -> None:
-    """Post an answer: here, print it."""
+    """Post an answer; here, print it."""
     print(json.dumps({"channel": channel, "text": text}), flush=True)
 
 

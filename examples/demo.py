@@ -1,8 +1,8 @@
 """
-Chat with a chatbot, against an AI Engine site that this program starts on your own machine.
+Chat with an AI Engine site that this program starts on your own machine.
 
-The site stands in for a real one: it speaks HTTP over a real socket, and sends its answers piece by
-piece. Nothing leaves your machine.
+The site behaves like a real one: it speaks HTTP over a real socket and streams its answers. Nothing
+leaves your machine.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import List
 from chatgpt4online import ChatGPT4OnlineError, Client, Message
 from chatgpt4online.testing import Server
 
-# Seconds between two pieces of a streamed answer, about as a model writes.
+# Seconds between two events of a streamed answer, about the speed of a model.
 PACE = 0.04
 
 STORY = (
-    "A nonce is a word that a site gives to each visitor and soon forgets. The client asks for one "
-    "with your first question, keeps it, and asks again when the site no longer knows it. You need "
-    "not think of it."
+    "A nonce is a word that a site gives to each visitor and soon forgets. The client fetches one "
+    "for your first question, keeps it, and fetches another when it expires. You never have to "
+    "handle it."
 )
 
 
@@ -28,7 +28,7 @@ def heading(number: int, text: str) -> None:
 
 
 def ask(client: Client, server: Server) -> None:
-    """Get a whole answer at once, with what it cost."""
+    """Get the whole answer at once, and its number of tokens."""
     heading(1, "client.chat() returns the whole answer")
     server.says("I am a chatbot ", "on your own machine.", pace=0)
     question = "Who are you?"
@@ -36,12 +36,12 @@ def ask(client: Client, server: Server) -> None:
     reply = client.chat(question)
     print("   Bot:", reply)
     if reply.usage:
-        print(f"        ({reply.usage.total_tokens} tokens, as the site counts them)")
+        print(f"        ({reply.usage.total_tokens} tokens, as counted by the site)")
 
 
 def stream(client: Client, server: Server) -> None:
     """Show an answer while it is being written."""
-    heading(2, "client.stream() hands on each piece when it arrives")
+    heading(2, "client.stream() yields the answer as it arrives")
     server.says(*(f"{word} " for word in STORY.split()))
     question = "What is a nonce?"
     print("   You:", question)
@@ -52,25 +52,25 @@ def stream(client: Client, server: Server) -> None:
 
 
 def talk(client: Client) -> None:
-    """Ask twice, and send the first exchange along with the second question."""
-    heading(3, "messages= tells the model what was said before")
-    print("   (Untold, this site repeats the question and says how many messages the model got.)")
+    """Ask twice, and send the first turn along with the second question."""
+    heading(3, "messages= gives the model the conversation so far")
+    print("   (By default, this site echoes the question and the number of messages it received.)")
     question = "My name is Ada."
     print("   You:", question)
     reply = client.chat(question)
     print("   Bot:", reply)
-    turns: List[Message] = [
+    history: List[Message] = [
         {"role": "user", "content": question},
         {"role": "assistant", "content": reply},
     ]
     question = "What is my name?"
     print("   You:", question)
-    print("   Bot:", client.chat(question, messages=turns))
+    print("   Bot:", client.chat(question, messages=history))
 
 
 def fail(client: Client, server: Server) -> None:
-    """Show what a program sees when the site gives up in the middle of an answer."""
-    heading(4, "An answer that is not whole is an error")
+    """Show what happens when the site fails in the middle of an answer."""
+    heading(4, "An incomplete answer is an error")
     server.fails("You have reached the limit.", after=("Well, ", "let me think"))
     question = "And now?"
     print("   You:", question)
@@ -82,7 +82,7 @@ def fail(client: Client, server: Server) -> None:
 
 
 def main() -> None:
-    """Start the site, and show the four things that a program does with it."""
+    """Start the site and run the four parts of the demo."""
     with Server(pace=PACE) as server, Client(server.url) as client:
         print(f"An AI Engine site is running at {server.url}")
         ask(client, server)

@@ -1,10 +1,10 @@
 """
-A Django command that writes the descriptions which the products of a shop still lack.
+A Django command that writes missing product descriptions for a shop.
 
     CHATGPT4ONLINE_SITE=https://example.com DATABASE=shop.sqlite3 python django_command.py --limit 5
 
-To be one file, it brings its settings and its model. In a project of yours the command is
-yourapp/management/commands/describe.py, and the model your own.
+To fit into one file, it includes its settings and its model. In your project, the command belongs
+in yourapp/management/commands/describe.py, and the model is your own.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ from chatgpt4online import Client  # noqa: E402
 
 
 class Product(models.Model):
-    """A row of the shop's own table."""
+    """A row of the shop's existing table."""
 
     name = models.CharField(max_length=200)
     description = models.TextField()
 
     class Meta:
-        """The table is there already."""
+        """The table already exists."""
 
         app_label, db_table, managed = "shop", "product", False
 
 
 class Command(BaseCommand):
-    """``describe``: ask for what is missing, and keep each answer at once."""
+    """``describe``: ask for missing descriptions, and save each as it arrives."""
 
-    help = "Write the descriptions that products lack."
+    help = "Write missing product descriptions."
 
     def add_arguments(self, parser: Any) -> None:
-        """Take a limit, since each question costs money."""
+        """Add a limit, since each question costs money."""
         parser.add_argument("--limit", type=int, default=100)
 
     def handle(self, **options: Any) -> None:
-        """Describe products. The exit status is 1 if one of them has failed."""
+        """Describe products. The exit status is 1 if any of them failed."""
         products = list(Product.objects.filter(description="")[: options["limit"]])
         failures = 0
         with Client(deadline=120) as client:

@@ -1,10 +1,10 @@
 """
-A web service with Flask: POST /ask answers in JSON, POST /stream sends the answer as it comes.
+A web service in Flask: POST /ask answers in JSON, POST /stream sends the answer as it arrives.
 
     CHATGPT4ONLINE_SITE=https://example.com flask --app flask_view run
     curl -d "question=Who are you?" localhost:5000/stream
 
-All requests share one client: its connections, its nonce, and its limits of time.
+All requests share one client: its connections, its nonce and its deadline.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ client = Client(deadline=60)
 
 @app.post("/ask")
 def ask() -> Dict[str, Any]:
-    """Answer the whole question."""
+    """Return the whole answer."""
     reply = client.chat(request.form["question"])
     return {"answer": str(reply), "chat_id": reply.chat_id}
 
 
 @app.post("/stream")
 def stream() -> Response:
-    """Answer piece by piece. A visitor who leaves ends the answer."""
-    answer = client.stream(request.form["question"])  # a refusal is raised here, before any output
+    """Stream the answer. It ends when the visitor disconnects."""
+    answer = client.stream(request.form["question"])  # refusals are raised here, before any output
     response = Response(answer, mimetype="text/plain")
-    response.headers["X-Accel-Buffering"] = "no"  # lest nginx holds the pieces back
+    response.headers["X-Accel-Buffering"] = "no"  # keep nginx from buffering
     return response
 
 
 @app.errorhandler(ValueError)
-def misused(error: ValueError) -> Tuple[Dict[str, str], int]:
-    """Tell a visitor that the question cannot be sent: it is empty, for instance."""
+def bad_question(error: ValueError) -> Tuple[Dict[str, str], int]:
+    """Report a question that cannot be sent, such as an empty one."""
     return {"error": str(error)}, 400
 
 
 @app.errorhandler(ChatGPT4OnlineError)
 def failed(error: ChatGPT4OnlineError) -> Tuple[Dict[str, str], int]:
-    """Tell a visitor little, and the log all."""
+    """Log the details, and show the visitor a short message."""
     app.logger.warning("no answer: %s", error)
     if isinstance(error, RateLimitError):
         return {"error": "Too many questions. Please try again later."}, 429

@@ -1,9 +1,9 @@
 """
-Print a sentence about each text in a folder, in the order of their names.
+Print a one-sentence summary of each text in a folder, sorted by file name.
 
     CHATGPT4ONLINE_SITE=https://example.com python summarise_folder.py texts/
 
-The files are read as they are needed, so that the folder may be of any size.
+Files are read only when needed, so the folder may be of any size.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from chatgpt4online import Client
 
 
 def question(path: Path) -> str:
-    """Return what is asked about a text."""
+    """Return the question for a text."""
     text = path.read_text(encoding="utf-8", errors="replace")
     return f"Summarise this text in one sentence:\n\n{text}"
 
 
 def main(folder: Path) -> int:
-    """Print a line for each text, and return 0 if each has been answered."""
+    """Print a line for each text; return 0 if all were answered."""
     paths = sorted(folder.glob("*.txt"))
     failed = False
     with Client() as client:

@@ -1,10 +1,10 @@
 """
-Translate a column of a CSV file, and go on where it was if it is stopped.
+Translate a column of a CSV file, and resume if interrupted.
 
     CHATGPT4ONLINE_SITE=https://example.com python translate_csv.py in.csv out.csv text French
 
-Each translation is kept in out.csv.journal as soon as it is there. Run it again after a Ctrl-C, a
-crash or a failure: only what is missing is asked.
+Each translation is saved in out.csv.journal as soon as it arrives. After Ctrl-C, a crash or a
+failure, run the program again: it asks only for what is missing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chatgpt4online import Client
 
 
 def main(source: Path, target: Path, column: str, language: str) -> int:
-    """Write the target, and return 0 if all has been translated."""
+    """Write the translated table; return 0 if every row was translated."""
     with source.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     questions = [f"Translate into {language}, and say nothing else: {row[column]}" for row in rows]

@@ -1,10 +1,10 @@
 """
-Show a chatbot the errors of a log, and pass its opinion on while it is being written.
+Ask a chatbot about the errors in a log, and print its answer as it arrives.
 
     journalctl -b -p err | CHATGPT4ONLINE_SITE=https://example.com python triage_log.py
 
-The model says first how bad it is. If nothing is to be done, the rest of its answer is not waited
-for. The exit status is 1 if somebody should look, 2 if the chatbot could not be asked.
+The first word of the answer says whether there is a problem. If not, the program stops reading. The
+exit status is 1 if somebody should look, 2 if the chatbot did not answer.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from typing import Iterable
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream
 
 QUESTION = """\
-These lines of a log came so many times each. Answer with the first word OK if nothing is to be \
-done, or else with the first word LOOK and what to look at, in three sentences.
+These are the most frequent errors in a log, with their counts. If nothing needs to be done, begin \
+your answer with OK. Otherwise, begin with LOOK and say in three sentences what to look at.
 
 """
 
-MOST = 20
+MAX_LINES = 20
 
 
 def question(lines: Iterable[str]) -> str:
-    """Return the question: the most frequent lines, told apart by their words alone."""
+    """Return the question with the most frequent lines, ignoring differences in numbers."""
     kinds = Counter(re.sub(r"\d+", "#", line.strip()) for line in lines if line.strip())
-    return QUESTION + "\n".join(f"{count} x {line}" for line, count in kinds.most_common(MOST))
+    return QUESTION + "\n".join(f"{count} x {line}" for line, count in kinds.most_common(MAX_LINES))
 
 
 def is_fine(stream: Stream) -> bool:
-    """Read only so much of an answer as tells its first word."""
+    """Read an answer up to its first word; return whether that is OK."""
     while len(stream.text.lstrip()) < len("LOOK") and next(stream, None):
         pass
     return stream.text.lstrip().startswith("OK")
 
 
 def triage() -> int:
-    """Pass on what the model says, and return 1 if it wants somebody to look."""
+    """Print the answer unless all is fine; return 1 if somebody should look."""
     with Client() as client, client.stream(question(sys.stdin)) as stream:
         if is_fine(stream):
             return 0
@@ -51,7 +51,7 @@ def triage() -> int:
 
 
 def main() -> int:
-    """Do it, and return the exit status."""
+    """Run the program and return its exit status."""
     try:
         return triage()
     except ChatGPT4OnlineError as error:

@@ -1,10 +1,10 @@
 """
-Check that the wheel and the sdist in a folder hold exactly what they should.
+Check that the wheel and the sdist in a folder contain exactly the right files.
 
-The package's own files, its licence and its metadata belong there; tests do not. The wheel must
-import from where no source is in the way, and the tests of examples/project pass with it, as a
-user's tests would. Prints a line a file and one for that project; exits with 1 when something is
-wrong.
+They must contain the package, its licence and its metadata, but no tests. The package must be
+importable from the wheel, away from the source tree, and the tests of examples/project must pass
+with it, as a user's tests would. Prints one line per file and one for that project; exits with 1 if
+something is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Set
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = ROOT / "examples" / "project"
 METADATA = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
-BESIDE = {
+SDIST_ONLY = {
     "CHANGELOG.rst",
     "LICENSE",
     "MANIFEST.in",
@@ -47,31 +47,31 @@ def package_files() -> Set[str]:
 
 
 def wheel_files(wheel: Path) -> Set[str]:
-    """Return the names in a wheel, those of its metadata without their folder."""
+    """Return the names in a wheel, with metadata files relative to their folder."""
     names = zipfile.ZipFile(wheel).namelist()
     return {name.split(".dist-info/")[-1] for name in names}
 
 
 def sdist_files(sdist: Path) -> Set[str]:
-    """Return the names of an sdist's files, without its folder and setuptools' notes."""
+    """Return the names in an sdist, without its top folder and the egg-info."""
     with tarfile.open(sdist) as archive:
         names = [member.name.split("/", 1)[1] for member in archive if member.isfile()]
     return {name for name in names if ".egg-info/" not in name}
 
 
-def same(built: Path, held: Set[str], wanted: Set[str]) -> bool:
-    """Print what a built file has too much or too little; return whether that is nothing."""
-    for name in sorted(held - wanted):
-        print(f"{built.name}: {name} should not be in it")
-    for name in sorted(wanted - held):
+def compare(built: Path, actual: Set[str], expected: Set[str]) -> bool:
+    """Print extra and missing files; return whether there are none."""
+    for name in sorted(actual - expected):
+        print(f"{built.name}: {name} should not be included")
+    for name in sorted(expected - actual):
         print(f"{built.name}: {name} is missing")
-    if held == wanted:
-        print(f"{built.name}: {len(held)} files, as it should be")
-    return held == wanted
+    if actual == expected:
+        print(f"{built.name}: {len(actual)} files, as expected")
+    return actual == expected
 
 
-def imports(wheel: Path) -> bool:
-    """Return whether the package imports from the wheel alone, in an empty folder."""
+def is_importable(wheel: Path) -> bool:
+    """Return whether the package can be imported from the wheel, in an empty folder."""
     code = "import chatgpt4online as c, chatgpt4online.testing; assert '.whl' in c.__file__"
     environment = {**os.environ, "PYTHONPATH": str(wheel.resolve())}
     with tempfile.TemporaryDirectory() as empty:
@@ -81,8 +81,8 @@ def imports(wheel: Path) -> bool:
     return done.returncode == 0
 
 
-def new_python(folder: Path, wheel: Path) -> str:
-    """Return the Python of a new virtual environment that has the wheel and pytest."""
+def make_environment(folder: Path, wheel: Path) -> str:
+    """Create a virtual environment with the wheel and pytest; return its Python."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = str(folder / ("Scripts" if os.name == "nt" else "bin") / "python")
     pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", "--python", python]
@@ -90,13 +90,13 @@ def new_python(folder: Path, wheel: Path) -> str:
     return python
 
 
-def serves_a_project(wheel: Path) -> bool:
-    """Return whether the example project's tests pass with the wheel, and nothing else of ours."""
+def passes_project_tests(wheel: Path) -> bool:
+    """Return whether the example project's tests pass with only the wheel installed."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with tempfile.TemporaryDirectory() as empty:
         project = Path(empty, "project")
         shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))
-        python = new_python(Path(empty, "venv"), wheel)
+        python = make_environment(Path(empty, "venv"), wheel)
         done = subprocess.run(
             [python, "-m", "pytest", "-q", "-W", "error"],
             check=False,
@@ -111,16 +111,16 @@ def serves_a_project(wheel: Path) -> bool:
 
 
 def main(folder: Path) -> int:
-    """Check the one wheel and the one sdist of this folder; return the exit status."""
+    """Check the only wheel and sdist in a folder; return the exit status."""
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     package = package_files()
-    right = [
-        same(wheel, wheel_files(wheel), package | METADATA),
-        same(sdist, sdist_files(sdist), package | BESIDE),
-        imports(wheel),
-        serves_a_project(wheel),
+    results = [
+        compare(wheel, wheel_files(wheel), package | METADATA),
+        compare(sdist, sdist_files(sdist), package | SDIST_ONLY),
+        is_importable(wheel),
+        passes_project_tests(wheel),
     ]
-    return 0 if all(right) else 1
+    return 0 if all(results) else 1
 
 
 if __name__ == "__main__":

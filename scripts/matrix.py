@@ -1,8 +1,8 @@
 """
 Run the tests on every installed Python, and once with the oldest dependencies.
 
-One virtual environment and one log a leg are kept under ``.matrix``. Prints a line a leg;
-exits with 1 when one fails.
+Each leg has a virtual environment and a log under ``.matrix``. Prints one line per leg; exits with
+1 if one fails.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".matrix"
 VERSIONS = [f"3.{minor}" for minor in range(8, 14)]
 OLDEST = "oldest"
-# urllib3 1.26.0 carries a module loader that Python 3.12 no longer takes.
+# urllib3 1.26.0 bundles an importer that Python 3.12 no longer supports.
 OLDEST_RUNS_ON = VERSIONS[:4]
 # Editable installs write to the source tree, so they take turns.
 installing = threading.Lock()
 
 
 def is_version(python: str, version: str) -> bool:
-    """True if this program starts and is that Python; pyenv's shims may be there and not start."""
+    """Return whether this program is that Python and starts; pyenv's shims may not start."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     try:
         answer = subprocess.run(
@@ -42,7 +42,7 @@ def is_version(python: str, version: str) -> bool:
 
 
 def find_python(version: str) -> Optional[str]:
-    """Return a Python of that version: this one, one on PATH or one of pyenv's; else None."""
+    """Return a Python of that version (this one, or from PATH or pyenv), or None."""
     pyenv = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*/bin/python"))
     candidates = [sys.executable, shutil.which(f"python{version}"), *map(str, pyenv)]
     found = (python for python in candidates if python and is_version(python, version))
@@ -50,7 +50,7 @@ def find_python(version: str) -> Optional[str]:
 
 
 def find_legs() -> Dict[str, str]:
-    """Return each leg's name with the Python that runs it."""
+    """Return the available legs and the Python that runs each."""
     pythons = {version: find_python(version) for version in VERSIONS}
     legs = {version: python for version, python in pythons.items() if python}
     oldest = next((legs[version] for version in OLDEST_RUNS_ON if version in legs), None)
@@ -68,7 +68,7 @@ def oldest_requirements() -> List[str]:
 
 
 def call(command: List[str], log: IO[bytes]) -> bool:
-    """Run a command in the source tree, its output into the log; return whether it succeeded."""
+    """Run a command in the source tree, log its output, and return whether it succeeded."""
     done = subprocess.run(
         command, check=False, cwd=str(ROOT), stdout=log, stderr=subprocess.STDOUT
     )
@@ -81,7 +81,7 @@ def python_of(leg: str) -> str:
 
 
 def set_up(leg: str, python: str, log: IO[bytes]) -> bool:
-    """Make the leg's virtual environment if it is not as setup.py wants it; return success."""
+    """Create the leg's virtual environment if setup.py has changed; return success."""
     stamp = HOME / leg / "made-for"
     wanted = python + "\n" + (ROOT / "setup.py").read_text(encoding="utf-8")
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
@@ -98,7 +98,7 @@ def set_up(leg: str, python: str, log: IO[bytes]) -> bool:
 
 
 def test_command(leg: str, coverage: bool, jobs: int) -> List[str]:
-    """Return the command that runs a leg's tests; legs at the same time share the processors."""
+    """Return the command that runs a leg's tests; concurrent legs share the processors."""
     measured = ["-m", "coverage", "run"] if coverage else []
     workers = min(4, (os.cpu_count() or 1) // jobs)
     options = ["-q", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "worksteal"]
@@ -106,7 +106,7 @@ def test_command(leg: str, coverage: bool, jobs: int) -> List[str]:
 
 
 def run_leg(leg: str, python: str, tests: List[str]) -> bool:
-    """Run the tests on one leg and print one line, more if they fail; return whether they pass."""
+    """Run one leg, print one line (more on failure), and return whether the tests passed."""
     path = HOME / f"{leg}.log"
     with path.open("wb") as log:
         passed = set_up(leg, python, log) and call(tests, log)
@@ -118,9 +118,9 @@ def run_leg(leg: str, python: str, tests: List[str]) -> bool:
 
 
 def main() -> int:
-    """Run the legs that the command line names, all by default; return the exit status."""
+    """Run the legs on the command line, all by default; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1, help="how many legs run at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="number of legs to run at a time")
     parser.add_argument("--coverage", action="store_true", help="leave .coverage.* files")
     parser.add_argument("legs", nargs="*", metavar="LEG", help=f"3.8 ... 3.13, {OLDEST}")
     options = parser.parse_args()
@@ -128,7 +128,7 @@ def main() -> int:
     wanted = options.legs or [*VERSIONS, OLDEST]
     for leg in wanted:
         if leg not in found:
-            print(f"{leg:7} skipped no Python for it is installed")
+            print(f"{leg:7} skipped no such Python is installed")
     legs = [leg for leg in wanted if leg in found]
     HOME.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool:

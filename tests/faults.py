@@ -896,7 +896,7 @@ REDIRECTS: Faults = {
     "a redirect to the login page": moved("/wp-login.php?redirect_to=x", "302 Found"),
     "a redirect with a user": moved(f"http://user:secret@127.0.0.1/{CHAT}"),
     "a redirect with a query": moved(f"/fr/{CHAT}?lang=fr"),
-    "a redirect to no URL": moved("http://[", words="no URL"),
+    "a redirect to no URL": moved("http://[", words="not a URL"),
     "a redirect to a port that is none": moved(f"http://127.0.0.1:port/{CHAT}"),
     "a redirect of several lines": moved("/wp-login.php\r\n Set-Cookie: a=b"),
     "a redirect to nowhere": Fault(StatusError, (says(reply("302 Found")),), status=302),

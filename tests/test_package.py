@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
+import pydoc
 import re
 import subprocess
 import sys
@@ -19,27 +21,45 @@ from chatgpt4online import testing
 
 PACKAGE = Path(chatgpt4online.__file__).parent
 
-# From the top: a module imports only from modules above it. "testing" stands apart.
+# From the top: a module imports only from modules above it. "testing" is separate.
 LAYERS = [
     "_version",
     "errors",
     "_display",
-    "_value",
     "types",
-    "_arguments",
-    "_wire",
-    "_page",
-    "_sse",
-    "_call",
-    "_connection",
-    "_session",
-    "_auth",
-    "_body",
-    "_session",
-    "_answer",
-    "_transport",
+    "_validation",
+    "_protocol",
+    "_protocol.fields",
+    "_protocol.routes",
+    "_protocol.headers",
+    "_protocol.request",
+    "_protocol.events",
+    "_protocol.failures",
+    "_protocol.answers",
+    "_protocol.public_api",
+    "_protocol.page",
+    "_protocol.prelude",
+    "_http",
+    "_http.deadlines",
+    "_http.call",
+    "_http.credentials",
+    "_http.nonce",
+    "_http.framing",
+    "_http.retry",
+    "_http.tls",
+    "_http.connection",
+    "_http.session",
+    "_http.body",
+    "_http.sse",
+    "_http.failures",
+    "_http.response",
+    "_http.request",
+    "_http.discovery",
+    "_http.transport",
     "stream",
-    "resources",
+    "files",
+    "discussions",
+    "public_api",
     "conversation",
     "_journal",
     "batch",
@@ -49,12 +69,26 @@ LAYERS = [
     "integrations",
     "integrations.llm",
     "integrations.langchain",
+    "cli.options",
+    "cli.connect",
+    "cli.output",
+    "cli.chat",
+    "cli.batch",
+    "cli.site",
     "cli",
     "__main__",
     "__init__",
 ]
-PURE = ["errors", "_display", "types", "_wire", "_page", "_sse"]
-OUTSIDE_WORLD = {"logging", "requests", "select", "socket", "ssl", "threading", "urllib3"}
+PURE = ["errors", "_display", "types", "_http.framing", "_http.retry"]
+OUTSIDE_WORLD = {
+    *("asyncio", "ftplib", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random"),
+    *("requests", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl"),
+    *("subprocess", "sys", "tempfile", "threading", "time", "urllib.request", "urllib3", "uuid"),
+}
+# Ids of new conversations are random.
+RANDOM = {"_protocol.request": {"os.urandom"}}
+# Calls that read a clock, a file or a terminal without an import that shows it.
+HIDDEN_INPUT = {"input", "now", "open", "print", "today", "utcnow"}
 # Imported by nobody but who uses them.
 OPTIONAL = ["__main__", "cli", "integrations", "notebook", "testing"]
 # Slow to import, and of no use to a chat.
@@ -78,6 +112,7 @@ def trees() -> Dict[str, Tree]:
 TREES = trees()
 LAYERED = [name for name in TREES if name.split(".")[0] != "testing"]
 TESTING = [name for name in TREES if name.split(".")[0] == "testing"]
+PROTOCOL = [name for name in TREES if name.split(".")[0] == "_protocol"]
 
 
 def run_time_nodes(tree: ast.AST) -> Iterator[ast.AST]:
@@ -127,8 +162,8 @@ def ours(names: Set[str]) -> Set[str]:
 def test_imports_from_above(module: str) -> None:
     """A module imports only from the modules above it; each has its place in the table."""
     above = set(LAYERS[: LAYERS.index(module)])
-    if module == "cli":
-        above.add("testing")  # for the site that a demo asks
+    if module == "cli.connect":
+        above.add("testing")  # for --demo and serve
     assert ours(imported(module)) <= above
 
 
@@ -138,27 +173,110 @@ def test_testing_stands_alone(module: str) -> None:
     assert ours(imported(module)) <= set(TESTING)
 
 
-@pytest.mark.parametrize("module", [name for name in PURE if name in TREES])
+@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
 def test_pure_modules_touch_nothing(module: str) -> None:
-    """What is called pure sees no network and no thread."""
-    assert not {name.split(".")[0] for name in imported(module)} & OUTSIDE_WORLD
+    """A pure module imports nothing for I/O, clocks, random numbers or threads."""
+    outside = {name for name in imported(module) if any(is_below(name, at) for at in OUTSIDE_WORLD)}
+    assert outside == RANDOM.get(module, set())
+
+
+@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
+def test_pure_modules_ask_nobody(module: str) -> None:
+    """A pure module reads no clock, file or terminal."""
+    calls = [node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)]
+    assert not {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & HIDDEN_INPUT
+
+
+def is_below(name: str, package: str) -> bool:
+    """Return whether a dotted name is a package or something in it."""
+    return f"{name}.".startswith(f"{package}.")
+
+
+# Routes, namespaces, cookies, headers and fields of AI Engine and WordPress, by their spelling.
+SPELLING = re.compile(
+    r"mwai|wp/v2|wp-json|rest_|new_token|PHPSESSID|x-wp-|api\.w\.org|\b_fields=", re.IGNORECASE
+)
+CAMEL_CASE = re.compile("[a-z]+([A-Z][a-z]*)+")
+
+
+def strings(tree: Tree) -> Set[str]:
+    """Return the texts in a module's code, docstrings not counted."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if node.body and isinstance(node.body[0], ast.Expr)
+    }
+    constants = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {
+        node.value
+        for node in constants
+        if isinstance(node.value, str) and id(node) not in docstrings
+    }
+
+
+FIELDS = {text for name in PROTOCOL for text in strings(TREES[name]) if CAMEL_CASE.fullmatch(text)}
+
+
+@pytest.mark.parametrize("module", sorted({*LAYERED} - {*PROTOCOL}))
+def test_the_protocol_is_in_one_place(module: str) -> None:
+    """Only ``_protocol`` spells a route, namespace, cookie, header or field of the site's."""
+    assert not {text for text in strings(TREES[module]) if text in FIELDS or SPELLING.search(text)}
+
+
+def test_fields_are_found() -> None:
+    """The fields that only ``_protocol`` may spell are collected from its code."""
+    known = {"botId", "newMessage", "newFileIds", "previousResponseId", "restNonce"}
+    assert FIELDS.issuperset(known)
 
 
 def test_one_importer_of_sseclient() -> None:
-    """Only ``_sse`` knows sseclient."""
+    """Only ``_http.sse`` knows sseclient."""
     users = [name for name in TREES if any("sseclient" in found for found in imported(name))]
-    assert users == ["_sse"]
+    assert users == ["_http.sse"]
 
 
 def test_one_place_for_raw_bodies() -> None:
-    """Only ``_body`` reaches below requests, to a response's ``raw``."""
+    """Only ``_http.body`` reaches below requests, to a response's ``raw``."""
     users = {
         module
         for module, tree in TREES.items()
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and node.attr == "raw" and is_response(node.value)
     }
-    assert users == {"_body"}
+    assert users == {"_http.body"}
+
+
+# Of other libraries. What happens without them stands in ``_http.connection``.
+PRIVATE_NAMES = {"_new_conn", "_original_response", "_sock"}
+
+
+def private_names(tree: Tree) -> Iterator[str]:
+    """Yield names with a leading underscore that are read from anything but the object itself."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and not is_self(node.value):
+            yield node.attr
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
+            yield str(getattr(node.args[1], "value", ""))
+
+
+def is_self(node: ast.AST) -> bool:
+    """Return whether an expression is the present object or class."""
+    return isinstance(node, ast.Name) and node.id in ("self", "cls")
+
+
+def test_few_private_names_of_other_libraries() -> None:
+    """`_http` uses at most four private names of other libraries, each of them listed."""
+    ours = {
+        name
+        for module, tree in TREES.items()
+        if module.startswith("_http.")
+        for name in private_names(tree)
+        if name.startswith("_") and not name.startswith("__")
+    }
+    assert ours - {"_replace"} == PRIVATE_NAMES
+    listed = ast.get_docstring(TREES["_http.connection"]) or ""
+    assert not [name for name in PRIVATE_NAMES if name not in listed]
 
 
 def is_response(node: ast.AST) -> bool:
@@ -200,7 +318,7 @@ IMPORTS = """
 import json, sys
 import requests, sseclient
 before = set(sys.modules)
-import chatgpt4online
+from chatgpt4online import Client
 new = {name: getattr(sys.modules[name], "__file__", None) for name in set(sys.modules) - before}
 print(json.dumps(new))
 """
@@ -208,7 +326,7 @@ print(json.dumps(new))
 
 @pytest.fixture(scope="module")
 def loaded() -> Dict[str, str]:
-    """Return what ``import chatgpt4online`` loads beyond requests and sseclient: name and file."""
+    """Return what importing the client loads beyond requests and sseclient: name and file."""
     done = subprocess.run([sys.executable, "-c", IMPORTS], check=True, stdout=subprocess.PIPE)
     return {name: file or "" for name, file in json.loads(done.stdout).items()}
 
@@ -370,12 +488,16 @@ def test_all_is_documented(name: str) -> None:
 
 
 def with_parameters() -> List[str]:
-    """Return the names of all that takes a user's arguments; a Stream is made by a Client."""
+    """
+    Return the names of all that takes a user's arguments.
+
+    A Stream is made by a Client, and a dataclass documents its fields one by one.
+    """
     return sorted(
         name
         for name, value in INTERFACE.items()
         if inspect.isroutine(value) or (inspect.isclass(value) and "__init__" in vars(value))
-        if name != "Stream"
+        if name != "Stream" and not dataclasses.is_dataclass(value)
     )
 
 
@@ -387,3 +509,78 @@ def test_parameters_are_documented(name: str) -> None:
     function = value.__init__ if inspect.isclass(value) else value
     parameters = [p for p in inspect.signature(function).parameters if p != "self"]
     assert not [p for p in parameters if not re.search(rf"\b{p}\b", text)]
+
+
+def run(program: str) -> Any:
+    """Return what a fresh interpreter prints as JSON."""
+    done = subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.PIPE)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_dir_lists_every_public_name(module: ModuleType) -> None:
+    """`dir()` and `help()` show every public name, whether or not it has been used."""
+    program = "import json, {0}; print(json.dumps([dir({0}), {0}.__all__]))"
+    listed, public_names = run(program.format(module.__name__))
+    assert set(public_names) <= set(listed)
+    text = pydoc.plain(pydoc.render_doc(module))
+    assert not [name for name in module.__all__ if name not in text and name != "__version__"]
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_star_import(module: ModuleType) -> None:
+    """`import *` brings every public name."""
+    program = "import json; from {} import *; print(json.dumps(sorted(globals())))"
+    assert set(module.__all__) <= set(run(program.format(module.__name__)))
+
+
+@pytest.mark.parametrize("module", [chatgpt4online, testing])
+def test_unknown_names(module: ModuleType) -> None:
+    """A name that does not exist raises the usual errors."""
+    name = module.__name__
+    with pytest.raises(AttributeError, match=f"^module '{name}' has no attribute 'Clinet'$"):
+        _ = module.Clinet
+    with pytest.raises(ImportError, match=f"cannot import name 'Clinet' from '{name}'"):
+        exec(f"from {name} import Clinet")
+
+
+def test_submodules_are_attributes() -> None:
+    """A public module is an attribute of the package, whether or not it has been imported."""
+    program = "import json, chatgpt4online as c; print(json.dumps([c.errors.__name__, {}]))"
+    assert run(program) == ["chatgpt4online.errors", {}]
+
+
+@pytest.mark.parametrize("package", ["__init__", "testing"])
+def test_type_checkers_see_every_public_name(package: str) -> None:
+    """A type checker finds each public name where it is imported from, and no other name."""
+    module = chatgpt4online if package == "__init__" else testing
+    (block,) = (node for node in TREES[package].body if isinstance(node, ast.If))
+    assert ast.dump(block.test) == ast.dump(ast.parse("TYPE_CHECKING", mode="eval").body)
+    imports = [node for node in block.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: node.module for node in imports for alias in node.names}
+    assert homes.keys() == set(module.__all__) - {"__version__"}
+    for name, home in homes.items():
+        assert getattr(module, name) is getattr(sys.modules[f"{module.__name__}.{home}"], name)
+
+
+LIGHT = """
+import json, sys
+import {before}
+before = set(sys.modules)
+import {module}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "module"),
+    [
+        ("__future__, importlib, typing", "chatgpt4online.testing"),
+        ("pytest", "chatgpt4online.testing.pytest_plugin"),
+    ],
+)
+def test_the_pytest_plugin_is_light(before: str, module: str) -> None:
+    """Before the fixture is used, the plugin loads nothing: no requests, no ssl, no server."""
+    package = ["chatgpt4online", "chatgpt4online._version", "chatgpt4online.testing"]
+    loaded = run(LIGHT.format(before=before, module=module))
+    assert loaded == sorted({*package, module})

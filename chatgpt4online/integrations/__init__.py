@@ -1,1 +1,1 @@
-"""AI Engine's chatbots inside other packages; each module needs the package it is named after."""
+"""Integrations with other packages. Each module needs the package that it is named after."""

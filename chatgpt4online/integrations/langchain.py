@@ -1,4 +1,4 @@
-"""A chat model for LangChain; ``pip install 'chatgpt4online[langchain]'`` brings what it needs."""
+"""A chat model for LangChain. Install it with ``pip install 'chatgpt4online[langchain]'``."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 class ChatGPT4Online(BaseChatModel):
     """
-    A chatbot of a site with AI Engine, as a chat model of LangChain.
+    A LangChain chat model for a chatbot of a site that runs AI Engine.
 
-    What a site's owner decides cannot be asked for: temperature, length, stop words and tools
-    are refused.
+    Options that the site's owner decides are rejected: temperature, maximum length, stop words and
+    tools.
 
     Args:
-        site: the site's URL, as for `Client`.
-        bot: the bot's id, as for `Client`.
-        model: the model to ask for, where the site's owner allows that.
+        site: URL of the site, as for `Client`.
+        bot: id of the bot, as for `Client`.
+        model: name of the model, if the site's owner lets callers choose it.
         timeout: the longest silence in seconds, as for `Client`.
         deadline: seconds for a whole call, as for `Client`.
-        max_retries: how often a request that cannot have run on the site is sent again.
-        streaming: tell callbacks of each piece under `invoke` too.
-        client: asks instead of a client made of all these.
+        max_retries: how many times a request is sent again that cannot have run on the site.
+        streaming: whether `invoke` also passes each token to callbacks.
+        client: the client to use instead of one made from these arguments.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -50,7 +50,7 @@ class ChatGPT4Online(BaseChatModel):
     _client: Client = PrivateAttr()
 
     def model_post_init(self, context: Any, /) -> None:
-        """Make the client, which nothing is asked by yet."""
+        """Make the client. It sends nothing yet."""
         super().model_post_init(context)
         timeout = {} if self.timeout is None else {"timeout": self.timeout}
         self._client = self.client or Client(
@@ -86,11 +86,9 @@ class ChatGPT4Online(BaseChatModel):
         model: Optional[str] = None,
         **options: Any,
     ) -> ChatResult:
-        _refuse(stop, options)
-        reply = self._client.chat(_turns(messages), model=model)
-        message = AIMessage(
-            content=str(reply), usage_metadata=_usage(reply), response_metadata=_metadata(reply)
-        )
+        _reject_options(stop, options)
+        reply = self._client.chat(_to_messages(messages), model=model)
+        message = AIMessage(content=str(reply), **_metadata(reply))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -102,52 +100,44 @@ class ChatGPT4Online(BaseChatModel):
         model: Optional[str] = None,
         **options: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        _refuse(stop, options)
-        with self._client.stream(_turns(messages), model=model) as answer:
-            for piece in answer:
-                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-            reply = answer.result()
-        last = AIMessageChunk(
-            content="", usage_metadata=_usage(reply), response_metadata=_metadata(reply)
-        )
-        yield ChatGenerationChunk(message=last)
+        _reject_options(stop, options)
+        with self._client.stream(_to_messages(messages), model=model) as stream:
+            for delta in stream:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=delta))
+            reply = stream.result()
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", **_metadata(reply)))
 
 
-def _refuse(stop: Optional[Sequence[str]], options: Dict[str, Any]) -> None:
-    """
-    Let nothing be asked for in vain.
-
-    Raises:
-        ValueError: something is asked for that a site does not take.
-    """
-    asked = [*(["stop"] if stop else []), *options]
-    if asked:
-        raise ValueError(f"the site's owner decides on this, not the caller: {', '.join(asked)}")
+def _reject_options(stop: Optional[Sequence[str]], options: Dict[str, Any]) -> None:
+    """Raise ValueError for options that a site does not accept, instead of ignoring them."""
+    names = [*(["stop"] if stop else []), *options]
+    if names:
+        raise ValueError(f"the site's owner sets these options, not the caller: {', '.join(names)}")
 
 
-def _turns(messages: Sequence[BaseMessage]) -> List[Message]:
+def _to_messages(messages: Sequence[BaseMessage]) -> List[Message]:
     return [{"role": _role(message), "content": _text(message)} for message in messages]
 
 
 def _role(message: BaseMessage) -> str:
     if message.type not in _ROLES:
-        raise ValueError(f"a site takes no {message.type} message")
+        raise ValueError(f"a site does not accept {message.type} messages")
     return _ROLES[message.type]
 
 
 def _text(message: BaseMessage) -> str:
-    """Return a message's text; what is beside it in an answer is of no use to the site."""
+    """Return a message's text. Other parts of an answer, such as reasoning, are not sent back."""
     if isinstance(message.content, str):
         return message.content
     blocks = [b if isinstance(b, dict) else {"type": "text", "text": b} for b in message.content]
     others = [str(block.get("type")) for block in blocks if block.get("type") != "text"]
     if others and message.type != "ai":
-        raise ValueError(f"a message holds text alone here, no {others[0]}")
+        raise ValueError(f"a message can contain only text, not {others[0]}")
     return "".join(block["text"] for block in blocks if block.get("type") == "text")
 
 
 def _usage(reply: Reply) -> Optional[UsageMetadata]:
-    """Return the tokens, if the site has told all of them."""
+    """Return the token counts, if the site sent both."""
     usage = reply.usage
     if usage is None or usage.prompt_tokens is None or usage.completion_tokens is None:
         return None
@@ -158,9 +148,11 @@ def _usage(reply: Reply) -> Optional[UsageMetadata]:
 
 
 def _metadata(reply: Reply) -> Dict[str, Any]:
-    return {
+    """Return the fields in which LangChain keeps what comes with an answer."""
+    response = {
         "model_provider": "chatgpt4online",
         "chat_id": reply.chat_id,
         "response_id": reply.response_id,
         "price": reply.usage and reply.usage.price,
     }
+    return {"usage_metadata": _usage(reply), "response_metadata": response}

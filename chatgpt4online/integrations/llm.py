@@ -1,7 +1,7 @@
 """
 A plugin for ``llm``: ``llm -m chatgpt4online "Who are you?" -o site https://example.com``.
 
-``pip install 'chatgpt4online[llm]'`` brings it; ``llm`` finds it by its entry point.
+Install it with ``pip install 'chatgpt4online[llm]'``. ``llm`` finds it through its entry point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Chatbot", "register_models"]
 
 
 class Chatbot(llm.Model):
-    """A chatbot of a site with AI Engine, as a model of ``llm``."""
+    """An ``llm`` model for a chatbot of a site that runs AI Engine."""
 
     model_id = "chatgpt4online"
     can_stream = True
@@ -32,10 +32,10 @@ class Chatbot(llm.Model):
     }
 
     class Options(llm.Options):
-        """Where to ask; unset, the environment decides, as for `Client`."""
+        """The site and bot to ask. The defaults come from the environment, as for `Client`."""
 
         site: Optional[str] = Field(default=None, description="URL of the WordPress site")
-        bot: Optional[str] = Field(default=None, description="the bot's id on that site")
+        bot: Optional[str] = Field(default=None, description="id of the bot on that site")
 
     def execute(
         self,
@@ -45,33 +45,33 @@ class Chatbot(llm.Model):
         conversation: Optional[llm.Conversation],
     ) -> Iterator[str]:
         """
-        Ask a question and yield the answer's text.
+        Ask a question and yield the text of the answer.
 
         Args:
-            prompt: the question, with its turns before, its attachments and its options.
-            stream: yield pieces as they come, or the whole answer.
-            response: is told the usage, and the answer's JSON.
-            conversation: whose id names it to the site; its turns are the prompt's.
+            prompt: the question, with the earlier messages, attachments and options.
+            stream: whether to yield deltas as they arrive, or the whole answer at once.
+            response: where to store the usage and the answer's JSON.
+            conversation: its id becomes the site's ``chatId``. The prompt has its messages.
 
         Raises:
-            ChatGPT4OnlineError: as `Client.stream`.
+            ChatGPT4OnlineError: as for `Client.stream`.
         """
-        turns = _turns(prompt)
+        messages = _to_messages(prompt)
         options: Any = prompt.options
         with Client(options.site, bot=options.bot) as client:
-            files = [_uploaded(client, attachment) for attachment in prompt.attachments]
+            files = [_upload(client, attachment) for attachment in prompt.attachments]
             chat_id = conversation.id if conversation else None
-            with client.stream(turns, files=files, chat_id=chat_id) as answer:
+            with client.stream(messages, files=files, chat_id=chat_id) as deltas:
                 if stream:
-                    yield from answer
-                reply = answer.result()
+                    yield from deltas
+                reply = deltas.result()
         if not stream:
             yield str(reply)
-        _note(response, reply)
+        _store_metadata(response, reply)
 
 
-def _turns(prompt: llm.Prompt) -> List[Message]:
-    """Return the turns; pictures of earlier ones stay away, since the site drops them too."""
+def _to_messages(prompt: llm.Prompt) -> List[Message]:
+    """Return the messages as text. Earlier images are left out, as the site does not keep them."""
     return [
         {"role": message.role, "content": text}
         for message in prompt.messages
@@ -80,13 +80,13 @@ def _turns(prompt: llm.Prompt) -> List[Message]:
     ]
 
 
-def _uploaded(client: Client, attachment: Any) -> File:
-    ending = mimetypes.guess_extension(attachment.resolve_type() or "") or ""
+def _upload(client: Client, attachment: Any) -> File:
+    extension = mimetypes.guess_extension(attachment.resolve_type() or "") or ""
     content = BytesIO(attachment.content_bytes())
-    return client.files.upload(content, name=f"picture{ending}")
+    return client.files.upload(content, name=f"picture{extension}")
 
 
-def _note(response: llm.Response, reply: Reply) -> None:
+def _store_metadata(response: llm.Response, reply: Reply) -> None:
     response.response_json = reply.raw
     if reply.usage:
         response.set_usage(
@@ -96,5 +96,5 @@ def _note(response: llm.Response, reply: Reply) -> None:
 
 @llm.hookimpl
 def register_models(register: Callable[..., Any]) -> None:
-    """Tell ``llm`` of the model."""
+    """Register the model with ``llm``."""
     register(Chatbot())

@@ -1,4 +1,4 @@
-"""Asking a chatbot: what the plugin refuses, what reaches the model, how its answer is put."""
+"""The chat route: what the plugin refuses, what reaches the model, and how its reply is sent."""
 
 from __future__ import annotations
 
@@ -8,22 +8,14 @@ from base64 import b64encode
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from ._bots import Bot, Bots
+from ._config import SiteConfig
 from ._discussions import Discussions
 from ._files import Files, StoredFile
-from ._http import Answer, Step
-from ._model import (
-    COUNTED,
-    Question,
-    RefusalError,
-    Reply,
-    echo,
-    event,
-    part_bytes,
-    php_json,
-    php_trim,
-)
-from ._place import Place
-from ._wordpress import JSON_TYPE, Call, json_answer, php_true
+from ._http import HTTPResponse
+from ._model import COUNTED_USAGE, PluginError, Question, Reply, echo, encode_part, event
+from ._php import php_bool, php_json, php_trim
+from ._responses import JSON_TYPE, json_response
+from ._rest import RestRequest
 
 STREAM_TYPE = "text/event-stream;charset=UTF-8"
 REJECTED = "Sorry, your query has been rejected."
@@ -31,31 +23,31 @@ BANNED = "Your query has been rejected."
 FLAGGED = "Sorry, your message has been rejected by moderation."
 
 
-class Guard:
-    """What the site's owner has forbidden: words, and too many queries."""
+class Policy:
+    """The owner's rules: banned words, words that moderation flags, and a limit of queries."""
 
     def __init__(self) -> None:
-        self.banned: List[str] = []
-        self.flagged: List[str] = []
+        self.banned_words: List[str] = []
+        self.flagged_words: List[str] = []
         self.queries_left: Optional[int] = None
-        self.over_limit = ""
+        self.limit_message = ""
 
-    def flags(self, text: str) -> bool:
-        """Tell whether the moderator objects to a text."""
-        return _has(text, self.flagged)
+    def is_flagged(self, text: str) -> bool:
+        """Return whether moderation flags a text."""
+        return _contains_any(text, self.flagged_words)
 
-    def objection(self, text: str) -> Optional[str]:
-        """Return why a query is not let through to the model, counting it if it is."""
-        if _has(text, self.banned):
+    def count_query(self, text: str) -> Optional[str]:
+        """Count a query and return None; if the rules forbid it, return the plugin's message."""
+        if _contains_any(text, self.banned_words):
             return BANNED
         if self.queries_left == 0:
-            return self.over_limit
+            return self.limit_message
         if self.queries_left:
             self.queries_left -= 1
         return None
 
 
-def _has(text: str, words: Iterable[str]) -> bool:
+def _contains_any(text: str, words: Iterable[str]) -> bool:
     return any(word.lower() in text.lower() for word in words)
 
 
@@ -64,141 +56,142 @@ class Chats:
     The route ``chats/submit``.
 
     Args:
-        place: the site's address, clock and version.
+        config: the site's version, address and clock.
         bots: its chatbots.
         files: its files.
-        discussions: where exchanges are written down.
+        discussions: where exchanges are stored.
 
     Source: AI Engine 3.6.2 and 2.4.7, mwai-ui/v1/chats/submit.
     """
 
-    def __init__(self, place: Place, bots: Bots, files: Files, discussions: Discussions) -> None:
-        self.guard = Guard()
-        self._place = place
+    def __init__(
+        self, config: SiteConfig, bots: Bots, files: Files, discussions: Discussions
+    ) -> None:
+        self.policy = Policy()
+        self._config = config
+        self._profile = config.profile
         self._bots = bots
         self._files = files
         self._discussions = discussions
         self._shortcuts: Dict[str, str] = {}
 
-    def submit(self, call: Call) -> Answer:
-        """Ask a chatbot."""
-        _check_types(call.fields)
+    def submit(self, request: RestRequest) -> HTTPResponse:
+        """Return the answer of a chatbot."""
+        _check_types(request.fields)
         try:
-            message = self._message(call)
-            bot = self._checked_bot(call, message)
-        except RefusalError as refusal:
-            if php_true(call.fields.get("stream")) and refusal.status == 500:
-                # The headers of a stream are sent after these checks.
-                return _stream([event("error", refusal.message)], JSON_TYPE)
+            message = self._message(request)
+            bot = self._bot(request, message)
+        except PluginError as error:
+            if php_bool(request.fields.get("stream")) and error.status == 500:
+                # The plugin sends the headers of a stream after these checks.
+                return _stream([event("error", error.message)], JSON_TYPE)
             raise
-        objection = self.guard.objection(message)
-        if objection is not None:
-            return self._put(call, bot, Reply(error=objection))
-        reply = call.take_script().reply or self._untold(call, bot, message)
-        if reply.error is None and call.script.answer is None:
-            chat_id = call.text("chatId") or call.session()
-            self._discussions.append(call, bot, chat_id, message, reply)
-        return self._put(call, bot, reply)
+        refusal = self.policy.count_query(message)
+        if refusal is not None:
+            return self._respond(request, bot, Reply(error=refusal))
+        reply = request.take_script().reply or self._default_reply(request, bot, message)
+        if reply.error is None and request.script.response is None:
+            chat_id = request.text("chatId") or request.session_id()
+            self._discussions.append(request, bot, chat_id, message, reply)
+        return self._respond(request, bot, reply)
 
-    # What is asked.
+    # The question.
 
-    def _message(self, call: Call) -> str:
-        message = php_trim(call.text("newMessage"))
-        if not message and call.text("shortcutId"):
-            if call.text("shortcutId") not in self._shortcuts:
-                raise RefusalError("Invalid or expired shortcut.", 400)
-            message = self._shortcuts[call.text("shortcutId")]
-        named = call.text("botId") or call.text("customId")
-        is_empty = message in self._place.profile.empty_messages and not self._file_ids(call)
-        if not named or is_empty:
-            raise RefusalError(REJECTED, 403)
+    def _message(self, request: RestRequest) -> str:
+        message = php_trim(request.text("newMessage"))
+        if not message and request.text("shortcutId"):
+            if request.text("shortcutId") not in self._shortcuts:
+                raise PluginError("Invalid or expired shortcut.", 400)
+            message = self._shortcuts[request.text("shortcutId")]
+        names_bot = request.text("botId") or request.text("customId")
+        is_empty = message in self._profile.empty_messages and not self._file_ids(request)
+        if not names_bot or is_empty:
+            raise PluginError(REJECTED, 403)
         return message
 
-    def _checked_bot(self, call: Call, message: str) -> Bot:
-        bot = self._bots.find(call)
+    def _bot(self, request: RestRequest, message: str) -> Bot:
+        bot = self._bots.for_request(request)
         if bot is None or (bot.max_length and len(message) > bot.max_length):
-            raise RefusalError(REJECTED)
-        if call.text("model") and self._place.profile.refuses_models:
-            raise RefusalError(f"The model '{call.text('model')}' is not available.")
-        if self.guard.flags(message):
-            raise RefusalError(FLAGGED)
+            raise PluginError(REJECTED)
+        if request.text("model") and self._profile.refuses_models:
+            raise PluginError(f"The model '{request.text('model')}' is not available.")
+        if self.policy.is_flagged(message):
+            raise PluginError(FLAGGED)
         return bot
 
-    def _file_ids(self, call: Call) -> List[str]:
-        """Earlier versions know ``newFileId`` alone; later ones, where there is no list."""
-        several = call.fields.get("newFileIds") if self._place.profile.owned_files else None
-        return [str(name) for name in several or [call.fields.get("newFileId")] if name]
+    def _file_ids(self, request: RestRequest) -> List[str]:
+        several = request.fields.get("newFileIds") if self._profile.several_files else None
+        return [str(file_id) for file_id in several or [request.fields.get("newFileId")] if file_id]
 
-    def _untold(self, call: Call, bot: Bot, message: str) -> Reply:
-        """Return what the model says by itself."""
+    def _default_reply(self, request: RestRequest, bot: Bot, message: str) -> Reply:
         if bot.mode == "images":
-            return self._painted(call)
-        earlier = call.fields.get("messages") or []
-        seen = 1 + sum(item.get("role") != "system" for item in earlier)
-        files = self._files.named(self._file_ids(call))
-        return echo(Question(with_pictures(message, map(_data_url, _pictures(files))), seen))
+            return self._image_reply(request)
+        history = request.fields.get("messages") or []
+        count = 1 + sum(item.get("role") != "system" for item in history)
+        images = _images(self._files.find(self._file_ids(request)))
+        return echo(Question(with_images(message, map(_data_url, images)), count))
 
-    def _painted(self, call: Call) -> Reply:
-        url = self._files.url(self._files.paint(call.user, call.session()))
-        usage = self._place.profile.image_usage
+    def _image_reply(self, request: RestRequest) -> Reply:
+        url = self._files.url(self._files.add_image(request.user, request.session_id()))
+        usage = self._profile.image_usage
         return Reply(final=f"![Image]({url})\n", images=[url], usage=usage, response_id=None)
 
-    # How the answer is put.
+    # The answer.
 
-    def _put(self, call: Call, bot: Bot, reply: Reply) -> Answer:
-        if not php_true(call.fields.get("stream")):
-            return json_answer(self._values(call, reply.checked()))
-        now = self._place.clock.now()
-        steps = [part_bytes(part, now) for part in reply.parts]
+    def _respond(self, request: RestRequest, bot: Bot, reply: Reply) -> HTTPResponse:
+        if not php_bool(request.fields.get("stream")):
+            reply.raise_for_error()
+            return json_response(self._answer(request, reply))
+        now = self._config.clock.now()
+        events = [encode_part(part, now) for part in reply.parts]
         if reply.error is not None:
-            steps.append(event("error", reply.error))
-        elif call.script.cut in (None, "torn"):
-            steps.append(event("end", php_json(self._values(call, reply)).decode()))
-        plain = bot.mode == "images" and not self._place.profile.image_bots_stream
-        return _stream(steps, JSON_TYPE if plain else STREAM_TYPE)
+            events.append(event("error", reply.error))
+        elif request.script.cut in (None, "torn"):
+            events.append(event("end", php_json(self._answer(request, reply)).decode()))
+        has_json_type = bot.mode == "images" and not self._profile.image_bots_send_stream_type
+        return _stream(events, JSON_TYPE if has_json_type else STREAM_TYPE)
 
-    def _values(self, call: Call, reply: Reply) -> Dict[str, Any]:
-        """Return the answer's JSON, which goes alone or inside a stream's ``end``."""
-        values: Dict[str, Any] = {"success": True, "reply": reply.text, "images": reply.images}
-        values.update((key, list(getattr(reply, key))) for key in self._place.profile.extras)
-        if "shortcuts" in values:
-            values["shortcuts"] = [self._hidden(shortcut) for shortcut in reply.shortcuts]
-        values["usage"] = self._usage(reply)
-        if self._place.profile.extras and reply.response_id is not None:
-            values["responseId"] = reply.response_id
-        return {**values, **call.new_token}
+    def _answer(self, request: RestRequest, reply: Reply) -> Dict[str, Any]:
+        """Return the answer's JSON, which is the whole body or the data of a stream's ``end``."""
+        fields: Dict[str, Any] = {"success": True, "reply": reply.text, "images": reply.images}
+        fields.update((name, list(getattr(reply, name))) for name in self._profile.reply_fields)
+        if "shortcuts" in fields:
+            fields["shortcuts"] = [self._hide_message(each) for each in reply.shortcuts]
+        fields["usage"] = self._usage(reply)
+        if self._profile.response_id and reply.response_id is not None:
+            fields["responseId"] = reply.response_id
+        return {**fields, **request.new_token}
 
     def _usage(self, reply: Reply) -> Optional[Mapping[str, Any]]:
-        if reply.usage is not COUNTED:
+        if reply.usage is not COUNTED_USAGE:
             return reply.usage
         count = sum(isinstance(part, str) for part in reply.parts)
         counts = {"prompt_tokens": 11, "completion_tokens": count, "total_tokens": 11 + count}
-        return {**counts, **self._place.profile.usage}
+        return {**counts, **self._profile.usage_fields}
 
-    def _hidden(self, shortcut: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Put an id in the place of a shortcut's message, which stays on the site."""
+    def _hide_message(self, shortcut: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace a shortcut's message, which stays on the site, by an id (3.3.3)."""
         data = dict(shortcut.get("data", {}))
         if "message" not in data:
             return shortcut
-        token = b64encode(secrets.token_bytes(64)).decode()
-        self._shortcuts[token] = data.pop("message")
-        return {**shortcut, "data": {**data, "shortcutId": token}}
+        shortcut_id = b64encode(secrets.token_bytes(64)).decode()
+        self._shortcuts[shortcut_id] = data.pop("message")
+        return {**shortcut, "data": {**data, "shortcutId": shortcut_id}}
 
 
-def _stream(steps: List[bytes], content_type: str) -> Answer:
+def _stream(events: List[bytes], content_type: str) -> HTTPResponse:
     fields = [("Content-Type", content_type)]
     if content_type == STREAM_TYPE:
         fields.append(("Cache-Control", "no-cache"))
-    body: List[Step] = [*steps]
-    return Answer(200, fields, tuple(body))
+    return HTTPResponse(200, fields, (*events,))
 
 
 def _check_types(fields: Mapping[str, Any]) -> None:
     """
-    Check the fields that PHP's typed setters die of.
+    Check the fields whose PHP setters are typed.
 
     Raises:
-        TypeError: one is of another type than the plugin wants.
+        TypeError: a field has another type, which is a fatal error in PHP.
     """
     messages = fields.get("messages") or []
     texts = [fields.get(name) for name in ("newMessage", "chatId")]
@@ -208,14 +201,14 @@ def _check_types(fields: Mapping[str, Any]) -> None:
         raise TypeError
 
 
-def with_pictures(message: str, urls: Iterable[str]) -> str:
-    """Return what the recorded model repeats of a message that came with pictures."""
-    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    return json.dumps([{"type": "text", "text": message}, *pictures]) if pictures else message
+def with_images(message: str, urls: Iterable[str]) -> str:
+    """Return a message with images in the form in which the recorded model echoed it."""
+    images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return json.dumps([{"type": "text", "text": message}, *images]) if images else message
 
 
-def _pictures(files: Iterable[StoredFile]) -> List[StoredFile]:
-    """Return the files that reach the model: documents are dropped without a word."""
+def _images(files: Iterable[StoredFile]) -> List[StoredFile]:
+    """Return the files that reach the model; documents are dropped silently."""
     return [file for file in files if file.type == "image"]
 
 

@@ -1,4 +1,4 @@
-"""The discussions that the site keeps: everybody's are written, users alone can read theirs."""
+"""The discussions that the site stores: everyone's are written, only users can read theirs."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from itertools import count
 from typing import Any, Dict, List, Optional
 
 from ._bots import Bot
-from ._http import Answer
-from ._model import RefusalError, Reply, php_json
-from ._place import Place
-from ._wordpress import GUEST, Call, User, json_answer
+from ._config import SiteConfig
+from ._http import HTTPResponse
+from ._model import PluginError, Reply
+from ._php import php_json
+from ._responses import json_response
+from ._rest import RestRequest
+from ._users import GUEST, User
+
+MAX_TITLE_LENGTH = 64  # characters
+DEFAULT_LIMIT = 10  # rows of a list
+LIMIT_FOR_ZERO = 5
 
 
 @dataclass
 class Discussion:
-    """One discussion; ``row`` is its number in the database."""
+    """One discussion; ``row_id`` is its number in the database."""
 
-    row: int
+    row_id: int
     chat_id: str
     bot: Bot
     created: float
@@ -36,122 +43,127 @@ class Discussions:
     Source: AI Engine 3.6.2 and 2.4.7, mwai-ui/v1/discussions/list, /edit and /delete.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._rows = count(1)
-        self._kept: Dict[str, Discussion] = {}
+    def __init__(self, config: SiteConfig) -> None:
+        self._config = config
+        self._profile = config.profile
+        self._row_ids = count(1)
+        self._by_chat_id: Dict[str, Discussion] = {}
 
-    def append(self, call: Call, bot: Bot, chat_id: str, message: str, reply: Reply) -> None:
-        """Write one exchange down, unless the discussion is another user's."""
-        row = self._kept.get(chat_id) or self._begin(bot, chat_id)
-        if row.user is not GUEST and row.user.id != call.user.id:
+    def append(
+        self, request: RestRequest, bot: Bot, chat_id: str, message: str, reply: Reply
+    ) -> None:
+        """Store one exchange, unless the discussion belongs to another user."""
+        discussion = self._by_chat_id.get(chat_id) or self._create(bot, chat_id)
+        if discussion.user is not GUEST and discussion.user.id != request.user.id:
             return
-        row.user = call.user
-        row.session = call.session()
-        row.updated = self._place.clock.now()
-        row.response_id = reply.response_id
-        row.messages += [
+        discussion.user = request.user
+        discussion.session = request.session_id()
+        discussion.updated = self._config.clock.now()
+        discussion.response_id = reply.response_id
+        discussion.messages += [
             {"role": "user", "content": message},
             {"role": "assistant", "content": reply.text, "extra": {"embeddings": None}},
         ]
 
-    def _begin(self, bot: Bot, chat_id: str) -> Discussion:
-        row = Discussion(next(self._rows), chat_id, bot, self._place.clock.now())
-        if bot.start_sentence and self._place.profile.full_rows:
-            row.messages.append({"role": "assistant", "content": bot.start_sentence})
-        self._kept[chat_id] = row
-        return row
+    def _create(self, bot: Bot, chat_id: str) -> Discussion:
+        created = Discussion(next(self._row_ids), chat_id, bot, self._config.clock.now())
+        if bot.start_sentence and self._profile.keeps_start_sentence:
+            created.messages.append({"role": "assistant", "content": bot.start_sentence})
+        self._by_chat_id[chat_id] = created
+        return created
 
     def messages(self, chat_id: str) -> List[Dict[str, Any]]:
         """Return the messages of a discussion so far."""
-        row = self._kept.get(chat_id)
-        return row.messages if row else []
+        discussion = self._by_chat_id.get(chat_id)
+        return discussion.messages if discussion else []
 
     # Routes.
 
-    def list(self, call: Call) -> Answer:
-        """Return some of the user's discussions with one bot, the latest first."""
-        bot_id = call.text("customId") or call.text("botId")
+    def list(self, request: RestRequest) -> HTTPResponse:
+        """Return a page of the user's discussions with one bot, the latest first."""
+        bot_id = request.text("customId") or request.text("botId")
         if not bot_id:
-            return self._failed(call, "Bot ID is required.")
-        if call.user is GUEST:
-            return self._failed(call, "You need to be connected.")
-        rows = [row for row in self._owned(call.user) if row.bot.id == bot_id]
-        rows.sort(key=lambda row: (-int(row.updated), row.row))
-        offset = call.number("offset", 0)
-        limit = call.number("limit", 10) or 5
-        shown = [self._row(row) for row in rows[offset : offset + limit]]
-        values = {"success": True, "total": str(len(rows)), "chats": shown}
-        return json_answer({**values, **call.new_token})
+            return self._failure(request, "Bot ID is required.")
+        if request.user is GUEST:
+            return self._failure(request, "You need to be connected.")
+        found = [each for each in self._owned_by(request.user) if each.bot.id == bot_id]
+        found.sort(key=lambda each: (-int(each.updated), each.row_id))
+        offset = request.number("offset", 0)
+        limit = request.number("limit", DEFAULT_LIMIT) or LIMIT_FOR_ZERO
+        page = [self._row(each) for each in found[offset : offset + limit]]
+        fields = {"success": True, "total": str(len(found)), "chats": page}
+        return json_response({**fields, **request.new_token})
 
-    def edit(self, call: Call) -> Answer:
-        """Rename a discussion of the user's; nothing happens if there is none."""
-        if not call.text("chatId") or not call.text("title"):
-            raise RefusalError("chatId and title are required.", 400)
-        if call.user is GUEST:
-            raise RefusalError("You need to be logged in.", 401)
-        for row in self._owned(call.user):
-            if row.chat_id == call.text("chatId"):
-                row.title = call.text("title")[:64]
-        return json_answer({"success": True, **call.new_token})
+    def edit(self, request: RestRequest) -> HTTPResponse:
+        """Rename one of the user's discussions; an unknown one is not an error."""
+        if not request.text("chatId") or not request.text("title"):
+            raise PluginError("chatId and title are required.", 400)
+        if request.user is GUEST:
+            raise PluginError("You need to be logged in.", 401)
+        for discussion in self._owned_by(request.user):
+            if discussion.chat_id == request.text("chatId"):
+                discussion.title = request.text("title")[:MAX_TITLE_LENGTH]
+        return json_response({"success": True, **request.new_token})
 
-    def may_delete(self, call: Call) -> bool:
-        """Tell whether all discussions to be deleted are the user's."""
-        owned = {row.chat_id for row in self._owned(call.user)}
-        return call.user is not GUEST and owned.issuperset(call.fields.get("chatIds") or [])
+    def may_delete(self, request: RestRequest) -> bool:
+        """Return whether all discussions to delete belong to the user."""
+        owned = {discussion.chat_id for discussion in self._owned_by(request.user)}
+        chat_ids = request.fields.get("chatIds") or []
+        return request.user is not GUEST and owned.issuperset(chat_ids)
 
-    def delete(self, call: Call) -> Answer:
-        """Delete discussions of the user's."""
-        names = call.fields.get("chatIds")
-        if not names:
-            raise RefusalError("chatIds is required.", 400)
-        for name in names:
-            self._kept.pop(name, None)
-        return json_answer({"success": True, **call.new_token})
+    def delete(self, request: RestRequest) -> HTTPResponse:
+        """Delete some of the user's discussions."""
+        chat_ids = request.fields.get("chatIds")
+        if not chat_ids:
+            raise PluginError("chatIds is required.", 400)
+        for chat_id in chat_ids:
+            self._by_chat_id.pop(chat_id, None)
+        return json_response({"success": True, **request.new_token})
 
-    def _owned(self, user: User) -> List[Discussion]:
-        return [row for row in self._kept.values() if row.user.id == user.id]
+    def _owned_by(self, user: User) -> List[Discussion]:
+        return [each for each in self._by_chat_id.values() if each.user.id == user.id]
 
-    def _failed(self, call: Call, message: str) -> Answer:
-        return json_answer({"success": False, "message": message, **call.new_token})
+    def _failure(self, request: RestRequest, message: str) -> HTTPResponse:
+        return json_response({"success": False, "message": message, **request.new_token})
 
-    def _row(self, row: Discussion) -> Dict[str, Any]:
-        full = self._place.profile.full_rows
-        extra = {"session": row.session, "model": row.bot.model, "temperature": 0.8}
-        values = {
-            "id": str(row.row),
-            "userId": str(row.user.id),
+    def _row(self, discussion: Discussion) -> Dict[str, Any]:
+        extra = {"session": discussion.session, "model": discussion.bot.model, "temperature": 0.8}
+        row: Dict[str, Any] = {
+            "id": str(discussion.row_id),
+            "userId": str(discussion.user.id),
             "ip": "127.0.0.1",
-            **({"title": row.title} if full else {}),
-            "messages": _as_column(row.messages),
-            "extra": _as_column({**extra, **(self._response(row) if full else {})}),
-            "botId": row.bot.id,
-            "chatId": row.chat_id,
+            **({"title": discussion.title} if self._profile.titles else {}),
+            "messages": _json_column(discussion.messages),
+            "extra": _json_column({**extra, **self._previous_response(discussion)}),
+            "botId": discussion.bot.id,
+            "chatId": discussion.chat_id,
             "threadId": None,
             "storeId": None,
-            "created": self._place.clock.text(row.created),
-            "updated": self._place.clock.text(row.updated),
+            "created": self._config.clock.format(discussion.created),
+            "updated": self._config.clock.format(discussion.updated),
         }
-        return {**values, "metadata_display": self._display(row)} if full else values
+        if self._profile.metadata_display:
+            row["metadata_display"] = self._metadata(discussion)
+        return row
 
-    def _response(self, row: Discussion) -> Dict[str, str]:
-        if row.response_id is None:
+    def _previous_response(self, discussion: Discussion) -> Dict[str, str]:
+        if discussion.response_id is None or not self._profile.response_id:
             return {}
-        date = self._place.clock.text(row.updated)
-        return {"previousResponseId": row.response_id, "previousResponseDate": date}
+        date = self._config.clock.format(discussion.updated)
+        return {"previousResponseId": discussion.response_id, "previousResponseDate": date}
 
-    def _display(self, row: Discussion) -> Dict[str, Any]:
+    def _metadata(self, discussion: Discussion) -> Dict[str, Any]:
         return {
-            "start_date": self._ago(row.created),
-            "last_update": self._ago(row.updated),
-            "message_count": len(row.messages),
+            "start_date": self._time_since(discussion.created),
+            "last_update": self._time_since(discussion.updated),
+            "message_count": len(discussion.messages),
         }
 
-    def _ago(self, then: float) -> str:
-        minutes = int(self._place.clock.now() - then) // 60
+    def _time_since(self, then: float) -> str:
+        minutes = int(self._config.clock.now() - then) // 60
         return f"{minutes}m ago" if minutes else "Just now"
 
 
-def _as_column(value: Any) -> str:
-    """Return what a column of the database holds: JSON as text."""
+def _json_column(value: Any) -> str:
+    """Return a value as a column of the database stores it: JSON as text."""
     return php_json(value).decode()

@@ -1,4 +1,4 @@
-"""The files that visitors upload, and those that bots paint."""
+"""The files of the site: uploads of visitors, and images that bots generate."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import time
 from base64 import b64decode
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Dict, Iterable, Optional, Set
+from typing import Any, Dict, Iterable, List, Optional, Set
 
-from ._http import Answer
-from ._model import RefusalError
-from ._place import Place
-from ._wordpress import GUEST, Call, Upload, User, json_answer
+from ._config import SiteConfig
+from ._http import HTTPResponse
+from ._model import PluginError
+from ._responses import json_response
+from ._rest import RestRequest, Upload
+from ._users import GUEST, User
 
-LIFETIME = 3600  # seconds, as the plugin has it by default
+DEFAULT_LIFETIME = 3600  # seconds; the plugin's option image_expires
+DEFAULT_LIMIT = 10  # rows of a list
 
-TAKEN = {
+# The file types that WordPress allows guests to upload, by extension.
+CONTENT_TYPES = {
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
     "png": "image/png",
@@ -37,22 +41,22 @@ TAKEN = {
     "webm": "video/webm",
 }
 
-DOT = b64decode(
+ONE_PIXEL_PNG = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
     "gg=="
 )
 
 
-def ending(name: str) -> str:
-    """Return what a file's name ends in, which decides its type."""
+def file_extension(name: str) -> str:
+    """Return the extension of a file name in lower case, without the dot."""
     return name.rpartition(".")[2].lower()
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One file on the site; ``id`` is its public name, ``row`` its number in the database."""
+    """One file on the site; ``id`` is its public id, ``row_id`` its number in the database."""
 
-    row: int
+    row_id: int
     id: str
     user: User
     session: str
@@ -64,24 +68,24 @@ class StoredFile:
 
     @property
     def content_type(self) -> str:
-        """Its media type, by its ending."""
-        return TAKEN[ending(self.path)]
+        """The media type, according to the extension."""
+        return CONTENT_TYPES[file_extension(self.path)]
 
     @property
     def type(self) -> str:
-        """What the plugin takes it for."""
+        """The type that the plugin gives the file: "image" or "file"."""
         return "image" if self.content_type.startswith("image/") else "file"
 
 
 def check_type(upload: Upload, status: int) -> None:
     """
-    Check that the site takes files of this kind.
+    Check that the site accepts files of this type.
 
     Raises:
-        RefusalError: it does not.
+        PluginError: it does not.
     """
-    if ending(upload.name) not in TAKEN:
-        raise RefusalError("Invalid file type.", status)
+    if file_extension(upload.name) not in CONTENT_TYPES:
+        raise PluginError("Invalid file type.", status)
 
 
 class Files:
@@ -91,118 +95,132 @@ class Files:
     Source: AI Engine 3.6.2 and 2.4.7, mwai-ui/v1/files/upload, /list and /delete.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._rows = count(1)
-        self._kept: Dict[str, StoredFile] = {}
+    def __init__(self, config: SiteConfig) -> None:
+        self._config = config
+        self._profile = config.profile
+        self._row_ids = count(1)
+        self._by_id: Dict[str, StoredFile] = {}
 
     def add(
-        self, upload: Upload, purpose: str, user: User, session: str, lifetime: float = LIFETIME
+        self,
+        upload: Upload,
+        purpose: str,
+        user: User,
+        session: str,
+        lifetime: float = DEFAULT_LIFETIME,
     ) -> StoredFile:
-        """Keep a file for so many seconds."""
-        now = self._place.clock.now()
-        name = secrets.token_hex(16)
+        """Store a file for ``lifetime`` seconds."""
+        now = self._config.clock.now()
+        file_id = secrets.token_hex(16)
         folder = time.strftime("/wp-content/uploads/%Y/%m/", time.gmtime(now))
-        path = f"{folder}{name}.{ending(upload.name)}"
+        path = f"{folder}{file_id}.{file_extension(upload.name)}"
+        owner = (user, session)
         times = (now, now + lifetime)
-        kept = StoredFile(next(self._rows), name, user, session, purpose, path, upload.data, *times)
-        self._kept[name] = kept
-        return kept
+        row_id = next(self._row_ids)
+        stored = StoredFile(row_id, file_id, *owner, purpose, path, upload.data, *times)
+        self._by_id[file_id] = stored
+        return stored
 
-    def paint(self, user: User, session: str) -> StoredFile:
-        """Keep a painted picture of one dot."""
-        return self.add(Upload("painting.png", DOT), "generated", user, session)
+    def add_image(self, user: User, session: str) -> StoredFile:
+        """Store a generated image of one pixel."""
+        return self.add(Upload("image.png", ONE_PIXEL_PNG), "generated", user, session)
 
     def url(self, file: StoredFile) -> str:
-        """Return the public address of a file."""
-        return self._place.url + file.path
+        """Return the public URL of a file."""
+        return self._config.url + file.path
 
-    def alive(self) -> Iterable[StoredFile]:
+    def unexpired(self) -> List[StoredFile]:
         """Return the files that have not expired."""
-        now = self._place.clock.now()
-        return [file for file in self._kept.values() if file.expires > now]
+        now = self._config.clock.now()
+        return [file for file in self._by_id.values() if file.expires > now]
 
-    def named(self, ids: Iterable[str]) -> Iterable[StoredFile]:
-        """Return the files of these ids, passing over those that are not there."""
-        alive = {file.id: file for file in self.alive()}
-        return [alive[name] for name in ids if name in alive]
+    def find(self, file_ids: Iterable[str]) -> List[StoredFile]:
+        """Return the files with these ids; unknown ids are skipped."""
+        by_id = {file.id: file for file in self.unexpired()}
+        return [by_id[file_id] for file_id in file_ids if file_id in by_id]
 
-    def served(self, path: str) -> Optional[Answer]:
-        """Return the file at a path of the site."""
-        for file in self.alive():
-            if self._place.path + file.path == path:
-                return Answer(200, (("Content-Type", file.content_type),), (file.data,))
+    def download(self, path: str) -> Optional[HTTPResponse]:
+        """Return the response for the file at a path of the site; None if there is none."""
+        for file in self.unexpired():
+            if self._config.path + file.path == path:
+                return HTTPResponse(200, (("Content-Type", file.content_type),), (file.data,))
         return None
 
     # Routes.
 
-    def upload(self, call: Call) -> Answer:
-        """Take an uploaded file in."""
-        upload = call.uploads.get("file")
+    def upload(self, request: RestRequest) -> HTTPResponse:
+        """Store an uploaded file."""
+        upload = request.uploads.get("file")
         if not upload:
-            raise RefusalError("No file provided.", 400)
-        if not call.text("purpose"):
-            raise RefusalError("Purpose is required.", 400)
+            raise PluginError("No file provided.", 400)
+        if not request.text("purpose"):
+            raise PluginError("Purpose is required.", 400)
         check_type(upload, 400)
-        return self.keep(call, upload, self._purpose(call.text("purpose")))
+        return self.store(request, upload, self._stored_purpose(request.text("purpose")))
 
-    def keep(self, call: Call, upload: Upload, purpose: str, lifetime: float = LIFETIME) -> Answer:
-        """Keep a file for the caller, and say where it is."""
-        session = call.session() if call.user is GUEST else ""
-        kept = self.add(upload, purpose, call.user, session, lifetime)
-        return json_answer({"success": True, "data": {"id": kept.id, "url": self.url(kept)}})
+    def store(
+        self,
+        request: RestRequest,
+        upload: Upload,
+        purpose: str,
+        lifetime: float = DEFAULT_LIFETIME,
+    ) -> HTTPResponse:
+        """Store a file for the sender of a request, and return its id and URL."""
+        session = request.session_id() if request.user is GUEST else ""
+        file = self.add(upload, purpose, request.user, session, lifetime)
+        return json_response({"success": True, "data": {"id": file.id, "url": self.url(file)}})
 
-    def list(self, call: Call) -> Answer:
-        """Return a page of the caller's files."""
-        if call.fields.get("userId") not in (None, call.user.id, str(call.user.id)):
-            raise RefusalError("Unauthorized access to other user files", 403)
-        wanted = self._purposes(call)
-        own = [file for file in self.alive() if file.user.id == call.user.id]
-        rows = [file for file in own if not wanted or file.purpose in wanted]
-        limit, page = call.number("limit", 10), call.number("page", 1)
-        shown = rows[limit * (page - 1) : limit * page]
-        data = {"files": [self._row(file) for file in shown], "total": str(len(rows))}
-        return json_answer({"success": True, "data": data})
+    def list(self, request: RestRequest) -> HTTPResponse:
+        """Return a page of the sender's files."""
+        user = request.user
+        if request.fields.get("userId") not in (None, user.id, str(user.id)):
+            raise PluginError("Unauthorized access to other user files", 403)
+        wanted = self._wanted_purposes(request)
+        owned = [file for file in self.unexpired() if file.user.id == user.id]
+        found = [file for file in owned if not wanted or file.purpose in wanted]
+        limit, page = request.number("limit", DEFAULT_LIMIT), request.number("page", 1)
+        rows = [self._row(file) for file in found[limit * (page - 1) : limit * page]]
+        data = {"files": rows, "total": str(len(found))}
+        return json_response({"success": True, "data": data})
 
-    def delete(self, call: Call) -> Answer:
-        """Delete the caller's files."""
-        names = {str(name): None for name in call.fields.get("files") or []}
-        if not self._place.profile.owned_files:
-            # These versions know files by their numbers, and ignore what they do not know.
-            for file in self.alive():
-                if str(file.row) in names:
-                    del self._kept[file.id]
-            return json_answer({"success": True})
-        files = self.named(names)
+    def delete(self, request: RestRequest) -> HTTPResponse:
+        """Delete the sender's files; earlier versions delete anybody's, by row number."""
+        file_ids = {str(file_id): None for file_id in request.fields.get("files") or []}
+        if not self._profile.file_owners:
+            self._remove(file for file in self.unexpired() if str(file.row_id) in file_ids)
+            return json_response({"success": True})
+        files = self.find(file_ids)
         if not files:
-            raise RefusalError("No valid files to delete", 400)
-        owned = [file for file in files if self._is_owned(file, call)]
+            raise PluginError("No valid files to delete", 400)
+        owned = [file for file in files if self._is_owner(file, request)]
         if not owned:
-            raise RefusalError("No authorized files to delete", 403)
-        for file in owned:
-            del self._kept[file.id]
-        return json_answer({"success": True, "deleted": len(owned)})
+            raise PluginError("No authorized files to delete", 403)
+        self._remove(owned)
+        return json_response({"success": True, "deleted": len(owned)})
 
-    def _is_owned(self, file: StoredFile, call: Call) -> bool:
-        if call.user is GUEST:
-            return file.user is GUEST and file.session == call.session()
-        return file.user.id == call.user.id
+    def _remove(self, files: Iterable[StoredFile]) -> None:
+        for file in files:
+            del self._by_id[file.id]
 
-    def _purpose(self, named: str) -> str:
-        """Later versions know two purposes, and take the names of earlier ones for the first."""
-        if not self._place.profile.owned_files or named == "generated":
-            return named
+    def _is_owner(self, file: StoredFile, request: RestRequest) -> bool:
+        if request.user is GUEST:
+            return file.user is GUEST and file.session == request.session_id()
+        return file.user.id == request.user.id
+
+    def _stored_purpose(self, purpose: str) -> str:
+        if not self._profile.merged_purposes or purpose == "generated":
+            return purpose
         return "analysis"
 
-    def _purposes(self, call: Call) -> Set[str]:
-        wanted = call.fields.get("purpose") or []
-        names = wanted if isinstance(wanted, list) else [wanted]
-        return {self._purpose(str(name)) for name in names}
+    def _wanted_purposes(self, request: RestRequest) -> Set[str]:
+        wanted = request.fields.get("purpose") or []
+        purposes = wanted if isinstance(wanted, list) else [wanted]
+        return {self._stored_purpose(str(purpose)) for purpose in purposes}
 
     def _row(self, file: StoredFile) -> Dict[str, Any]:
-        created = self._place.clock.text(file.created)
+        created = self._config.clock.format(file.created)
         return {
-            "id": str(file.row),
+            "id": str(file.row_id),
             "refId": file.id,
             "envId": "default",
             "userId": str(file.user.id) if file.user.id else None,
@@ -211,7 +229,7 @@ class Files:
             "purpose": file.purpose,
             "created": created,
             "updated": created,
-            "expires": self._place.clock.text(file.expires),
+            "expires": self._config.clock.format(file.expires),
             "path": f"/var/www/html{file.path}",
             "url": self.url(file),
             "metadata": {"query_envId": "default", "query_session": file.session},

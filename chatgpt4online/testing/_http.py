@@ -1,4 +1,4 @@
-"""HTTP/1.1 as a site's web server speaks it: requests read, answers framed."""
+"""HTTP/1.1 as a web server speaks it: reads requests, frames and writes responses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,20 @@ from typing import (
     Tuple,
     Union,
 )
+from urllib.parse import parse_qsl, urlsplit
 
-Fields = Sequence[Tuple[str, str]]
+HeaderFields = Sequence[Tuple[str, str]]
 
 
 class Headers(Mapping[str, str]):
-    """The header fields of a request: names in any case, repeated fields joined by a comma."""
+    """
+    The header fields of a request, a mapping whose names are case-insensitive.
 
-    def __init__(self, fields: Fields) -> None:
+    Args:
+        fields: pairs of name and value; the values of a repeated field are joined by commas.
+    """
+
+    def __init__(self, fields: HeaderFields) -> None:
         self._fields: Dict[str, Tuple[str, str]] = {}
         for name, value in fields:
             _, earlier = self._fields.get(name.lower(), (name, ""))
@@ -54,9 +60,11 @@ class Request:
     """
     One request as it reached the site.
 
-    ``method`` is in capitals; ``path`` is the request's target as it came, with its query;
-    ``headers`` is a mapping whose names may be asked for in any case; ``body`` is bytes,
-    empty if none came.
+    Args:
+        method: the HTTP method, in capitals.
+        path: the request target as received, with its query.
+        headers: the header fields; names are case-insensitive.
+        body: the body; empty if there is none.
     """
 
     method: str
@@ -66,7 +74,7 @@ class Request:
 
     @property
     def json(self) -> Any:
-        """The body as JSON gives it; None if the body is not JSON."""
+        """The decoded JSON body; None if the body is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -74,7 +82,7 @@ class Request:
 
 
 class Pause(NamedTuple):
-    """A silence of so many seconds (None: without end), which ``until`` ends early."""
+    """A pause of ``seconds`` (None: without limit), which ``until`` ends early when it is set."""
 
     seconds: Optional[float]
     until: Optional[Event] = None
@@ -84,29 +92,35 @@ Step = Union[bytes, Pause]
 
 
 @dataclass(frozen=True)
-class Answer:
+class HTTPResponse:
     """
-    What goes back: status, header fields, and the body as steps, each written by itself.
+    A response: status, header fields, and a body in steps that are written one by one.
 
-    ``before`` is a silence before the headers; ``pace`` is the seconds between two steps of bytes.
-    ``end`` is "whole"; "torn" if the connection closes within the last step; "reset" if it is reset
-    after it. ``pace`` and ``framing`` are the server's where they are None.
+    Args:
+        status: the HTTP status.
+        headers: the header fields, without those for framing and the connection.
+        steps: bytes to write, and pauses between them.
+        delay: a pause before the headers.
+        pace: seconds between two steps of bytes; the server's if None.
+        end: "complete"; "torn" to close the connection within the last step; "reset" to reset
+            it after that step.
+        framing: how the body is delimited; the server's if None.
     """
 
     status: int
-    headers: Fields
+    headers: HeaderFields
     steps: Tuple[Step, ...] = ()
-    before: Optional[Pause] = None
+    delay: Optional[Pause] = None
     pace: Optional[float] = None
-    end: str = "whole"
+    end: str = "complete"
     framing: Optional[Framing] = None
 
 
-# Reading.
+# Requests.
 
 
 def read_request(stream: BinaryIO) -> Optional[Request]:
-    """Return the next request of a connection; None if none comes, or what comes is not HTTP."""
+    """Return the next request on a connection; None at its end or if the bytes are not HTTP."""
     try:
         method, target, _ = stream.readline().decode("latin-1").split()
         headers = Headers(list(_read_fields(stream)))
@@ -119,7 +133,7 @@ def _read_fields(stream: BinaryIO) -> Iterator[Tuple[str, str]]:
     for line in iter(stream.readline, b"\r\n"):
         name, colon, value = line.decode("latin-1").partition(":")
         if not colon:
-            raise ValueError("a header line without a colon")
+            raise ValueError("header line without a colon")
         yield name, value.strip()
 
 
@@ -141,66 +155,80 @@ def _read_chunks(stream: BinaryIO) -> Iterator[bytes]:
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
-        raise ValueError("the request breaks off")
+        raise ValueError("incomplete request body")
     return data
+
+
+def query_parameter(request: Request, name: str) -> Optional[str]:
+    """Return the last value of a parameter in a request's query; None if it is missing or empty."""
+    return dict(parse_qsl(urlsplit(request.path).query)).get(name)
 
 
 # Framing.
 
 
-def _as_it_is(piece: bytes) -> Iterable[bytes]:
+def _unsplit(piece: bytes) -> Iterable[bytes]:
     return (piece,)
 
 
-def _as_php_flushes(piece: bytes) -> Iterable[bytes]:
-    """PHP writes an event's line, then the blank line: two chunks on the wire."""
+def _split_like_php(piece: bytes) -> Iterable[bytes]:
+    """Split an event into its line and the blank line, which PHP sends as two HTTP chunks."""
     return (piece[:-2], b"\n\n") if piece.endswith(b"\n\n") else (piece,)
 
 
-def _byte_by_byte(piece: bytes) -> Iterable[bytes]:
+def _split_bytes(piece: bytes) -> Iterable[bytes]:
     return (piece[i : i + 1] for i in range(len(piece)))
 
 
 class Framing(NamedTuple):
-    """How a body travels: cut into what, delimited by what, compressed or not."""
+    """
+    How a body is sent.
+
+    Args:
+        delimiter: what ends the body: "chunks", "length", "close", or "raw" to write the steps
+            without a head.
+        split: cuts a piece into the parts that are written one by one.
+        events_per_chunk: how many neighbouring steps are joined into one piece.
+        gzip: compress the body.
+    """
 
     delimiter: str = "chunks"
-    split: Callable[[bytes], Iterable[bytes]] = _as_it_is
-    at_once: int = 1
+    split: Callable[[bytes], Iterable[bytes]] = _unsplit
+    events_per_chunk: int = 1
     gzip: bool = False
 
 
 FRAMINGS = {
-    "php": Framing(split=_as_php_flushes),
+    "php": Framing(split=_split_like_php),
     "event": Framing(),
-    "big": Framing(at_once=8),
-    "tiny": Framing(split=_byte_by_byte),
+    "big": Framing(events_per_chunk=8),
+    "tiny": Framing(split=_split_bytes),
     "close": Framing("close"),
     "length": Framing("length"),
     "gzip": Framing(gzip=True),
     "close+gzip": Framing("close", gzip=True),
 }
 
-RAW = Framing("raw")  # nothing is added, not even a status line
+RAW = Framing("raw")
 
 
-def _gathered(steps: Iterable[Step], at_once: int) -> Iterator[Step]:
-    """Join up to so many neighbouring steps of bytes into one."""
-    gathered: List[bytes] = []
+def _join_steps(steps: Iterable[Step], count: int) -> Iterator[Step]:
+    """Yield the steps with up to ``count`` neighbouring steps of bytes joined into one."""
+    joined: List[bytes] = []
     for step in steps:
-        if gathered and (isinstance(step, Pause) or len(gathered) == at_once):
-            yield b"".join(gathered)
-            gathered = []
+        if joined and (isinstance(step, Pause) or len(joined) == count):
+            yield b"".join(joined)
+            joined = []
         if isinstance(step, Pause):
             yield step
         else:
-            gathered.append(step)
-    if gathered:
-        yield b"".join(gathered)
+            joined.append(step)
+    if joined:
+        yield b"".join(joined)
 
 
-def _paced(steps: Iterable[Step], pace: float) -> Iterator[Step]:
-    """Put a pause of ``pace`` seconds before each step of bytes but the first."""
+def _insert_pauses(steps: Iterable[Step], pace: float) -> Iterator[Step]:
+    """Yield the steps with a pause of ``pace`` seconds between two steps of bytes."""
     first = True
     for step in steps:
         if isinstance(step, bytes):
@@ -212,12 +240,12 @@ def _paced(steps: Iterable[Step], pace: float) -> Iterator[Step]:
 
 class Writer:
     """
-    Writes answers to one connection.
+    Writes responses to one connection.
 
     Args:
-        write: takes bytes to the wire at once.
-        wait: sits a ``Pause`` out.
-        pace: seconds between two steps, for answers that do not say.
+        write: sends bytes at once.
+        wait: waits for the end of a ``Pause``.
+        pace: seconds between two steps of responses that have no pace of their own.
     """
 
     def __init__(
@@ -227,64 +255,65 @@ class Writer:
         self._wait = wait
         self._pace = pace
 
-    def send(self, answer: Answer, framing: Framing, *, body: bool, closing: bool) -> None:
+    def send(self, response: HTTPResponse, framing: Framing, *, body: bool, closing: bool) -> None:
         """
-        Send one answer.
+        Send one response.
 
         Args:
-            answer: the answer.
-            framing: how its body travels.
-            body: False for an answer that has none by HTTP's rules (to HEAD; 204, 304).
-            closing: the connection will be closed after it.
+            response: the response.
+            framing: how its body is sent.
+            body: False for a response that has no body in HTTP (to HEAD; 204, 304).
+            closing: the connection will be closed afterwards.
         """
-        if answer.before:
-            self._wait(answer.before)
+        if response.delay:
+            self._wait(response.delay)
         if framing.delimiter != "raw":
-            self._write(_head(answer, framing, body=body, closing=closing))
+            self._write(_head(response, framing, body=body, closing=closing))
         if body:
-            self._send_body(answer, framing)
+            self._send_body(response, framing)
 
-    def _send_body(self, answer: Answer, framing: Framing) -> None:
-        squeeze = zlib.compressobj(wbits=31) if framing.gzip else None
-        pace = self._pace if answer.pace is None else answer.pace
-        steps = list(_paced(_gathered(answer.steps, framing.at_once), pace))
+    def _send_body(self, response: HTTPResponse, framing: Framing) -> None:
+        compressor = zlib.compressobj(wbits=31) if framing.gzip else None
+        pace = self._pace if response.pace is None else response.pace
+        joined = _join_steps(response.steps, framing.events_per_chunk)
+        steps = list(_insert_pauses(joined, pace))
         for number, step in enumerate(steps, 1):
             if isinstance(step, Pause):
                 self._wait(step)
                 continue
-            data = _squeezed(step, squeeze) if squeeze else step
-            framed = [_delimited(part, framing) for part in framing.split(data)]
-            if answer.end == "torn" and number == len(steps):
-                framed = [_half(b"".join(framed))]
+            data = _compress(step, compressor) if compressor else step
+            framed = [_frame(part, framing) for part in framing.split(data)]
+            if response.end == "torn" and number == len(steps):
+                framed = [_first_half(b"".join(framed))]
             for part in framed:
                 self._write(part)
-        if answer.end == "whole":
-            self._finish(framing, squeeze.flush() if squeeze else b"")
+        if response.end == "complete":
+            self._finish(framing, compressor.flush() if compressor else b"")
 
     def _finish(self, framing: Framing, rest: bytes) -> None:
         if rest:
-            self._write(_delimited(rest, framing))
+            self._write(_frame(rest, framing))
         if framing.delimiter == "chunks":
             self._write(b"0\r\n\r\n")
 
 
-def _squeezed(data: bytes, squeeze: zlib._Compress) -> bytes:
-    return squeeze.compress(data) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+def _compress(data: bytes, compressor: zlib._Compress) -> bytes:
+    return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _half(data: bytes) -> bytes:
+def _first_half(data: bytes) -> bytes:
     return data[: len(data) // 2]
 
 
-def _delimited(data: bytes, framing: Framing) -> bytes:
+def _frame(data: bytes, framing: Framing) -> bytes:
     if framing.delimiter != "chunks" or not data:
         return data
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def _head(answer: Answer, framing: Framing, *, body: bool, closing: bool) -> bytes:
-    lines = [f"HTTP/1.1 {answer.status} {reason(answer.status)}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers]
+def _head(response: HTTPResponse, framing: Framing, *, body: bool, closing: bool) -> bytes:
+    lines = [f"HTTP/1.1 {response.status} {reason_phrase(response.status)}"]
+    lines += [f"{name}: {value}" for name, value in response.headers]
     lines.append(f"Date: {formatdate(usegmt=True)}")
     lines.append(f"Connection: {'close' if closing else 'keep-alive'}")
     if body and framing.gzip:
@@ -292,14 +321,14 @@ def _head(answer: Answer, framing: Framing, *, body: bool, closing: bool) -> byt
     if body and framing.delimiter == "chunks":
         lines.append("Transfer-Encoding: chunked")
     if body and framing.delimiter == "length":
-        size = sum(len(step) for step in answer.steps if isinstance(step, bytes))
-        # A body that a reset cuts short has more to come.
-        lines.append(f"Content-Length: {size + (answer.end == 'reset')}")
+        size = sum(len(step) for step in response.steps if isinstance(step, bytes))
+        # Announce one byte more if a reset follows, so that the body is incomplete.
+        lines.append(f"Content-Length: {size + (response.end == 'reset')}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def reason(status: int) -> str:
-    """Return the words that go with a status."""
+def reason_phrase(status: int) -> str:
+    """Return the reason phrase of a status; "Unknown" if it is not registered."""
     try:
         return HTTPStatus(status).phrase
     except ValueError:

@@ -1,93 +1,107 @@
-"""Threads and sockets: one thread accepts, one serves each connection, close() ends them all."""
+"""Sockets and threads: one thread accepts, one serves each connection, close() ends them all."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 import sys
 import time
 from threading import Event, Lock, Thread
-from typing import BinaryIO, Callable, Optional, Set
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Set
 
 from ._http import Pause
 
+if TYPE_CHECKING:
+    import ssl
+
 _NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
-_GLANCE = 0.05  # seconds between two looks at what another thread or the other side has done
+_POLL_INTERVAL = 0.05  # seconds between two checks for a closed peer or a living thread
 
 
 class Connection:
-    """One accepted connection; ``stream`` reads it, ``write`` takes bytes to the wire at once."""
+    """
+    One accepted connection: ``stream`` to read from, ``write`` to send bytes at once.
 
-    def __init__(self, sock: socket.socket, closing: Event) -> None:
-        self._sock = sock
-        self._closing = closing
+    Args:
+        sock: the accepted socket.
+        tls: the server-side TLS context; None for a plain connection.
+        closing: set when the server is about to close.
+    """
+
+    def __init__(self, sock: socket.socket, tls: Optional[ssl.SSLContext], closing: Event) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.stream: BinaryIO = sock.makefile("rb")
-        self.write: Callable[[bytes], None] = sock.sendall
+        self._tls: Optional[ssl.SSLSocket] = None
+        if tls:
+            self._tls = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        self._sock: socket.socket = self._tls or sock
+        self._closing = closing
+        self.stream: BinaryIO = self._sock.makefile("rb")
+        self.write: Callable[[bytes], None] = self._sock.sendall
 
-    def shake_hands(self) -> None:
-        """Begin the TLS session, if there is to be one."""
-        if isinstance(self._sock, ssl.SSLSocket):
-            self._sock.do_handshake()
+    def do_handshake(self) -> None:
+        """Start the TLS session, if there is one."""
+        if self._tls:
+            self._tls.do_handshake()
 
     def wait(self, pause: Pause) -> None:
         """
-        Sit a pause out.
+        Wait for the end of a pause.
 
         Raises:
-            ConnectionError: one side has closed the connection.
+            ConnectionError: either side has closed the connection.
         """
         until = pause.until or self._closing
         end = float("inf") if pause.seconds is None else time.monotonic() + pause.seconds
-        while not until.wait(min(_GLANCE, end - time.monotonic())) and time.monotonic() < end:
-            self._check_other_side()
+        while (
+            not until.wait(min(_POLL_INTERVAL, end - time.monotonic())) and time.monotonic() < end
+        ):
+            self._raise_if_peer_closed()
         if self._closing.is_set():
             raise ConnectionAbortedError
 
-    def _check_other_side(self) -> None:
+    def _raise_if_peer_closed(self) -> None:
         self._sock.settimeout(0)
         try:
-            # Not SSLSocket's own: that one cannot peek.
+            # SSLSocket.recv() cannot peek.
             if not socket.socket.recv(self._sock, 1, socket.MSG_PEEK):
                 raise ConnectionAbortedError
         except BlockingIOError:
-            pass  # it is there, and has nothing to say
+            pass  # the peer is connected and has sent nothing
         finally:
             self._sock.settimeout(None)
 
-    def reset(self) -> None:
-        """Make ``close()`` send a reset, whatever has been written."""
+    def reset_on_close(self) -> None:
+        """Make ``close()`` reset the connection, whatever has been written."""
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
 
-    def say_goodbye(self) -> None:
-        """End a TLS session as a web server does, without waiting for the other side."""
-        if isinstance(self._sock, ssl.SSLSocket):
-            self._sock.settimeout(0)
+    def send_close_notify(self) -> None:
+        """End the TLS session, if there is one, as a web server does: without waiting."""
+        if self._tls:
+            self._tls.settimeout(0)
             with contextlib.suppress(OSError):
-                self._sock.unwrap()
+                self._tls.unwrap()
 
     def abort(self) -> None:
-        """Wake up the thread that serves this connection, from another thread."""
+        """Interrupt the thread that serves this connection, from another thread."""
         with contextlib.suppress(OSError):
-            # Not SSLSocket's own: that one takes the session away from under a reader.
+            # SSLSocket.shutdown() would drop the TLS session while a reader uses it.
             socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close it, in the thread that serves it."""
+        """Close the connection, in the thread that serves it."""
         self.stream.close()
         self._sock.close()
 
 
 class Listener:
     """
-    Serves connections to a port of its own on 127.0.0.1.
+    Accepts connections on a free port of 127.0.0.1.
 
     Args:
-        serve: is called with each connection, in its thread.
-        tls: the server's side of TLS; None for plain connections.
-        closing: set before ``close()`` is called.
+        serve: called with each connection, in a thread of its own.
+        tls: the server-side TLS context; None for plain connections.
+        closing: set by the caller before ``close()``.
     """
 
     def __init__(
@@ -107,20 +121,20 @@ class Listener:
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return len(self._connections)
 
     def close(self) -> None:
         """Close every connection at once and wait for the threads to end."""
-        # Not all systems wake a blocked accept() when its socket is closed.
+        # Not every system wakes a blocked accept() when its socket is closed.
         socket.create_connection(("127.0.0.1", self.port)).close()
         self._acceptor.join()
         self._socket.close()
         for thread in self._threads:
             while thread.is_alive():
-                # Again and again, as its connection may be too young to be among them.
+                # Repeat: a new connection may not be registered yet.
                 self._abort_all()
-                thread.join(_GLANCE)
+                thread.join(_POLL_INTERVAL)
 
     def _abort_all(self) -> None:
         with self._lock:
@@ -140,20 +154,15 @@ class Listener:
             thread.start()
 
     def _run(self, sock: socket.socket) -> None:
-        # An OSError says that the other side went away: nothing to tell anybody.
+        # An OSError means that the client has left, which needs no report.
         with contextlib.closing(sock), contextlib.suppress(OSError):
-            connection = Connection(self._secured(sock), self._closing)
+            connection = Connection(sock, self._tls, self._closing)
             with self._lock:
                 self._connections.add(connection)
             try:
-                connection.shake_hands()
+                connection.do_handshake()
                 self._serve(connection)
             finally:
                 with self._lock:
                     self._connections.remove(connection)
                 connection.close()
-
-    def _secured(self, sock: socket.socket) -> socket.socket:
-        if self._tls is None:
-            return sock
-        return self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)

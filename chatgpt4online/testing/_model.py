@@ -1,23 +1,22 @@
-"""What the language model behind the site says, and how a test tells it."""
+"""The replies of the language model behind the site, and the events that stream them."""
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-from ._http import Answer, Pause
+from ._php import php_json, php_trim
 
 Part = Union[str, bytes, Mapping[str, Any]]
 
-COUNTED: Mapping[str, Any] = MappingProxyType({})
-"""Stands for a usage that is counted, one completion token a text, as the recorded model does."""
+COUNTED_USAGE: Mapping[str, Any] = MappingProxyType({})
+"""Placeholder for a usage that is counted: one completion token per text part."""
 
 
-class RefusalError(Exception):
-    """The plugin's refusal of a request; ``status`` is the one it has as plain JSON."""
+class PluginError(Exception):
+    """A request that the plugin refuses or fails; ``status`` is used if the answer is JSON."""
 
     def __init__(self, message: str, status: int = 500) -> None:
         super().__init__(message)
@@ -27,11 +26,11 @@ class RefusalError(Exception):
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says to one question; ``error`` makes it a failure after its parts."""
+    """The model's reply to one question; with ``error`` set, it fails after streaming its parts."""
 
     parts: Tuple[Part, ...] = ()
     final: Optional[str] = None
-    usage: Optional[Mapping[str, Any]] = field(default_factory=lambda: COUNTED)
+    usage: Optional[Mapping[str, Any]] = field(default_factory=lambda: COUNTED_USAGE)
     images: Optional[Sequence[str]] = None
     actions: Sequence[Mapping[str, Any]] = ()
     shortcuts: Sequence[Mapping[str, Any]] = ()
@@ -41,94 +40,33 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The reply: ``final``, or the texts among the parts, trimmed as the plugin does it."""
+        """The final text: ``final``, or the text parts joined and trimmed as the plugin does."""
         if self.final is not None:
             return self.final
         return php_trim("".join(part for part in self.parts if isinstance(part, str)))
 
-    def checked(self) -> Reply:
+    def raise_for_error(self) -> None:
         """
-        Return the reply itself.
+        Raise the error that the reply ends in, if any.
 
         Raises:
-            RefusalError: it is a failure.
+            PluginError: ``error`` is set.
         """
         if self.error is not None:
-            raise RefusalError(self.error)
-        return self
-
-
-@dataclass(frozen=True)
-class Script:
-    """
-    What happens to one request of a route.
-
-    ``reply`` is what the model says (None: what it says untold); ``answer`` replaces the route's
-    own; ``at_door`` gives it before WordPress has looked at the request. The rest is about the
-    answer's way: ``cut`` breaks it off, ``stall`` holds it up after the reply's parts.
-    """
-
-    reply: Optional[Reply] = None
-    answer: Optional[Answer] = None
-    at_door: bool = False
-    cut: Optional[str] = None
-    stall: Optional[Pause] = None
-    headers_first: bool = True
-    pace: Optional[float] = None
-    hold: float = 0.0
-
-    def check(self) -> None:
-        """
-        Do nothing, if what is to happen is no failure of the plugin.
-
-        Raises:
-            RefusalError: it is one.
-        """
-        if self.reply:
-            self.reply.checked()
-
-
-UNTOLD = Script()
-
-
-def sent_as_told(answer: Answer, script: Script) -> Answer:
-    """Return an answer with what a script says of its way; it stalls before its end comes."""
-    steps = list(answer.steps)
-    if script.stall and script.headers_first:
-        parts = len(script.reply.parts) if script.reply else 0
-        steps.insert(min(parts, len(steps) - 1), script.stall)
-    if script.hold:
-        steps.append(Pause(script.hold))
-    return replace(
-        answer,
-        steps=tuple(steps),
-        before=answer.before if script.headers_first else script.stall,
-        pace=answer.pace if script.pace is None else script.pace,
-        end=script.cut if script.cut in ("torn", "reset") else answer.end,
-    )
+            raise PluginError(self.error)
 
 
 class Question(NamedTuple):
-    """What reaches the model: the message, images and all, and how many messages in all."""
+    """What reaches the model: the message with its images, and the number of messages in all."""
 
     message: str
-    seen: int
+    message_count: int
 
 
 def echo(question: Question) -> Reply:
-    """Return what the model says untold, in the parts in which the recorded one streams it."""
-    text = f"Echo({question.seen} msgs): {question.message}"
+    """Return the model's default reply, in the parts in which the recorded model streamed it."""
+    text = f"Echo({question.message_count} msgs): {question.message}"
     return Reply(tuple(re.findall(r"\s*\S+|\s+$", text)))
-
-
-def php_trim(text: str) -> str:
-    """Return a text without the white space at its ends that PHP takes for such."""
-    return text.strip(" \t\n\r\0\x0b")
-
-
-def php_json(value: Any) -> bytes:
-    """Return JSON as PHP writes it: no blanks, ASCII alone, slashes escaped."""
-    return json.dumps(value, separators=(",", ":")).replace("/", "\\/").encode("ascii")
 
 
 def event(kind: str, data: Any, /, **more: Any) -> bytes:
@@ -137,14 +75,16 @@ def event(kind: str, data: Any, /, **more: Any) -> bytes:
 
     Args:
         kind: "live", "error" or "end".
-        data: the text of a "live" or "error"; of an "end", the answer's JSON as a string.
-        more: further keys, such as the ``subtype`` of a status line.
+        data: the text of a "live" or "error" event; the answer's JSON, as a string, of an "end".
+        more: additional keys, such as the ``subtype`` of a status line.
+
+    Source: AI Engine 2.4.7 and 3.6.2, mwai-ui/v1/chats/submit.
     """
     return b"data: " + php_json({"type": kind, "data": data, **more}) + b"\n\n"
 
 
-def part_bytes(part: Part, now: float) -> bytes:
-    """Return a part as it is streamed: text and keys as an event, bytes as they are."""
+def encode_part(part: Part, now: float) -> bytes:
+    """Return the bytes that stream a part: text and keys become an event, bytes stay as given."""
     if isinstance(part, bytes):
         return part
     if isinstance(part, str):

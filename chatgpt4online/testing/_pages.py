@@ -1,4 +1,4 @@
-"""The site's pages, with the chatbots that they show."""
+"""The pages of the site, with the chatbots that they show."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
 from ._bots import Bot, Bots
-from ._http import Answer, Request
-from ._model import php_json
-from ._place import Place
-from ._wordpress import GUEST, Nonces, html_answer, with_headers
+from ._config import SiteConfig
+from ._http import HTTPResponse, Request
+from ._php import php_json
+from ._responses import html_response, with_headers
+from ._users import GUEST, Nonces
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page: the bots on it, or the whole of its HTML."""
+    """One page: the ids of the bots on it, or its complete HTML."""
 
     id: int
     bots: Sequence[str] = ()
@@ -25,10 +26,16 @@ class Page:
 
 
 class Pages:
-    """The pages of a site; it has an empty one at its address."""
+    """
+    The pages of a site; it begins with an empty front page.
 
-    def __init__(self, place: Place, bots: Bots, nonces: Nonces) -> None:
-        self._place = place
+    Source: AI Engine 3.6.2 and 2.4.7, data-params, data-system and data-theme of
+    mwai-chatbot-container; WordPress core, Link header and element.
+    """
+
+    def __init__(self, config: SiteConfig, bots: Bots, nonces: Nonces) -> None:
+        self._config = config
+        self._profile = config.profile
         self._bots = bots
         self._nonces = nonces
         self._ids = count(4)
@@ -38,80 +45,80 @@ class Pages:
         """Add a page, or replace the one at its path."""
         self._pages[path] = Page(next(self._ids), bots, html)
 
-    def answer(self, request: Request) -> Answer:
-        """Return the page that a request names."""
-        path = urlsplit(request.path).path[len(self._place.path) :]
+    def respond(self, request: Request) -> HTTPResponse:
+        """Return the response for the page that a request names; 404 if there is none."""
+        path = urlsplit(request.path).path[len(self._config.path) :]
         page = self._pages.get(path) if request.method in ("GET", "HEAD") else None
         if page is None:
-            return with_headers(html_answer(self._html([]), 404), [("Link", self._place.link)])
-        text = page.html
-        if text is None:
-            text = self._html([self._element(self._bots.render(bot), page) for bot in page.bots])
-        return with_headers(html_answer(text), self._links(page))
+            link = ("Link", self._config.link_header)
+            return with_headers(html_response(self._html([]), 404), [link])
+        html = page.html
+        if html is None:
+            html = self._html([self._element(self._bots.render(bot), page) for bot in page.bots])
+        return with_headers(html_response(html), self._links(page))
 
     def _links(self, page: Page) -> List[Tuple[str, str]]:
-        alternate = f'<{self._place.rest_url}/wp/v2/pages/{page.id}>; rel="alternate"'
+        alternate = f'<{self._config.rest_url}/wp/v2/pages/{page.id}>; rel="alternate"'
         return [
-            ("Link", self._place.link),
+            ("Link", self._config.link_header),
             ("Link", f'{alternate}; type="application/json"'),
-            ("Link", f"<{self._place.url}/?p={page.id}>; rel=shortlink"),
+            ("Link", f"<{self._config.url}/?p={page.id}>; rel=shortlink"),
         ]
 
     def _html(self, elements: Sequence[str]) -> str:
-        head = f'<link rel="https://api.w.org/" href="{self._place.rest_url}/" />'
+        head = f'<link rel="https://api.w.org/" href="{self._config.rest_url}/" />'
         body = "\n".join(elements)
         return f"<!doctype html><html><head>{head}</head><body>\n{body}\n</body></html>\n"
 
     def _element(self, bot: Bot, page: Page) -> str:
-        parts = {
+        data = {
             "params": self._params(bot),
             "system": self._system(bot, page),
-            "theme": {**_THEME, **self._style()},
+            "theme": {**_THEME, **self._theme_css()},
         }
         attributes = "".join(
-            f" data-{name}='{escape(php_json(part).decode())}'" for name, part in parts.items()
+            f" data-{name}='{escape(php_json(value).decode())}'" for name, value in data.items()
         )
         return f"<div class='mwai-chatbot-container'{attributes}></div>"
 
     def _params(self, bot: Bot) -> Dict[str, Any]:
-        widget = self._place.profile.widget
+        params = self._profile.params
         return {
             **({"customId": bot.id} if bot.custom else {}),
             **_PARAMS,
-            **widget,
-            **({"mode": bot.mode} if "mode" in widget else {}),
+            **params,
+            **({"mode": bot.mode} if "mode" in params else {}),
             "textInputMaxLength": bot.max_length or 0,
             "startSentence": bot.start_sentence,
         }
 
     def _system(self, bot: Bot, page: Page) -> Dict[str, Any]:
-        profile = self._place.profile
         return {
-            "botId": None if bot.custom else _loosened(bot.id),
-            "customId": _loosened(bot.id) if bot.custom else None,
+            "botId": None if bot.custom else _printed_id(bot.id),
+            "customId": _printed_id(bot.id) if bot.custom else None,
             "userData": None,
-            "sessionId": profile.page_session,
-            "restNonce": self._nonces.issue(GUEST) if profile.page_nonce else None,
+            "sessionId": self._profile.page_session_id,
+            "restNonce": self._nonces.issue(GUEST) if self._profile.page_nonce else None,
             "contextId": page.id,
-            "pluginUrl": self._place.url + _PLUGIN,
-            "restUrl": self._place.rest_url,
+            "pluginUrl": self._config.url + _PLUGIN,
+            "restUrl": self._config.rest_url,
             "stream": True,
             "debugMode": False,
             "speech_recognition": False,
             "speech_synthesis": False,
             "typewriter": False,
-            **profile.system,
+            **self._profile.system,
         }
 
-    def _style(self) -> Dict[str, str]:
-        if not self._place.profile.style_sheets:
+    def _theme_css(self) -> Dict[str, str]:
+        if not self._profile.theme_css:
             return {}
-        return {"cssUrl": f"{self._place.url}{_PLUGIN}/themes/chatgpt.css"}
+        return {"cssUrl": f"{self._config.url}{_PLUGIN}/themes/chatgpt.css"}
 
 
-def _loosened(name: str) -> Any:
-    """Return an id as the plugin prints it: one of digits alone becomes a number."""
-    return int(name) if name.isdecimal() else name
+def _printed_id(bot_id: str) -> Any:
+    """Return an id as the plugin prints it into pages: an id of digits becomes a number."""
+    return int(bot_id) if bot_id.isdecimal() else bot_id
 
 
 _PLUGIN = "/wp-content/plugins/ai-engine"

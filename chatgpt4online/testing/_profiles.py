@@ -1,44 +1,66 @@
-"""What differs between the versions of AI Engine that the site can be like."""
+"""The versions of AI Engine that the site can behave like: one row of facts per version."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, FrozenSet, Mapping, Tuple
+from typing import Any, FrozenSet, Mapping, Optional, Tuple
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One version of the plugin, as recorded."""
+    """
+    How one version of the plugin differs from the others.
 
-    absent: FrozenSet[str]  # routes that the version does not have
-    sessions: bool  # a visitor has a session, kept in a cookie
-    new_token: bool  # a fresh nonce comes inside answers, too
-    extras: Tuple[str, ...]  # an answer's keys beside success, reply, images and usage
-    usage: Mapping[str, Any]  # a usage's keys beside the three counts
+    Each comment names the route, and the first or last version that behaves so.
+    """
+
+    # Routes and nonces.
+    missing_routes: FrozenSet[str]  # that only other versions have
+    rest_route_query: bool  # 3.6.2: ?rest_route= also works on a site with permalinks
+    page_nonce: bool  # until 2.4.3: data-system of a page has a nonce for guests
+    new_token: bool  # 2.8.5: JSON answers to an aging nonce contain a fresh one
+    session_cookies: bool  # 2.8.5: start_session sets mwai_session_id
+
+    # chats/submit.
+    empty_messages: Tuple[str, ...]  # until 3.0.9: "0" counts as empty, too
+    unknown_bot_is_default: bool  # 3.0.3: the default bot answers for an unknown botId
+    refuses_models: bool  # 3.6.2: a "model" in the request is an error
+    several_files: bool  # 2.9.7: newFileIds; earlier versions read only newFileId
+    reply_fields: Tuple[str, ...]  # 2.4.9: actions, shortcuts and blocks of an answer
+    response_id: bool  # 2.8.4: responseId in answers, previousResponseId in discussions
+    usage_fields: Mapping[str, Any]  # in usage, next to the three token counts; 2.8.8: accuracy
     image_usage: Mapping[str, Any]  # the whole usage of an image bot's answer
-    unknown_bot_is_default: bool
-    refuses_models: bool  # a ``model`` in the request is an error
-    rest_route: bool  # ?rest_route= works beside permalinks
-    empty_messages: Tuple[str, ...]  # messages that count as none
-    image_bots_stream: bool  # under the content type of a stream
-    owned_files: bool  # deleted by their owner alone; listed to users alone
-    full_rows: bool  # discussions with titles, dates for people and the start sentence
-    json_query: bool  # simpleJsonQuery works
-    page_nonce: bool  # a page holds a nonce for guests
-    page_session: Any  # a guest's sessionId in a page
-    widget: Mapping[str, Any]  # a bot's settings in a page beside those of every version
-    system: Mapping[str, Any]  # likewise, its data-system
-    style_sheets: bool  # a page names the theme's
+    image_bots_send_stream_type: bool  # until 2.8.2: under text/event-stream; then under JSON
+
+    # files/*.
+    guest_file_list_fails: bool  # 2.8.5, 3.3.9, 3.6.2: files/list is a fatal error for guests
+    file_owners: bool  # 3.2.8: files/delete takes refIds, and only those of the sender's files
+    merged_purposes: bool  # 3.2.8: every purpose but "generated" is stored as "analysis"
+
+    # discussions/*.
+    keeps_start_sentence: bool  # 2.6.8: a discussion begins with the bot's greeting
+    titles: bool  # 2.6.5: rows of discussions/list have a title
+    metadata_display: bool  # 2.9.2: rows have dates for people to read
+
+    # The public API.
+    json_queries: bool  # 3.6.2: simpleJsonQuery works; 2.4.7 refuses each
+    chatbot_extra: bool  # 2.4.8: simpleChatbotQuery answers with the chatId
+
+    # Pages.
+    page_session_id: Optional[str]  # 3.5.2: null for guests in data-system
+    params: Mapping[str, Any]  # data-params of a bot, next to those of every version
+    system: Mapping[str, Any]  # data-system of a bot, next to those of every version
+    theme_css: bool  # 3.6.2: data-theme has the URL of the style sheet
 
 
-_UPLOADS = {
+_UPLOAD_PARAMS = {
     "mode": "chat",
     "fileUpload": True,
     "multiUpload": False,
     "maxUploads": 1,
     "fileUploads": 1,
 }
-_LAYOUT = {
+_LAYOUT_PARAMS = {
     **dict.fromkeys(("containerType", "headerType", "messagesType", "inputType"), "standard"),
     "footerType": "standard",
     "headerSubtitle": "Discuss with",
@@ -50,29 +72,36 @@ _LAYOUT = {
 }
 
 _3_6_2 = Profile(
-    absent=frozenset(),
-    sessions=True,
+    missing_routes=frozenset(),
+    rest_route_query=True,
+    page_nonce=False,
     new_token=True,
-    extras=("actions", "shortcuts", "blocks"),
-    usage={"price": None, "queries": 1, "accuracy": "estimated"},
-    image_usage={"queries": 1, "accuracy": "tokens"},
+    session_cookies=True,
+    empty_messages=("",),
     unknown_bot_is_default=True,
     refuses_models=True,
-    rest_route=True,
-    empty_messages=("",),
-    image_bots_stream=False,
-    owned_files=True,
-    full_rows=True,
-    json_query=True,
-    page_nonce=False,
-    page_session=None,
-    widget={**_UPLOADS, **_LAYOUT},
+    several_files=True,
+    reply_fields=("actions", "shortcuts", "blocks"),
+    response_id=True,
+    usage_fields={"price": None, "queries": 1, "accuracy": "estimated"},
+    image_usage={"queries": 1, "accuracy": "tokens"},
+    image_bots_send_stream_type=False,
+    guest_file_list_fails=True,
+    file_owners=True,
+    merged_purposes=True,
+    keeps_start_sentence=True,
+    titles=True,
+    metadata_display=True,
+    json_queries=True,
+    chatbot_extra=True,
+    page_session_id=None,
+    params={**_UPLOAD_PARAMS, **_LAYOUT_PARAMS},
     system={"eventLogs": False, "crossSite": False, "actions": [], "blocks": [], "shortcuts": []},
-    style_sheets=True,
+    theme_css=True,
 )
 
 _2_4_7 = Profile(
-    absent=frozenset(
+    missing_routes=frozenset(
         {
             "/mwai-ui/v1/discussions/edit",
             "/mwai-ui/v1/discussions/delete",
@@ -83,29 +112,41 @@ _2_4_7 = Profile(
             "/mwai/v1/simpleTranscribeAudio",
         }
     ),
-    sessions=False,
+    rest_route_query=False,
+    page_nonce=False,
     new_token=False,
-    extras=(),
-    usage={},
-    image_usage={"resolution": "1792x1024", "images": 1},
+    session_cookies=False,
+    empty_messages=("", "0"),
     unknown_bot_is_default=False,
     refuses_models=False,
-    rest_route=False,
-    empty_messages=("", "0"),
-    image_bots_stream=True,
-    owned_files=False,
-    full_rows=False,
-    json_query=False,
-    page_nonce=False,
-    page_session="N/A",
-    widget={"fileSearch": True},
+    several_files=False,
+    reply_fields=(),
+    response_id=False,
+    usage_fields={},
+    image_usage={"resolution": "1792x1024", "images": 1},
+    image_bots_send_stream_type=True,
+    guest_file_list_fails=False,
+    file_owners=False,
+    merged_purposes=False,
+    keeps_start_sentence=False,
+    titles=False,
+    metadata_display=False,
+    json_queries=False,
+    chatbot_extra=False,
+    page_session_id="N/A",
+    params={"fileSearch": True},
     system={},
-    style_sheets=False,
+    theme_css=False,
 )
 
 PROFILES = {
-    # Not recorded: the last version before start_session, by the plugin's history.
-    "2.4.3": replace(_2_4_7, absent=_2_4_7.absent | {"/mwai/v1/start_session"}, page_nonce=True),
+    # Not recorded; from the plugin's history: the last version without start_session.
+    "2.4.3": replace(
+        _2_4_7,
+        missing_routes=_2_4_7.missing_routes | {"/mwai/v1/start_session"},
+        page_nonce=True,
+    ),
+    # Recorded from real sites.
     "2.4.7": _2_4_7,
     "3.6.2": _3_6_2,
 }

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 from chatgpt4online import ChatGPT4OnlineError, Client, RateLimitError
 
-LONGEST = 500
+MAX_LENGTH = 500
 
 NO_DRAFT = "Thank you for your message. We will answer it within a day."
 
 
 class Draft(NamedTuple):
-    """What a colleague sees: a text, and whether a chatbot wrote it."""
+    """The text that a colleague sees, and whether the chatbot wrote it."""
 
     text: str
     is_written: bool
@@ -23,8 +23,8 @@ class Helpdesk:
     Drafts answers to tickets.
 
     Args:
-        client: asks the chatbot.
-        patience: the most seconds that a draft may take.
+        client: the client for the chatbot.
+        patience: the time limit for a draft, in seconds.
     """
 
     def __init__(self, client: Client, patience: float = 30.0) -> None:
@@ -33,15 +33,15 @@ class Helpdesk:
         self.is_paused = False
 
     def draft(self, ticket: str) -> Draft:
-        """Return a draft; a standing one where the chatbot has none, or not in time."""
+        """Return the chatbot's draft, or a default text if there is none in time."""
         if self.is_paused:
             return Draft(NO_DRAFT, is_written=False)
         try:
-            reply = self._client.chat(ticket[:LONGEST], deadline=self._patience)
+            reply = self._client.chat(ticket[:MAX_LENGTH], deadline=self._patience)
         except RateLimitError:
             self.is_paused = True
         except ChatGPT4OnlineError:
-            pass  # the next ticket may have more luck
+            pass  # the next ticket may succeed
         else:
             if reply:
                 return Draft(str(reply), is_written=True)

@@ -1,4 +1,4 @@
-"""The helpdesk has a draft for each ticket, whatever its chatbot does."""
+"""Every ticket gets a draft, whatever the chatbot does."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ HALF_A_DAY = 12 * 60 * 60
 
 @pytest.fixture
 def helpdesk(chatgpt4online_server: Server) -> Iterator[Helpdesk]:
-    """Return a helpdesk whose chatbot is the test's."""
+    """Return a helpdesk that uses the test's own site."""
     with Client(chatgpt4online_server.url) as client:
         yield Helpdesk(client, patience=0.5)
 
 
 def test_a_draft(helpdesk: Helpdesk, chatgpt4online_server: Server) -> None:
-    """The draft is what the chatbot says at the end, not what it began with."""
+    """The draft is the final answer, not the streamed text."""
     chatgpt4online_server.says("Turn it ", "of", final="Turn it off.")
     assert helpdesk.draft("It is too loud.") == ("Turn it off.", True)
 
 
 def test_a_long_ticket(helpdesk: Helpdesk, chatgpt4online_server: Server) -> None:
-    """A ticket that is longer than the chatbot takes is asked by its beginning."""
+    """A ticket over the length limit is cut to fit."""
     chatgpt4online_server.bot("default", max_length=500)
     assert helpdesk.draft("Help! " * 200).is_written
     (question,) = chatgpt4online_server.questions
@@ -35,7 +35,7 @@ def test_a_long_ticket(helpdesk: Helpdesk, chatgpt4online_server: Server) -> Non
 
 
 @pytest.mark.parametrize(
-    "goes_wrong",
+    "break_site",
     [
         lambda site: site.fails("Our chatbot went to sleep.", after=("Turn it ",)),
         lambda site: site.cuts("Turn it "),
@@ -46,16 +46,16 @@ def test_a_long_ticket(helpdesk: Helpdesk, chatgpt4online_server: Server) -> Non
     ids=["fails", "is cut", "stalls", "is down", "has no text"],
 )
 def test_no_draft(
-    helpdesk: Helpdesk, chatgpt4online_server: Server, goes_wrong: Callable[[Server], None]
+    helpdesk: Helpdesk, chatgpt4online_server: Server, break_site: Callable[[Server], None]
 ) -> None:
-    """Half an answer is no draft. The next ticket is drafted again."""
-    goes_wrong(chatgpt4online_server)
+    """An incomplete answer is not a draft. The next ticket is drafted again."""
+    break_site(chatgpt4online_server)
     assert helpdesk.draft("It is too loud.") == (NO_DRAFT, False)
     assert helpdesk.draft("It is too quiet.").is_written
 
 
 def test_a_pause(helpdesk: Helpdesk, chatgpt4online_server: Server) -> None:
-    """After "too many questions" no more are asked."""
+    """After a 429, no more questions are sent."""
     chatgpt4online_server.answers(429)
     assert helpdesk.draft("It is too loud.") == (NO_DRAFT, False)
     assert helpdesk.draft("It is too quiet.") == (NO_DRAFT, False)
@@ -63,7 +63,7 @@ def test_a_pause(helpdesk: Helpdesk, chatgpt4online_server: Server) -> None:
 
 
 def test_the_next_day(helpdesk: Helpdesk, chatgpt4online_server: Server) -> None:
-    """A helpdesk that runs for days outlives the site's nonces."""
+    """A helpdesk that runs for days survives expired nonces."""
     for _ in range(3):
         assert helpdesk.draft("It is too loud.").is_written
         chatgpt4online_server.advance(2 * HALF_A_DAY)

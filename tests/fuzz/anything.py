@@ -1,4 +1,4 @@
-"""What must hold for an answer of any bytes, however they arrive."""
+"""Properties of the client for a response of any bytes, in any pieces."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 import requests
 
 from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
-from chatgpt4online._answer import Answer
-from chatgpt4online._body import Chunked
-from chatgpt4online._call import Call
+from chatgpt4online._http.call import Call
+from chatgpt4online._http.framing import Chunked
+from chatgpt4online._http.response import Response
 
 STATUSES = (200, 200, 200, 200, 403, 429, 500, 503)
 CODINGS = ("", "", "gzip", "deflate")
-MOST_PIECES = 20
-BROKEN_CODING = "compression of the answer is broken"
+MAX_PIECES = 20
+DECODING_ERROR = "compression of the answer is broken"
 
 
-class Said(NamedTuple):
-    """What an answer said: its events, then its reply, or the class and words of its error."""
+class Result(NamedTuple):
+    """The events of an answer, then its reply, or the class and message of its error."""
 
     events: List[Event]
     reply: Optional[Reply]
@@ -29,12 +29,12 @@ class Said(NamedTuple):
 
 class Case:
     """
-    An answer, as the bytes of an input tell of it.
+    A response that the bytes of an input describe.
 
-    The first byte tells the status, the content coding and whether the body is in chunks. The body
-    begins with the fourth, and arrives in pieces that end behind each byte that is the second or
-    the third; behind each byte at all if these two are the same. Where that makes too many pieces,
-    neighbours stay together, so that a million inputs take minutes.
+    The first byte selects the status, the content coding and whether the body is chunked. The body
+    begins at the fourth byte. Its pieces end after each byte that equals the second or the third;
+    after every byte if these two are equal. Too many pieces are joined, so that a million inputs
+    take minutes.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -45,38 +45,43 @@ class Case:
         self.body = data[3:]
         mark = b"." if marks[0] == marks[1] else b"[%b]" % re.escape(bytes(marks))
         pieces: List[bytes] = re.findall(b"(?s).*?%b|.+" % mark, self.body)
-        step = -(-len(pieces) // MOST_PIECES) or 1
+        step = -(-len(pieces) // MAX_PIECES) or 1
         self.pieces = [b"".join(pieces[at : at + step]) for at in range(0, len(pieces), step)]
 
-    def said(self, pieces: Sequence[bytes]) -> Said:
-        """Return what the answer says if it arrives in these pieces."""
+    def result(self, pieces: Sequence[bytes]) -> Result:
+        """Return the result of the answer if its body arrives in these pieces."""
         events: List[Event] = []
         try:
-            answer = self._answer(pieces)
+            response = self._response(pieces)
             if self.status != 200:
-                raise answer.refusal()
-            stream = Stream(answer, "abc")
+                raise response.error()
+            stream = Stream(response, "abc")
             events.extend(stream.events())
-            return Said(events, stream.result(), ("", ""))
+            return Result(events, stream.result(), ("", ""))
         except ChatGPT4OnlineError as error:
-            return Said(events, None, (type(error).__name__, str(error)))
+            return Result(events, None, (type(error).__name__, str(error)))
 
-    def _answer(self, pieces: Sequence[bytes]) -> Answer:
-        response = requests.Response()
-        response.status_code = self.status
-        response.headers["content-encoding"] = self.coding
-        response.headers["retry-after"] = self.body[:40].decode("latin-1")
-        response.raw = Arriving(pieces)
-        answer = Answer(
-            response, Call(), site="https://a.example", route="chat", adopt=ignore, park=ignore
+    def _response(self, pieces: Sequence[bytes]) -> Response:
+        received = requests.Response()
+        received.status_code = self.status
+        received.headers["content-encoding"] = self.coding
+        received.headers["retry-after"] = self.body[:40].decode("latin-1")
+        received.raw = RawBody(pieces)
+        response = Response(
+            received,
+            Call(),
+            site="https://a.example",
+            route="chat",
+            update_nonce=ignore,
+            defer_release=ignore,
         )
         if self.chunked:
-            answer._body._framing = Chunked()
-        return answer
+            response._body._framing = Chunked()
+        return response
 
 
-class Arriving:
-    """What urllib3 gives for a body, as far as it is read."""
+class RawBody:
+    """The part of urllib3's response that reading a body uses."""
 
     def __init__(self, pieces: Sequence[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -86,39 +91,39 @@ class Arriving:
         return next(self._pieces, b"")
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing."""
 
     def release_conn(self) -> None:
-        """Release nothing."""
+        """Do nothing."""
 
 
 def ignore(_: object) -> None:
-    """Take no nonce, and no body."""
+    """Ignore a nonce or a body."""
 
 
-def check(data: bytes) -> Said:
+def check(data: bytes) -> Result:
     """
-    Return what an answer of these bytes says, which is the same however it arrives.
+    Check that an answer of these bytes has the same result in any pieces, and return it.
 
-    Every exception but the package's own comes out, and so does a text that cannot be encoded.
+    An exception that is not the package's propagates, as does a text that cannot be encoded.
     """
     case = Case(data)
-    whole = case.said([case.body] if case.body else [])
-    parts = case.said(case.pieces)
-    if BROKEN_CODING in whole.error[1] or BROKEN_CODING in parts.error[1]:
-        # zlib tells of damage a block at a time, so that smaller pieces bring more before it.
+    whole = case.result([case.body] if case.body else [])
+    parts = case.result(case.pieces)
+    if DECODING_ERROR in whole.error[1] or DECODING_ERROR in parts.error[1]:
+        # zlib reports damage per block, so smaller pieces yield more before it.
         assert parts.events[: len(whole.events)] == whole.events
     else:
         assert parts == whole
-    for said in (whole, parts):
-        can_be_sent_on(said)
+    for result in (whole, parts):
+        check_encodable(result)
     return whole
 
 
-def can_be_sent_on(said: Said) -> None:
-    """Hold all texts to UTF-8, and an error's words to one line."""
-    parts: List[Any] = [*said.events, said.error]
-    if said.reply is not None:
-        parts += [said.reply, vars(said.reply)]
+def check_encodable(result: Result) -> None:
+    """Check that all texts can be encoded as UTF-8, and that an error message is one line."""
+    parts: List[Any] = [*result.events, result.error]
+    if result.reply is not None:
+        parts += [result.reply, vars(result.reply)]
     json.dumps(parts, ensure_ascii=False, default=vars).encode()
-    assert said.error[1].isprintable()
+    assert result.error[1].isprintable()

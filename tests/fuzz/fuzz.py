@@ -1,7 +1,7 @@
 """
-Let a fuzzer that is guided by coverage look for an answer that breaks what must hold.
+Search for an answer that violates a property, with a coverage-guided fuzzer.
 
-Arguments are libFuzzer's: its options, then folders of inputs, the first of which is added to.
+The arguments are libFuzzer's: options, then folders of inputs; new inputs go to the first folder.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ with atheris.instrument_imports(include=["chatgpt4online", "sseclient"]):
     from anything import check
 
 
-def one(data: bytes) -> None:
-    """Try one input."""
+def test_one_input(data: bytes) -> None:
+    """Check one input."""
     check(data)
 
 
 if __name__ == "__main__":
-    atheris.Setup(sys.argv, one)
+    atheris.Setup(sys.argv, test_one_input)
     atheris.Fuzz()

@@ -1,4 +1,4 @@
-"""The inputs that the fuzzer starts from, without it."""
+"""The fuzzer's initial inputs, checked without the fuzzer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ CORPUS = sorted((Path(__file__).parent / "corpus").iterdir())
 
 
 def test_corpus() -> None:
-    """What must hold for an answer of any bytes holds for these, which say all there is to say."""
-    said = [check(path.read_bytes()) for path in CORPUS]
-    assert {each.error[0] for each in said} >= {
+    """The properties hold for the initial inputs, which reach every kind of outcome."""
+    outcomes = [check(path.read_bytes()) for path in CORPUS]
+    assert {each.error[0] for each in outcomes} >= {
         *("", "AuthError", "BlockedError", "ProtocolError", "RateLimitError"),
         *("ReplyError", "ServerError", "StreamInterrupted"),
     }
@@ -21,7 +21,7 @@ def test_corpus() -> None:
 
 
 def test_pieces() -> None:
-    """A body arrives in pieces that are the body, cut where the input says."""
+    """The pieces of a body end where the input says."""
     assert Case(b"\0\0\0a\nbc").pieces == [b"a", b"\n", b"b", b"c"]
     assert Case(b"\0\n]a\nb]c").pieces == [b"a\n", b"b]", b"c"]
     assert Case(b"").pieces == []

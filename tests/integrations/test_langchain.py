@@ -1,4 +1,4 @@
-"""The chat model for LangChain, in the real LangChain: its own standard tests, and ours."""
+"""The LangChain chat model: LangChain's standard tests, and ours."""
 
 from __future__ import annotations
 
@@ -25,47 +25,47 @@ from chatgpt4online.integrations.langchain import ChatGPT4Online
 
 
 class TestStandard(ChatModelUnitTests):
-    """LangChain's own tests of a chat model, for one without tools and structured output."""
+    """LangChain's standard tests for a chat model without tools and structured output."""
 
     @property
     def chat_model_class(self) -> Type[ChatGPT4Online]:
-        """What is tested."""
+        """The class under test."""
         return ChatGPT4Online
 
     @property
     def chat_model_params(self) -> Dict[str, Any]:
-        """What it is made with."""
+        """Its arguments."""
         return {"site": "https://example.com"}
 
     @property
     def standard_chat_model_params(self) -> Dict[str, Any]:
-        """What of LangChain's common parameters it has."""
+        """The standard parameters that it supports."""
         return {"timeout": 60, "max_retries": 2}
 
-    @pytest.mark.xfail(reason="it wants max_tokens and stop, which a site's owner decides on")
+    @pytest.mark.xfail(reason="it needs max_tokens and stop, which only a site's owner can set")
     def test_standard_params(self, model: Any) -> None:
-        """Fail: what a site does not take is refused, and not left out without a word."""
+        """Parameters that a site does not accept are rejected instead of ignored."""
         super().test_standard_params(model)
 
     @property
     def has_tool_calling(self) -> bool:
-        """A site calls its own tools."""
+        """Tools run on the site."""
         return False
 
     @property
     def has_structured_output(self) -> bool:
-        """A site gives text."""
+        """Answers are text."""
         return False
 
 
 @pytest.fixture
 def model(server: Server) -> ChatGPT4Online:
-    """Return a model of the site."""
+    """Return a model for the test site."""
     return ChatGPT4Online(site=server.url)
 
 
 def test_an_answer(model: ChatGPT4Online, server: Server) -> None:
-    """An answer is an AIMessage with its tokens, and what else the site told."""
+    """An answer is an AIMessage with usage and response metadata."""
     message = model.invoke("Hello")
     assert message.content == "Echo(1 msgs): Hello"
     assert message.usage_metadata == {"input_tokens": 11, "output_tokens": 3, "total_tokens": 14}
@@ -73,16 +73,16 @@ def test_an_answer(model: ChatGPT4Online, server: Server) -> None:
 
 
 def test_a_history(model: ChatGPT4Online, server: Server) -> None:
-    """Messages become turns, texts in blocks too."""
+    """Messages are sent with their roles, and text blocks are joined."""
     answer = AIMessage([{"type": "reasoning", "reasoning": "Hm"}, {"type": "text", "text": "Hi"}])
     history = [SystemMessage("Be brief."), HumanMessage(["He", "llo"]), answer]
     assert model.invoke([*history, HumanMessage("Two")]).content == "Echo(3 msgs): Two"
     sent = server.questions[0].json["messages"]
-    assert [turn["content"] for turn in sent] == ["Be brief.", "Hello", "Hi"]
+    assert [message["content"] for message in sent] == ["Be brief.", "Hello", "Hi"]
 
 
 def test_a_stream(model: ChatGPT4Online, server: Server) -> None:
-    """Pieces are chunks that add up to the message, its tokens with the last one."""
+    """Chunks add up to the message; the last one has the usage."""
     server.says("Hel", "lo")
     chunks = list(model.stream("Hi"))
     assert [chunk.content for chunk in chunks if chunk.content] == ["Hel", "lo"]
@@ -92,23 +92,23 @@ def test_a_stream(model: ChatGPT4Online, server: Server) -> None:
     assert whole.response_metadata["model_provider"] == "chatgpt4online"
 
 
-def test_callbacks_hear_each_piece(model: ChatGPT4Online, server: Server) -> None:
-    """Callbacks are told each piece of a stream when it comes."""
+def test_callbacks_get_each_token(model: ChatGPT4Online, server: Server) -> None:
+    """Callbacks get each delta of a stream."""
     from langchain_core.callbacks import BaseCallbackHandler
 
-    heard: List[str] = []
+    tokens: List[str] = []
 
-    class Ears(BaseCallbackHandler):
+    class TokenCollector(BaseCallbackHandler):
         def on_llm_new_token(self, token: str, **_: Any) -> None:  # type: ignore[override]
-            heard.append(token)
+            tokens.append(token)
 
     server.says("Hel", "lo")
-    list(model.stream("Hi", config={"callbacks": [Ears()]}))
-    assert heard[:2] == ["Hel", "lo"]
+    list(model.stream("Hi", config={"callbacks": [TokenCollector()]}))
+    assert tokens[:2] == ["Hel", "lo"]
 
 
-def test_tokens_that_are_not_told(model: ChatGPT4Online, server: Server) -> None:
-    """Where the site tells no usage, none is made up."""
+def test_missing_usage(model: ChatGPT4Online, server: Server) -> None:
+    """If the site reports no usage, the message has none."""
     server.says("Hello", usage=None)
     assert model.invoke("Hi").usage_metadata is None
 
@@ -122,17 +122,17 @@ def test_tokens_that_are_not_told(model: ChatGPT4Online, server: Server) -> None
         ([ToolMessage("4", tool_call_id="1"), HumanMessage("Hi")], {}),
     ],
 )
-def test_what_a_site_does_not_take(
+def test_unsupported_input(
     model: ChatGPT4Online, server: Server, messages: Any, options: Dict[str, Any]
 ) -> None:
-    """What cannot be sent is a ValueError, and is not left out without a word."""
+    """Options and messages that a site does not accept raise ValueError before anything is sent."""
     with pytest.raises(ValueError, match=r"^(the site|a site|a message)"):
         model.invoke(messages, **options)
     assert not server.requests
 
 
 def test_arguments(server: Server) -> None:
-    """An unknown or wrong argument is refused when the model is made; a client of yours is used."""
+    """Unknown and invalid arguments raise ValueError; a given client is used."""
     with pytest.raises(ValueError, match="temperature"):
         ChatGPT4Online(temperature=0)  # type: ignore[call-arg]
     with pytest.raises(ValueError, match="site"):
@@ -143,6 +143,6 @@ def test_arguments(server: Server) -> None:
         assert model._identifying_params["site"] == server.url
 
 
-def test_it_pickles(model: ChatGPT4Online) -> None:
-    """A model travels to other processes."""
+def test_pickling(model: ChatGPT4Online) -> None:
+    """A model can be pickled."""
     assert pickle.loads(pickle.dumps(model)).invoke("Hi").content == "Echo(1 msgs): Hi"

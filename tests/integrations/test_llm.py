@@ -1,4 +1,4 @@
-"""The plugin for llm, in the real llm: its interface, and its command line."""
+"""The llm plugin, through llm's Python API and command line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PNG = base64.b64decode(
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the model, whether llm has found its entry point or not."""
+    """Return the model, registered without the entry point."""
     from chatgpt4online.integrations.llm import register_models
 
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
@@ -34,7 +34,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_an_answer(model: Any, server: Server) -> None:
-    """A prompt is asked of the site and bot in its options; the tokens are counted."""
+    """A prompt goes to the site and bot in its options, and the response has the usage."""
     server.bot("second")
     response = model.prompt("Hello", site=server.url, bot="second")
     assert response.text() == "Echo(1 msgs): Hello"
@@ -43,8 +43,8 @@ def test_an_answer(model: Any, server: Server) -> None:
     assert response.response_json["success"] is True
 
 
-def test_pieces_come_as_they_are_written(model: Any, server: Server) -> None:
-    """A stream is handed on piece by piece; without one the final answer is whole."""
+def test_streaming(model: Any, server: Server) -> None:
+    """A stream yields deltas; without streaming the final answer is yielded at once."""
     server.says("Hel", "lo", final="Hello!")
     assert list(model.prompt("Hi", site=server.url)) == ["Hel", "lo"]
     server.says("Hel", "lo", final="Hello!")
@@ -52,38 +52,38 @@ def test_pieces_come_as_they_are_written(model: Any, server: Server) -> None:
 
 
 def test_a_conversation(model: Any, server: Server) -> None:
-    """Turns of a conversation of llm reach the site, its system prompt first, under one id."""
-    talk = model.conversation()
-    talk.prompt("One", system="Be brief.", site=server.url).text()
-    assert talk.prompt("Two", site=server.url).text() == "Echo(3 msgs): Two"
+    """A conversation of llm sends its system prompt and earlier messages under one chatId."""
+    conversation = model.conversation()
+    conversation.prompt("One", system="Be brief.", site=server.url).text()
+    assert conversation.prompt("Two", site=server.url).text() == "Echo(3 msgs): Two"
     first, second = (question.json for question in server.questions)
-    assert first["chatId"] == second["chatId"] == talk.id
+    assert first["chatId"] == second["chatId"] == conversation.id
     assert first["messages"][0]["content"] == "Be brief."
 
 
-def test_pictures_are_uploaded(model: Any, server: Server) -> None:
-    """An attached picture goes to the site with the question."""
+def test_attachments_are_uploaded(model: Any, server: Server) -> None:
+    """An attached image is uploaded with the question."""
     response = model.prompt(
         "What is it?", attachments=[llm.Attachment(content=PNG)], site=server.url
     )
     assert "data:image/png;base64" in response.text()
 
 
-def test_a_usage_that_is_not_told(model: Any, server: Server) -> None:
-    """Where the site tells no usage, none is made up."""
+def test_missing_usage(model: Any, server: Server) -> None:
+    """If the site reports no usage, the response has none."""
     server.says("Hello", usage=None)
     assert model.prompt("Hi", site=server.url).usage().input is None
 
 
 def test_a_failure(model: Any, server: Server) -> None:
-    """A failure is the package's own error."""
+    """A failure raises the package's own error."""
     server.fails("No.")
     with pytest.raises(ReplyError):
         model.prompt("Hi", site=server.url).text()
 
 
 def test_the_command_line(server: Server, tmp_path: Path) -> None:
-    """`llm -m chatgpt4online` asks, and -c goes on with the conversation that llm has logged."""
+    """`llm -m chatgpt4online` asks, and -c continues the logged conversation."""
     code = (
         "import llm.plugins, llm.cli, chatgpt4online.integrations.llm as ours\n"
         "llm.plugins.load_plugins()\n"

@@ -25,7 +25,8 @@ from support import (
     live,
 )
 
-from chatgpt4online import Client, ProtocolError, ServerError, TransportError, _wire
+from chatgpt4online import Client, ProtocolError, ServerError, TransportError
+from chatgpt4online._protocol import events
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 UNTIL_CLOSE = head("200 OK", "Connection: close")
@@ -37,7 +38,7 @@ BLOCK = b"x" * 65536
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limit, for memory is measured slowly."""
-    monkeypatch.setattr(_wire, "LIMIT", LIMIT)
+    monkeypatch.setattr(events, "LIMIT", LIMIT)
 
 
 def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:

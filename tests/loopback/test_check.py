@@ -8,7 +8,8 @@ from typing import Any, Callable, List, Optional, Tuple
 import pytest
 from support import PHP, Peer, RawServer, Serve, end, json_reply, live, session_reply
 
-from chatgpt4online import Check, Client, Health, ProtocolError, _wire
+from chatgpt4online import Check, Client, Health, ProtocolError
+from chatgpt4online._protocol.failures import check_object
 from chatgpt4online.testing import Server
 
 USER = ("ada", "abcd efgh")
@@ -26,7 +27,7 @@ def test_all_is_well(server: Server, client: Client) -> None:
     assert health
     assert outcome(health) == [("site", True), ("AI Engine", True), ("nonce", True)]
     details = [check.detail for check in health.checks]
-    assert details == [server.url, server.url + "/wp-json", "given, as a guest"]
+    assert details == [server.url, server.url + "/wp-json", "fetched as a guest"]
     assert all(0 <= check.seconds < 5 for check in health.checks)
     assert server.questions == []
 
@@ -37,7 +38,7 @@ def test_a_question(server: Server, client: Client) -> None:
     assert outcome(health)[3:] == [("answer", True), ("streaming", True)]
     assert health.checks[3].detail.startswith("'Echo(1 msgs): Hi Hi")
     assert health.checks[3].detail.endswith("...'")
-    assert "too quick" in health.checks[4].detail
+    assert "too fast" in health.checks[4].detail
     assert len(server.questions) == 1
 
 
@@ -45,7 +46,7 @@ def test_it_prints_as_a_table(client: Client) -> None:
     """A line for each check tells how it went, in how many seconds, and more."""
     lines = str(client.check()).splitlines()
     assert [line.split()[0] for line in lines] == ["ok", "ok", "ok"]
-    assert lines[2].endswith("given, as a guest")
+    assert lines[2].endswith("fetched as a guest")
     failed = Health((Check("site", False, "down", 1.5),))
     assert str(failed) == "failed  site          1.50 s  down"
     assert not failed
@@ -66,11 +67,11 @@ def test_as_a_user(server: Server) -> None:
     """The nonce's check says as whom, and finds a wrong password."""
     server.user(*USER)
     with Client(server.url, auth=USER) as client:
-        assert client.check().checks[2].detail == "given, as a user"
+        assert client.check().checks[2].detail == "fetched as a user"
     with Client(server.url, auth=("ada", "wrong")) as client:
         health = client.check(ask="Hi")
     assert outcome(health)[-1] == ("nonce", False)
-    assert "the login did not take" in health.checks[-1].detail
+    assert "the login was rejected" in health.checks[-1].detail
     assert "wrong" not in str(health)
 
 
@@ -101,7 +102,7 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (lambda it: it.answers(403, body=CHALLENGE, route="/"), "site", "firewall"),
     (index(status=500), "AI Engine", "HTTP 500"),
     (index(status=200, body="<html>"), "AI Engine", "a web page"),
-    (index(status=200, body=b"[]"), "AI Engine", "what came is not AI Engine's"),
+    (index(status=200, body=b"[]"), "AI Engine", "unexpected response, not from AI Engine"),
     (index(status=200, body={}), "AI Engine", "does not offer mwai/v1 and mwai-ui/v1"),
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),
@@ -130,8 +131,8 @@ def test_what_may_fail(
 @pytest.mark.parametrize("answer", [[], None, "x", 5])
 def test_an_index_that_is_no_object(answer: Any) -> None:
     """WordPress's own answers are JSON objects; another value is none of them."""
-    with pytest.raises(ProtocolError, match="answered 200 with JSON that is no object"):
-        _wire.check_object(answer, 200)
+    with pytest.raises(ProtocolError, match="answered 200 with JSON that is not an object"):
+        check_object(answer, 200)
 
 
 def test_a_site_that_is_not_there() -> None:
@@ -151,7 +152,7 @@ def test_a_closed_list(server: Server, client: Client) -> None:
     index(status=401, body=body)(server)
     health = client.check()
     assert health
-    assert health.checks[1].detail == "the site does not tell what it offers"
+    assert health.checks[1].detail == "the site hides its list of routes"
 
 
 def test_a_front_page_that_is_not_there(server: Server, client: Client) -> None:
@@ -172,11 +173,11 @@ def test_live_and_held_back(server: Server, client: Client) -> None:
     server.says(*WORDS, pace=0.02)
     health = client.check(ask="Hi")
     assert health
-    assert health.checks[4].detail.startswith("30 pieces, the first after 0.")
+    assert health.checks[4].detail.startswith("30 deltas, the first after 0.")
     server.stalls(after=[], headers=False, seconds=0.55)
     health = client.check(ask="Hi " * 30)
     assert outcome(health)[3:] == [("answer", True), ("streaming", False)]
-    assert "holds answers back until they are whole" in health.checks[4].detail
+    assert "holds answers back until they are complete" in health.checks[4].detail
 
 
 def thinking(pieces: List[str], pace: float) -> Serve:
@@ -211,7 +212,7 @@ def test_a_thought_is_not_holding_back() -> None:
     with RawServer(thinking(WORDS, 0.005)) as server, Client(server.url) as client:
         health = client.check(ask="Hi")
     assert health, str(health)
-    assert "too quick" not in health.checks[4].detail
+    assert "too fast" not in health.checks[4].detail
 
 
 @stalls

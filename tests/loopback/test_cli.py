@@ -13,13 +13,12 @@ from typing import Any, Callable, List, NamedTuple
 import pytest
 from support import SOON, background
 
-from chatgpt4online import cli
-from chatgpt4online.cli import main
+from chatgpt4online.cli import COMMANDS, batch, main, output
 from chatgpt4online.testing import Server
 
 
-class Done(NamedTuple):
-    """What a command left."""
+class Result(NamedTuple):
+    """A command's exit status and output."""
 
     status: int
     out: str
@@ -27,32 +26,32 @@ class Done(NamedTuple):
 
     @property
     def objects(self) -> List[Any]:
-        """The JSON on its lines."""
+        """The JSON objects on standard output."""
         return [json.loads(line) for line in self.out.splitlines()]
 
 
-Run = Callable[..., Done]
+Run = Callable[..., Result]
 
 
 class Terminal(io.StringIO):
-    """What is typed into a terminal, line by line."""
+    """A stream that says it is a terminal."""
 
     def isatty(self) -> bool:
-        """Say that it is one."""
+        """Return True."""
         return True
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return what runs a command line, its standard input given."""
+    """Return a function that runs a command line with the given standard input."""
 
-    def run(*words: str, stdin: Any = "") -> Done:
+    def run(*words: str, stdin: Any = "") -> Result:
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
         try:
             status = main(list(words))
         except SystemExit as end:
             status = int(end.code or 0)
-        return Done(status, *capsys.readouterr())
+        return Result(status, *capsys.readouterr())
 
     return run
 
@@ -69,90 +68,90 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
         (["Three"], Terminal(), "Three"),
     ],
 )
-def test_where_a_question_comes_from(
+def test_question_sources(
     run: Run, server: Server, words: List[str], stdin: Any, question: str
 ) -> None:
-    """A question is the argument, standard input, or the one and then the other."""
-    done = run("ask", *words, "--site", server.url, stdin=stdin)
-    assert done == (0, f"Echo(1 msgs): {question}\n", "")
+    """A question is the argument, standard input, or the argument followed by standard input."""
+    result = run("ask", *words, "--site", server.url, stdin=stdin)
+    assert result == (0, f"Echo(1 msgs): {question}\n", "")
 
 
 @pytest.mark.parametrize("stdin", ["", "\n", Terminal()])
 def test_no_question(run: Run, server: Server, stdin: Any) -> None:
-    """Without a question nothing is asked, and the line says how to."""
-    done = run("ask", "--site", server.url, stdin=stdin)
-    assert done.status == 2
-    assert 'chatgpt4online ask "Who are you?"' in done.err
+    """Without a question nothing is sent, and the error shows an example."""
+    result = run("ask", "--site", server.url, stdin=stdin)
+    assert result.status == 2
+    assert 'chatgpt4online ask "Who are you?"' in result.err
     assert not server.requests
 
 
 def test_json_is_one_object(run: Run, server: Server) -> None:
-    """With --json a script gets all of an answer on one line, safe for a terminal too."""
+    """--json prints a whole answer as one line of JSON without control characters."""
     shortcuts = [{"data": {"label": "x"}}]
     server.says("A\x9b1m\n", "b", images=["https://a.b/c.png"], shortcuts=shortcuts)
-    done = run("ask", "Hello", "--site", server.url, "--json")
-    (answer,) = done.objects
-    assert done.status == 0
+    result = run("ask", "Hello", "--site", server.url, "--json")
+    (answer,) = result.objects
+    assert result.status == 0
     assert answer["text"] == "A\x9b1m\nb"
     assert answer["usage"]["total_tokens"] == 13
     assert answer["images"] == ["https://a.b/c.png"]
     assert answer["shortcuts"] == [{"label": "x"}]
-    assert "\x9b" not in done.out
+    assert "\x9b" not in result.out
     assert run("ask", "Hello", "--site", server.url, "--json").objects[0]["chat_id"]
 
 
 def test_json_of_a_failure(run: Run, server: Server) -> None:
-    """With --json a failure is an object too, with what had been answered."""
+    """With --json a failure is also an object, with the text received so far."""
     server.fails("No.", after=["Well"])
-    done = run("ask", "Hello", "--site", server.url, "--json")
-    (answer,) = done.objects
-    assert (done.status, answer["error"]["class"], answer["text"]) == (1, "ReplyError", "Well")
+    result = run("ask", "Hello", "--site", server.url, "--json")
+    (answer,) = result.objects
+    assert (result.status, answer["error"]["class"], answer["text"]) == (1, "ReplyError", "Well")
 
 
 def test_a_failure_is_one_line(run: Run, server: Server) -> None:
-    """A failure is one line on standard error that obeys no reply; what had come stays."""
+    """A failure is one line on standard error without control characters; the text stays."""
     server.fails("\x1b[2JNo\nnever.", after=["Well"])
-    done = run("ask", "Hello", "--site", server.url)
-    assert (done.status, done.out) == (1, "Well\n")
-    assert done.err.startswith(f"chatgpt4online: {server.url} ")
-    assert done.err.endswith("[2JNo never.\n")
-    assert done.err.count("\n") == 1
-    assert "\x1b" not in done.err
+    result = run("ask", "Hello", "--site", server.url)
+    assert (result.status, result.out) == (1, "Well\n")
+    assert result.err.startswith(f"chatgpt4online: {server.url} ")
+    assert result.err.endswith("[2JNo never.\n")
+    assert result.err.count("\n") == 1
+    assert "\x1b" not in result.err
 
 
 def test_a_failure_without_text(run: Run, server: Server) -> None:
-    """Where nothing had been answered, nothing is printed."""
+    """If no text arrived before a failure, standard output is empty."""
     server.answers(503)
     assert run("ask", "Hello", "--site", server.url).out == ""
 
 
 def test_a_reply_drives_no_terminal(run: Run, server: Server) -> None:
-    """Plain text holds no escape sequence, however its pieces are cut, with --raw too."""
+    """Plain output has no escape sequence, wherever deltas split it, also with --raw."""
     for _ in range(2):
         server.says("A\x1b", "[31mB\x07\tC\n")
-    done = run("ask", "Hello", "--site", server.url)
-    assert done.out == run("ask", "Hello", "--site", server.url, "--raw").out
-    assert "\x1b" not in done.out
-    assert done.out.startswith("A[31mB\tC\n")
+    result = run("ask", "Hello", "--site", server.url)
+    assert result.out == run("ask", "Hello", "--site", server.url, "--raw").out
+    assert "\x1b" not in result.out
+    assert result.out.startswith("A[31mB\tC\n")
 
 
-def test_a_changed_answer(run: Run, server: Server) -> None:
-    """Where the final answer is not what was streamed, it is shown, and that is said."""
+def test_final_answer_differs(run: Run, server: Server) -> None:
+    """A final answer that differs from the streamed text is printed after a notice."""
     server.says("Helo", final="Hello")
-    done = run("ask", "Hello", "--site", server.url)
-    assert done.out == "Helo\nHello\n"
-    assert "changed its answer" in done.err
+    result = run("ask", "Hello", "--site", server.url)
+    assert result.out == "Helo\nHello\n"
+    assert "changed its answer" in result.err
 
 
-def test_pictures(run: Run, server: Server) -> None:
-    """The addresses of pictures are shown when the text does not name them."""
+def test_image_urls(run: Run, server: Server) -> None:
+    """URLs of images are printed unless the text contains them."""
     server.says(final="", images=["https://a.b/c.png"])
     server.says("![x](https://a.b/d.png)", images=["https://a.b/d.png"])
     assert run("ask", "Paint", "--site", server.url) == (0, "https://a.b/c.png\n", "")
     assert run("ask", "Paint", "--site", server.url).out == "![x](https://a.b/d.png)\n"
 
 
-def test_files_go_along(run: Run, server: Server, tmp_path: Path) -> None:
+def test_file_option(run: Run, server: Server, tmp_path: Path) -> None:
     """Each --file is uploaded and sent with the question."""
     for name in ("a.txt", "b.txt"):
         (tmp_path / name).write_text(name)
@@ -181,102 +180,102 @@ def test_files_go_along(run: Run, server: Server, tmp_path: Path) -> None:
         [],
     ],
 )
-def test_wrong_use(run: Run, words: List[str]) -> None:
-    """What cannot be is told in words and with status 2, and asks no site."""
-    done = run(*words)
-    assert (done.status, done.out) == (2, "")
-    assert done.err
-    assert "secret" not in done.err
+def test_usage_errors(run: Run, words: List[str]) -> None:
+    """A usage error prints a message, exits with 2 and sends nothing."""
+    result = run(*words)
+    assert (result.status, result.out) == (2, "")
+    assert result.err
+    assert "secret" not in result.err
 
 
 def test_help_has_examples(run: Run) -> None:
-    """Every command's help shows how it is used, and what decides beside the options."""
-    for command in cli._TABLE:
-        done = run(command, "--help")
-        assert f"  chatgpt4online {command}" in done.out
-        assert "CHATGPT4ONLINE_SITE" in done.out
-        assert max(map(len, done.out.splitlines())) <= 100
+    """The help of every command has examples and lists the environment variables."""
+    for command in COMMANDS:
+        result = run(command.name, "--help")
+        assert f"  chatgpt4online {command.name}" in result.out
+        assert "CHATGPT4ONLINE_SITE" in result.out
+        assert max(map(len, result.out.splitlines())) <= 100
     assert run("--version").out.startswith("chatgpt4online ")
 
 
 def test_time_limits(run: Run, server: Server) -> None:
-    """--timeout and --deadline end an answer that does not come."""
+    """--timeout and --deadline end an answer that stalls."""
     for option in ("--timeout", "--deadline"):
         server.stalls(after=["Hm"])
-        done = run("ask", "Hello", "--site", server.url, option, "0.2")
-        assert (done.status, done.out) == (1, "Hm\n")
+        result = run("ask", "Hello", "--site", server.url, option, "0.2")
+        assert (result.status, result.out) == (1, "Hm\n")
 
 
 def test_debug_shows_the_log(run: Run, server: Server) -> None:
-    """--debug logs what is done, no nonce, and leaves logging as it was."""
-    done = run("ask", "Hello", "--site", server.url, "--debug")
-    assert "chats/submit: 200" in done.err
-    assert server.nonce not in done.err
+    """--debug logs each request without the nonce, and restores logging afterwards."""
+    result = run("ask", "Hello", "--site", server.url, "--debug")
+    assert "chats/submit: 200" in result.err
+    assert server.nonce not in result.err
     log = logging.getLogger("chatgpt4online")
     assert (log.level, log.handlers) == (logging.NOTSET, [])
 
 
 def test_demo_needs_no_site(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--demo asks a site of its own, whatever the environment names."""
+    """--demo uses the built-in site, whatever the environment says."""
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
     monkeypatch.setenv("CHATGPT4ONLINE_BOT", "theirs")
     assert run("ask", "Hello", "--demo") == (0, "Echo(1 msgs): Hello\n", "")
     assert run("bots", "/chat/", "--demo").out.startswith("default")
 
 
-# ------------------------------------------------------------------------------- who and where
+# ---------------------------------------------------------------------------------- site and bot
 
 
-def test_a_user_of_the_site(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """--user acts as that user, whose password only the environment tells."""
+def test_user_option(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--user logs in with the password from the environment."""
     server.user("ada", "abcd efgh")
     monkeypatch.setenv("CHATGPT4ONLINE_APP_PASSWORD", "abcd efgh")
-    done = run("check", "--site", server.url, "--user", "ada")
-    assert "as a user" in done.out
+    result = run("check", "--site", server.url, "--user", "ada")
+    assert "as a user" in result.out
 
 
-def test_a_password_stays_with_its_site(
+def test_password_stays_with_its_site(
     run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A password is not sent to another site than the environment names beside it."""
+    """A password from the environment is not sent to a site other than the environment's."""
     monkeypatch.setenv("CHATGPT4ONLINE_APP_PASSWORD", "abcd efgh")
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
-    done = run("ask", "Hello", "--site", server.url, "--user", "ada")
-    assert done.status == 2
-    assert "CHATGPT4ONLINE_SITE" in done.err
+    result = run("ask", "Hello", "--site", server.url, "--user", "ada")
+    assert result.status == 2
+    assert "CHATGPT4ONLINE_SITE" in result.err
     assert not server.requests
 
 
-def test_the_bot_on_a_page(run: Run, server: Server) -> None:
-    """--page asks the chatbot that a page has, though it is of that page alone."""
+def test_page_option(run: Run, server: Server) -> None:
+    """--page asks the chatbot on a page, even one that exists only there."""
     server.bot("mine", custom=True)
     server.page("/talk/", bots=["mine"])
-    done = run("ask", "Hello", "--page", f"{server.url}/talk/")
-    assert done.out == "Echo(1 msgs): Hello\n"
+    result = run("ask", "Hello", "--page", f"{server.url}/talk/")
+    assert result.out == "Echo(1 msgs): Hello\n"
     assert server.questions[-1].json["customId"] == "mine"
     assert "--page" in run("bots", f"{server.url}/talk/").out
 
 
 def test_bots_of_a_page(run: Run, server: Server) -> None:
-    """`bots` lists them in lines or objects; a page without any is a failure."""
+    """`bots` prints one line or object per chatbot, and exits with 1 without any."""
     server.bot("a", name="Ann")
     server.page("/talk/", bots=["a", "default"])
     assert [line.split()[0] for line in run("bots", f"{server.url}/talk/").out.splitlines()] == [
         "a",
         "default",
     ]
-    done = run("bots", "/talk/", "--site", server.url, "--json")
-    assert [bot["id"] for bot in done.objects] == ["a", "default"]
+    result = run("bots", "/talk/", "--site", server.url, "--json")
+    assert [bot["id"] for bot in result.objects] == ["a", "default"]
     server.page("/none/")
     assert run("bots", f"{server.url}/none/").status == 1
 
 
 def test_check(run: Run, server: Server) -> None:
-    """`check` prints what it found; its status says whether all is well."""
+    """`check` prints each check, and exits with 1 if one failed."""
     assert run("check", server.url).status == 0
     assert not server.questions
-    done = run("check", server.url, "--ask", "--json")
-    assert [found["name"] for found in done.objects][-2:] == ["answer", "streaming"]
+    result = run("check", server.url, "--ask", "--json")
+    assert [check["name"] for check in result.objects][-2:] == ["answer", "streaming"]
     assert run("check", "http://127.0.0.1:9").status == 1
 
 
@@ -284,40 +283,41 @@ def test_check(run: Run, server: Server) -> None:
 
 
 def test_lines_are_questions(run: Run, server: Server) -> None:
-    """Piped lines are questions of one conversation; empty ones are not."""
-    done = run("chat", "--site", server.url, stdin="One\n\n Two\n/quit\nThree\n")
-    assert done == (0, "Echo(1 msgs): One\nEcho(3 msgs): Two\n", "")
+    """Lines from a pipe are questions of one conversation; empty lines are skipped."""
+    result = run("chat", "--site", server.url, stdin="One\n\n Two\n/quit\nThree\n")
+    assert result == (0, "Echo(1 msgs): One\nEcho(3 msgs): Two\n", "")
 
 
 def test_json_lines(run: Run, server: Server) -> None:
-    """With --json a program can talk: a line in, an object out."""
-    done = run("chat", "--site", server.url, "--json", stdin="One\nTwo\n")
-    assert [answer["text"] for answer in done.objects] == ["Echo(1 msgs): One", "Echo(3 msgs): Two"]
+    """With --json each line in gets one object out, so that programs can chat."""
+    result = run("chat", "--site", server.url, "--json", stdin="One\nTwo\n")
+    texts = [answer["text"] for answer in result.objects]
+    assert texts == ["Echo(1 msgs): One", "Echo(3 msgs): Two"]
 
 
-def test_saved_and_continued(run: Run, server: Server, tmp_path: Path) -> None:
-    """/save writes a conversation, /load and the argument go on with it, /new begins anew."""
+def test_save_load_and_new(run: Run, server: Server, tmp_path: Path) -> None:
+    """/save writes a conversation, /load and the argument continue it, /new starts another."""
     path = tmp_path / "talk.json"
     lines = f"One\n/save {path}\n/new\nTwo\n/load {path}\nThree\n"
-    done = run("chat", "--site", server.url, stdin=lines)
-    assert done.out.splitlines() == [
+    result = run("chat", "--site", server.url, stdin=lines)
+    assert result.out.splitlines() == [
         "Echo(1 msgs): One",
         "Echo(1 msgs): Two",
         "Echo(3 msgs): Three",
     ]
-    done = run("chat", str(path), "--site", server.url, stdin="Four\n")
-    assert done.out == "Echo(3 msgs): Four\n"
+    result = run("chat", str(path), "--site", server.url, stdin="Four\n")
+    assert result.out == "Echo(3 msgs): Four\n"
 
 
-def test_what_the_model_is_told_first(run: Run, server: Server) -> None:
-    """--system is sent with each question, after /new too."""
+def test_system_option(run: Run, server: Server) -> None:
+    """--system is sent with each question, also after /new."""
     run("chat", "--site", server.url, "--system", "Be brief.", stdin="One\n/new\nTwo\n")
     for question in server.questions:
         assert question.json["messages"][0]["content"] == "Be brief."
 
 
 def test_files_of_a_question(run: Run, server: Server, tmp_path: Path) -> None:
-    """/file and --file send a file with the next question that is answered, and no later one."""
+    """/file and --file send a file with the next question that succeeds, and only with it."""
     (tmp_path / "a.txt").write_text("a")
     server.answers(503)
     words = ["chat", "--site", server.url, "--file", str(tmp_path / "a.txt")]
@@ -327,108 +327,108 @@ def test_files_of_a_question(run: Run, server: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["/nope", "/file", "/file /no/such", "/load /no/such", "/save"])
-def test_wrong_commands(run: Run, server: Server, line: str) -> None:
-    """A command that cannot be done is told, and the conversation goes on."""
-    done = run("chat", "--site", server.url, stdin=f"{line}\n/etc/hosts is what?\n /new?\n")
-    assert done.status == 2
-    assert done.err.count("\n") == 1
-    assert done.out == "Echo(1 msgs): /etc/hosts is what?\nEcho(3 msgs): /new?\n"
+def test_invalid_commands(run: Run, server: Server, line: str) -> None:
+    """An invalid command is one line of error, and the conversation continues."""
+    result = run("chat", "--site", server.url, stdin=f"{line}\n/etc/hosts is what?\n /new?\n")
+    assert result.status == 2
+    assert result.err.count("\n") == 1
+    assert result.out == "Echo(1 msgs): /etc/hosts is what?\nEcho(3 msgs): /new?\n"
 
 
-def test_help_in_a_conversation(run: Run, server: Server) -> None:
-    """/help lists every command."""
-    done = run("chat", "--site", server.url, stdin="/help\n")
+def test_help_command(run: Run, server: Server) -> None:
+    """/help lists every command of a conversation."""
+    result = run("chat", "--site", server.url, stdin="/help\n")
     for command in ("/new", "/file", "/save", "/load", "/help", "/quit"):
-        assert command in done.err
+        assert command in result.err
 
 
-def test_a_conversation_goes_on_after_a_failure(run: Run, server: Server) -> None:
-    """A failure is told; the next question is asked all the same, and the status remembers."""
+def test_conversation_continues_after_a_failure(run: Run, server: Server) -> None:
+    """After a failed question the next one is asked; the exit status is still 1."""
     server.fails("No.")
-    done = run("chat", "--site", server.url, stdin="One\nTwo\n")
-    assert (done.status, done.out) == (1, "Echo(1 msgs): Two\n")
+    result = run("chat", "--site", server.url, stdin="One\nTwo\n")
+    assert (result.status, result.out) == (1, "Echo(1 msgs): Two\n")
 
 
 # ----------------------------------------------------------------------------------------- batch
 
 
 def test_a_batch_of_lines(run: Run, server: Server, tmp_path: Path) -> None:
-    """Each line is asked once; a second run asks only what failed, and says so."""
+    """Each line is asked once; a second run asks only what failed."""
     source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
     source.write_text("\ufeffOne\n\nTwo\nThree\n", encoding="utf-8")
     server.answers(503)
     words = ["batch", str(source), "-o", str(out), "--site", server.url, "--workers", "1"]
-    done = run(*words)
-    assert done.status == 1
-    assert "message 1: " in done.err
-    assert "2 answered, 1 failed" in done.err
+    result = run(*words)
+    assert result.status == 1
+    assert "message 1: " in result.err
+    assert "2 answered, 1 failed" in result.err
     assert run(*words).status == 0
     asked = [question.json["newMessage"] for question in server.questions]
     assert asked == ["One", "Two", "Three", "One"]
 
 
 def test_a_batch_of_json(run: Run, server: Server, tmp_path: Path) -> None:
-    """Lines of JSON are strings, objects with a message, or lists of turns; --json tells each."""
-    turns = [{"role": "system", "content": "Hm"}, {"role": "user", "content": "C"}]
+    """A JSON line is a string, an object with a message, or a list of messages."""
+    messages = [{"role": "system", "content": "Hm"}, {"role": "user", "content": "C"}]
     source = tmp_path / "in.jsonl"
-    source.write_text("\n".join(map(json.dumps, ["A\nb", {"message": "B"}, turns])))
+    source.write_text("\n".join(map(json.dumps, ["A\nb", {"message": "B"}, messages])))
     out = str(tmp_path / "out")
-    done = run("batch", str(source), "-o", out, "--site", server.url, "--json")
-    texts = {found["index"]: found["text"] for found in done.objects}
+    result = run("batch", str(source), "-o", out, "--site", server.url, "--json")
+    texts = {outcome["index"]: outcome["text"] for outcome in result.objects}
     assert texts == {0: "Echo(1 msgs): A\nb", 1: "Echo(1 msgs): B", 2: "Echo(1 msgs): C"}
 
 
 def test_a_batch_from_standard_input(run: Run, server: Server, tmp_path: Path) -> None:
-    """IN may be standard input, JSONL if --jsonl says so."""
+    """IN may be standard input, read as JSONL with --jsonl."""
     words = ["batch", "-", "-o", str(tmp_path / "out"), "--site", server.url]
     assert "2 answered" in run(*words, stdin="A\nB\n").err
     assert "1 answered" in run(*words, "--jsonl", stdin='"C"\n').err
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
-def test_a_batch_from_a_pipe(run: Run, server: Server, tmp_path: Path) -> None:
-    """IN may be a pipe, such as a shell makes of ``<(...)``: it can be read once."""
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_batch_from_a_named_pipe(run: Run, server: Server, tmp_path: Path) -> None:
+    """IN may be a named pipe, as from ``<(...)`` in a shell, which can be read only once."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     background(lambda: pipe.write_text("A\nB\n"))
-    done = run("batch", str(pipe), "-o", str(tmp_path / "out"), "--site", server.url)
-    assert "2 answered" in done.err
+    result = run("batch", str(pipe), "-o", str(tmp_path / "out"), "--site", server.url)
+    assert "2 answered" in result.err
 
 
 @pytest.mark.parametrize("line", ["{", "7", '{"question": "A"}'])
-def test_a_batch_with_a_wrong_line(run: Run, server: Server, tmp_path: Path, line: str) -> None:
-    """A line that is no question is named, with status 2."""
+def test_a_batch_with_an_invalid_line(run: Run, server: Server, tmp_path: Path, line: str) -> None:
+    """An invalid line is a usage error that names its number."""
     words = ["batch", "-", "--jsonl", "-o", str(tmp_path / "out"), "--site", server.url]
-    done = run(*words, stdin=f'"A"\n{line}\n')
-    assert done.status == 2
-    assert "line 2 of IN" in done.err
+    result = run(*words, stdin=f'"A"\n{line}\n')
+    assert result.status == 2
+    assert "line 2 of IN" in result.err
 
 
-def test_a_batch_without_a_bar(
+def test_a_batch_without_tqdm(
     run: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without tqdm a batch does its work all the same; only a few failures are told singly."""
+    """A batch works without tqdm, and prints at most five failures."""
     monkeypatch.setitem(sys.modules, "tqdm", None)
     server.limits(1)
     words = ["batch", "-", "-o", str(tmp_path / "out"), "--site", server.url]
-    done = run(*words, stdin="A\n" * 10)
-    assert done.err.count("message ") == 5
-    assert "1 answered, 9 failed" in done.err
+    result = run(*words, stdin="A\n" * 10)
+    assert result.err.count("message ") == 5
+    assert "1 answered, 9 failed" in result.err
 
 
 def test_an_interrupted_batch(
     run: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ctrl-C ends a batch with status 130, and says that the same command goes on."""
+    """Ctrl-C ends a batch with status 130 and a line that says how to continue."""
 
     def interrupted() -> Any:
         yield "A"
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_questions", lambda *_: interrupted())
-    done = run("batch", "-", "-o", str(tmp_path / "out"), "--site", server.url)
-    assert done.status == 130
-    assert "The same command goes on" in done.err
+    monkeypatch.setattr(batch, "_read_questions", lambda *_: interrupted())
+    result = run("batch", "-", "-o", str(tmp_path / "out"), "--site", server.url)
+    assert result.status == 130
+    assert "Run the same command again to continue." in result.err
 
 
 # ----------------------------------------------------------------------------- without a terminal
@@ -445,65 +445,65 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     assert terminal.getvalue() == "Echo(1 msgs): **Hi**\n"
 
 
-def test_typed_without_readline(
+def test_chat_without_readline(
     run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A conversation can be typed where Python has no readline."""
+    """`chat` works in a terminal without readline."""
     monkeypatch.setitem(sys.modules, "readline", None)
-    done = run("chat", "--site", server.url, stdin=Terminal("One\n"))
-    assert (done.status, done.out) == (0, "Echo(1 msgs): One\n")
+    result = run("chat", "--site", server.url, stdin=Terminal("One\n"))
+    assert (result.status, result.out) == (0, "Echo(1 msgs): One\n")
 
 
-def test_ctrl_c_where_lines_are_piped(
+def test_ctrl_c_with_piped_lines(
     run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nobody types, Ctrl-C ends the whole program."""
+    """If the questions come from a pipe, Ctrl-C ends the program."""
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_show_plain", interrupted)
+    monkeypatch.setattr(output, "_print_plain", interrupted)
     assert run("chat", "--site", server.url, stdin="One\nTwo\n").status == 130
     assert not server.questions
 
 
 class Display:
-    """A display as rich's are, and what happens when it starts."""
+    """Stands in for one of rich's displays, and records its calls."""
 
-    def __init__(self, at_start: Callable[[], object]) -> None:
-        self.at_start = at_start
-        self.seen: List[str] = []
+    def __init__(self, on_start: Callable[[], object]) -> None:
+        self.on_start = on_start
+        self.calls: List[str] = []
 
     def start(self) -> None:
-        """Do what happens at the start."""
-        self.at_start()
-        self.seen.append("started")
+        """Run the callback."""
+        self.on_start()
+        self.calls.append("started")
 
     def stop(self) -> None:
-        """Be stopped."""
-        self.seen.append("stopped")
+        """Record the call."""
+        self.calls.append("stopped")
 
 
 def test_ctrl_c_at_the_start_of_a_display() -> None:
-    """Ctrl-C strikes after a display has started its thread, which would break; it is stopped."""
+    """Ctrl-C while a display starts is raised when it has started, and stops it."""
     display = Display(lambda: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(KeyboardInterrupt), cli._surely_stopped(display):
-        display.seen.append("shown")
-    assert display.seen == ["started", "stopped"]
+    with pytest.raises(KeyboardInterrupt), output._running(display):
+        display.calls.append("shown")
+    assert display.calls == ["started", "stopped"]
 
 
 def test_a_display_in_another_thread() -> None:
-    """A thread that Ctrl-C cannot strike shows answers as well."""
+    """A display also works outside the main thread, where no signal handler can be set."""
     display = Display(lambda: None)
 
     def show() -> None:
-        with cli._surely_stopped(display):
-            display.seen.append("shown")
+        with output._running(display):
+            display.calls.append("shown")
 
     background(show).result(SOON)
-    assert display.seen == ["started", "shown", "stopped"]
+    assert display.calls == ["started", "shown", "stopped"]
 
 
-def test_importing_the_program_runs_nothing() -> None:
-    """Worker processes that import the program do not start it again."""
+def test_importing_main_runs_nothing() -> None:
+    """Importing ``chatgpt4online.__main__``, as worker processes do, does not run the program."""
     importlib.import_module("chatgpt4online.__main__")

@@ -13,7 +13,7 @@ import requests
 from chatgpt4online import Client, Message, Reply, Stream
 from chatgpt4online.testing import Server
 
-HALF = "\ud83d"  # of a surrogate pair
+HALF = "\ud83d"  # a lone surrogate
 
 USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
@@ -25,7 +25,7 @@ BAD_SETTINGS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ({"site": "ftp://example.com"}, ValueError, "site must be a URL that begins with https://"),
     ({"bot": ""}, ValueError, "bot is empty"),
     ({"bot": 5}, TypeError, "bot must be a str, not int"),
-    ({"bot": HALF}, ValueError, "bot holds half of a surrogate pair"),
+    ({"bot": HALF}, ValueError, "bot contains a lone surrogate"),
     ({"custom_id": " "}, ValueError, "custom_id is empty"),
     ({"custom_id": 5}, TypeError, "custom_id must be a str, not int"),
     ({"context_id": "5"}, TypeError, "context_id must be an int, not str"),
@@ -52,7 +52,7 @@ BAD_SETTINGS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
 BAD_QUESTIONS: List[Tuple[Any, Dict[str, Any], Type[Exception], str]] = [
     ("", {}, ValueError, "the message is empty"),
     (" \n", {}, ValueError, "the message is empty"),
-    (HALF, {}, ValueError, "message holds half of a surrogate pair"),
+    (HALF, {}, ValueError, "message contains a lone surrogate"),
     (5, {}, TypeError, "not int"),
     (None, {}, TypeError, "not NoneType"),
     (b"Hi", {}, TypeError, "not bytes"),

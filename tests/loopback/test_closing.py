@@ -42,7 +42,8 @@ from support import (
 )
 
 import chatgpt4online
-from chatgpt4online import Client, ProtocolError, Stream, StreamInterrupted, _body
+from chatgpt4online import Client, ProtocolError, Stream, StreamInterrupted
+from chatgpt4online._http import body
 from chatgpt4online.testing import Server
 
 PACKAGE = str(Path(chatgpt4online.__file__).parent)
@@ -63,7 +64,7 @@ def context(
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read in each of the two ways."""
     if request.param == "by urllib3":
-        monkeypatch.setattr(_body, "_http_response", lambda raw: None)
+        monkeypatch.setattr(body, "_http_response", lambda raw: None)
 
 
 def interrupted(future: Future[Any]) -> StreamInterrupted:
@@ -286,17 +287,17 @@ def test_a_session_of_the_callers_stays_open() -> None:
         assert session.get(server.url, stream=True).status_code == 200
 
 
-def test_what_is_parked_in_a_closed_client_is_closed() -> None:
+def test_a_deferred_body_of_a_closed_client_is_closed() -> None:
     """A response whose answer is complete when the client closes is not kept for its end."""
     answer = PHP.answer()
     with RawServer(holding(answer.head, *answer.parts)) as server:
         client = Client(server.url)
         assert client.chat("Hi") == "Hello"
         transport = client._transport
-        body = transport._parked.pop()
+        body = transport._deferred.pop()
         client.close()
         assert server.gone.empty()
-        transport.park(body)
+        transport.defer_release(body)
         server.gone.get(timeout=SOON)
 
 

@@ -6,8 +6,7 @@ import json
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, List, Set
+from typing import List, Set
 
 import pytest
 from support import (
@@ -30,12 +29,12 @@ from support import (
     json_reply,
     live,
     reply,
-    session_reply,
     tls_context,
 )
 
-from chatgpt4online import Client, _body, _connection
-from chatgpt4online._call import Call
+from chatgpt4online import Client
+from chatgpt4online._http import body, connection, tls
+from chatgpt4online._http.call import Call
 
 CHUNKED = "Transfer-Encoding: chunked"
 LAST_CHUNK = chunk(b"")
@@ -101,11 +100,11 @@ def test_tls_without_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """Where no thread can be started, as when a program ends, a TLS connection needs none."""
     context = tls_context(tmp_path, monkeypatch)
 
-    def no_thread(**_: object) -> None:
+    def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     with RawServer(answering(PHP.answer().bytes), context) as server, Client(server.url) as client:
-        monkeypatch.setattr(_connection, "threading", SimpleNamespace(Thread=no_thread))
+        monkeypatch.setattr(tls, "start_new_thread", no_thread)
         assert client.chat("Hi") == "Hello"
 
 
@@ -212,7 +211,7 @@ def test_a_response_without_end_costs_its_connection_alone() -> None:
         assert server.accepted == 3
         assert server.gone.empty()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_body, "PARKING_TIME", 0.0)
+            patch.setattr(body, "DEFERRED_TIME", 0.0)
             assert client.chat("Hi") == "Hello"
         gone: Set[int] = set()
         while not gone >= {0, 1, 2}:  # and the fourth, sooner or later
@@ -356,40 +355,20 @@ def test_an_unfinished_stream_gives_its_connection_to_nobody() -> None:
 # What a connection sends.
 
 
-def test_head_and_body_travel_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short question is written at once, so that it takes one packet."""
-    arrived: List[bytes] = []
-
-    def serve(peer: Peer) -> None:
-        if peer.receive():
-            peer.send(session_reply())
-            arrived.append(peer.arrival())
-            peer.send(PHP.answer().bytes)
-
-    context = tls_context(tmp_path, monkeypatch)
-    with RawServer(serve, context) as server, Client(server.url) as client:
-        assert client.chat("Hi") == "Hello"
-    assert arrived[0].startswith(b"POST ")
-    assert arrived[0].endswith(b"}")
-
-
 @pytest.mark.parametrize("size", [1, 60_000, 64 * 1024, 1_000_000])
 def test_questions_of_any_size_arrive_whole(size: int) -> None:
-    """A question longer than what is written at once arrives as it is."""
+    """A question of any length arrives as it is."""
     with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
         assert client.chat("x" * size) == "Hello"
         assert json.loads(server.questions[0].body)["newMessage"] == "x" * size
 
 
 def test_each_request_has_its_own_headers() -> None:
-    """However many headers there are, each request has its own; few of them are remembered."""
+    """However many headers there are, each request has its own."""
     headers = {f"x-{number}": str(number) for number in range(300)}
     with RawServer(answering(PHP.answer().bytes)) as server:
         with Client(server.url, headers=headers) as client:
             assert [client.chat("Hi"), client.chat("Hello")] == ["Hello", "Hello"]
-            session: Any = client._transport._session
-            remembered = session.session.get_adapter(server.url).shared["header_lines"]
-            assert 0 < len(remembered) <= _connection.MOST_HEADER_LINES
         for received in server.questions:
             assert headers.items() <= received.headers.items()
             assert received.headers["content-length"] == str(len(received.body))
@@ -406,7 +385,7 @@ def test_many_sites() -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(RawServer(serve)) for _ in range(12)]
         stack.enter_context(Call())
-        with _connection.new_session() as session:
+        with connection.new_session() as session:
             assert all(session.get(server.url).ok for server in servers * 2)
         for server in servers:
             assert server.gone.get(timeout=SOON) == 0

@@ -502,10 +502,10 @@ def test_a_new_conversation_can_be_saved(client: Client, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("data", RUBBISH, ids=range(len(RUBBISH)))
 def test_rubbish_is_not_loaded(data: bytes, client: Client, tmp_path: Path) -> None:
-    """A file that holds no conversation is a ValueError which names it."""
+    """A file that does not contain a conversation is a ValueError that names it."""
     path = tmp_path / "talk.json"
     path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"talk\.json holds no conversation"):
+    with pytest.raises(ValueError, match=r"talk\.json does not contain a conversation"):
         Conversation.load(path, client)
 
 

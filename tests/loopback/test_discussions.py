@@ -185,7 +185,7 @@ BAD: List[Any] = [
     (lambda d: d.rename("a", "\ud83d"), ValueError, "surrogate"),
     (lambda d: d.rename("", "b"), ValueError, "a discussion's chat_id is empty"),
     (lambda d: d.rename(5, "b"), TypeError, "a discussion's chat_id must be a str, not int"),
-    (lambda d: d.delete(), ValueError, "give some discussions"),
+    (lambda d: d.delete(), ValueError, "no discussions given"),
     (lambda d: d.delete("a", ""), ValueError, "a discussion's chat_id is empty"),
     (lambda d: d.delete(["a"]), TypeError, "a discussion's chat_id must be a str, not list"),
 ]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from chatgpt4online import Client, Conversation, Reply
 from chatgpt4online._display import for_markdown, for_terminal
 
-HARMFUL = "<img src=x onerror=alert(1)>"
-SHOWN = "&lt;img src=x onerror=alert(1)>"
+HTML = "<img src=x onerror=alert(1)>"
+ESCAPED = "&lt;img src=x onerror=alert(1)>"
 
-#: What Markdown's readers disagree about, code and formulas above all.
+#: Syntax about which Markdown renderers disagree, mostly code and formulas.
 PARTS = [
     *("<x>", "<x a='`'>", "<!--", "-->", "`", "``", "```", "~~~", "\n```\n", "\n~~~\n", "\n"),
     *("\n\n", " ", "   ", "    ", "\t", "- ", "> ", "1. ", "|", "$", "$$", "\\", "\\[", "\\]"),
@@ -37,35 +37,35 @@ TEXTS = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
         "",
     ],
 )
-def test_markdown_and_code_stay(text: str) -> None:
-    """What is no HTML stays as it is, and so does all that is clearly code."""
+def test_markdown_and_code_are_unchanged(text: str) -> None:
+    """Markdown without HTML is unchanged, and so is everything that is unambiguously code."""
     assert for_markdown(text) == text
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        HARMFUL,
-        f"`{HARMFUL}",
-        f"\\`{HARMFUL}`",
-        f"`\n\n{HARMFUL}\n`",
-        f"`\n`{HARMFUL}`",
-        f"`|` `{HARMFUL}` `|`",
-        f"$`$ `{HARMFUL}`",
-        f"```\n```\n{HARMFUL}",
-        f"    ```\n{HARMFUL}\n    ```",
-        f"- ```\n{HARMFUL}\n  ```",
-        f"- a\n  ```\n{HARMFUL}\n  ```",
-        f"- a\n  ```\n  $\n  {HARMFUL}\n  ```",
-        f"  ```\n      ```\n  {HARMFUL}\n  ```",
-        f"> ```\n\n```\n{HARMFUL}",
-        f"$$\n```\n$$\n{HARMFUL}\n```",
-        f"``` a`b\n{HARMFUL}\n```",
+        HTML,
+        f"`{HTML}",
+        f"\\`{HTML}`",
+        f"`\n\n{HTML}\n`",
+        f"`\n`{HTML}`",
+        f"`|` `{HTML}` `|`",
+        f"$`$ `{HTML}`",
+        f"```\n```\n{HTML}",
+        f"    ```\n{HTML}\n    ```",
+        f"- ```\n{HTML}\n  ```",
+        f"- a\n  ```\n{HTML}\n  ```",
+        f"- a\n  ```\n  $\n  {HTML}\n  ```",
+        f"  ```\n      ```\n  {HTML}\n  ```",
+        f"> ```\n\n```\n{HTML}",
+        f"$$\n```\n$$\n{HTML}\n```",
+        f"``` a`b\n{HTML}\n```",
     ],
 )
 def test_html_shows_as_text(text: str) -> None:
-    """HTML does not get through, though it hides in what is code to some readers alone."""
-    assert for_markdown(text) == text.replace(HARMFUL, SHOWN)
+    """HTML is escaped even where only some renderers see code."""
+    assert for_markdown(text) == text.replace(HTML, ESCAPED)
 
 
 @pytest.mark.parametrize(
@@ -79,74 +79,74 @@ def test_html_shows_as_text(text: str) -> None:
         ("[a](https://b) [c](mailto:d@e.f) [g](#h)", "[a](https://b) [c](mailto:d@e.f) [g](#h)"),
     ],
 )
-def test_links_lead_to_pages(text: str, shown: str) -> None:
-    """A link that is none to a page, an address or a heading shows as text."""
+def test_links_with_other_schemes(text: str, shown: str) -> None:
+    """A link that is not http, https, mailto or an anchor shows as text."""
     assert for_markdown(text) == shown
 
 
 @given(TEXTS)
-def test_no_reading_of_markdown_finds_html(text: str) -> None:
-    """Whatever the text, a reader of CommonMark with tables finds no HTML in it."""
+def test_commonmark_finds_no_html(text: str) -> None:
+    """A CommonMark parser with tables finds no HTML, whatever the text."""
     markdown_it = pytest.importorskip("markdown_it")
-    reader = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table")
-    tokens = list(flat(reader.parse(for_markdown(text))))
+    parser = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table")
+    tokens = list(flatten(parser.parse(for_markdown(text))))
     assert not [token for token in tokens if token.type.startswith("html")]
 
 
 @given(TEXTS)
-def test_no_notebook_export_holds_html(text: str) -> None:
-    """Whatever the text, nbconvert's page of it has no element or link that the text asked for."""
+def test_nbconvert_exports_no_html(text: str) -> None:
+    """A page exported by nbconvert has no element or javascript link from the text."""
     nbconvert = pytest.importorskip("nbconvert.filters.markdown_mistune")
-    page = Page()
+    page = InjectedTags()
     page.feed(nbconvert.markdown2html_mistune(for_markdown(text)))
-    assert not page.found
+    assert not page.tags
 
 
-def flat(tokens: Optional[List[Any]]) -> Iterator[Any]:
-    """Yield tokens with those inside of them."""
+def flatten(tokens: Optional[List[Any]]) -> Iterator[Any]:
+    """Yield tokens and their descendants."""
     for token in tokens or ():
         yield token
-        yield from flat(token.children)
+        yield from flatten(token.children)
 
 
-class Page(HTMLParser):
-    """A page, and what it has of the elements and links that the texts ask for."""
+class InjectedTags(HTMLParser):
+    """Collects the elements and links in a page that come from the texts."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: List[str] = []
+        self.tags: List[str] = []
 
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
-        """Look at an element."""
+        """Collect an element that is called x or has a javascript link."""
         links = [value or "" for name, value in attrs if name in ("href", "src")]
         if tag == "x" or any(link.strip().lower().startswith("javascript") for link in links):
-            self.found.append(tag)
+            self.tags.append(tag)
 
 
-def test_what_a_notebook_shows_is_harmless(client: Client) -> None:
-    """Replies and conversations show themselves without HTML, code blocks at their line's start."""
-    assert Reply(HARMFUL)._repr_markdown_() == SHOWN
-    turns = [
+def test_replies_and_conversations_show_no_html(client: Client) -> None:
+    """Replies and conversations show no HTML; code blocks start on their own line."""
+    assert Reply(HTML)._repr_markdown_() == ESCAPED
+    messages = [
         {"role": "user", "content": "Show me HTML"},
-        {"role": "assistant", "content": f"```html\n<b>\n```\n{HARMFUL}"},
+        {"role": "assistant", "content": f"```html\n<b>\n```\n{HTML}"},
     ]
-    shown = Conversation(client, messages=turns)._repr_markdown_()
-    assert shown == (f"**user:**\n\nShow me HTML\n\n**assistant:**\n\n```html\n<b>\n```\n{SHOWN}")
+    shown = Conversation(client, messages=messages)._repr_markdown_()
+    assert shown == (f"**user:**\n\nShow me HTML\n\n**assistant:**\n\n```html\n<b>\n```\n{ESCAPED}")
 
 
-def test_a_turn_cannot_reach_into_the_next(client: Client) -> None:
-    """A block of code that one turn leaves open does not turn the next one's prose into HTML."""
-    turns = [
+def test_an_open_code_block_ends_with_its_message(client: Client) -> None:
+    """A code block that one message leaves open cannot unescape HTML in the next one."""
+    messages = [
         {"role": "user", "content": "```"},
-        {"role": "assistant", "content": f"```\n{HARMFUL}\n```"},
+        {"role": "assistant", "content": f"```\n{HTML}\n```"},
     ]
-    shown = Conversation(client, messages=turns)._repr_markdown_()
-    assert HARMFUL not in shown
+    shown = Conversation(client, messages=messages)._repr_markdown_()
+    assert HTML not in shown
 
 
 @given(st.text())
-def test_a_terminal_gets_no_control_characters(text: str) -> None:
-    """Line ends and tabs pass, printable text does; nothing that a terminal obeys."""
+def test_control_characters_are_removed(text: str) -> None:
+    """Printable text, newlines and tabs stay; no other control character does."""
     shown = for_terminal(text)
     assert not {c for c in shown if ord(c) < 32 or 127 <= ord(c) < 160} - {"\n", "\t"}
     assert [c for c in shown if c.isprintable()] == [c for c in text if c.isprintable()]

@@ -33,7 +33,9 @@ from faults import (
 )
 from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
-from chatgpt4online import ChatGPT4OnlineError, Client, StatusError, _transport, _wire
+from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
+from chatgpt4online._http import retry
+from chatgpt4online._protocol import events
 
 Way = Callable[[Client, str], object]
 
@@ -113,8 +115,8 @@ def _rows_apply(
 ) -> None:
     """Trust the rows' authority, have their limit, and wait for hardly any time between tries."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority(tmp_path_factory)))
-    monkeypatch.setattr(_wire, "LIMIT", LIMIT)
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 
 def open_files() -> int:

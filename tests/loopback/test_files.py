@@ -23,10 +23,10 @@ from chatgpt4online import (
     ReplyError,
     ServerError,
     TransportError,
-    _wire,
-    resources,
+    files,
 )
-from chatgpt4online._session import Upload
+from chatgpt4online._http.session import Upload
+from chatgpt4online._protocol.answers import parse_upload
 from chatgpt4online.testing import Server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300
@@ -273,7 +273,7 @@ def test_a_file_over_the_limit(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a file over the limit no more is read than shows that it is, and nothing is sent."""
-    monkeypatch.setattr(resources, "LARGEST_FILE", 5 * 10**6)
+    monkeypatch.setattr(files, "LARGEST_FILE", 5 * 10**6)
     file: Any = Endless()
     with pytest.raises(ValueError, match=r"endless\.png is larger than 5000000 bytes"):
         client.files.upload(file)
@@ -283,13 +283,13 @@ def test_a_file_over_the_limit(
 
 def test_a_file_at_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file as large as the limit is uploaded."""
-    monkeypatch.setattr(resources, "LARGEST_FILE", len(PNG))
+    monkeypatch.setattr(files, "LARGEST_FILE", len(PNG))
     assert client.files.upload(io.BytesIO(PNG), name="dot.png").name == "dot.png"
 
 
 def test_the_limit_is_100_mb() -> None:
     """Files up to 100 MB are taken."""
-    assert resources.LARGEST_FILE == 100_000_000
+    assert files.LARGEST_FILE == 100_000_000
 
 
 # ------------------------------------------------------------------------------------- progress
@@ -542,7 +542,7 @@ def test_bad_pages(options: Any, kind: Type[Exception], server: Server, client: 
 @pytest.mark.parametrize(
     ("files", "kind", "words"),
     [
-        ((), ValueError, "give some files"),
+        ((), ValueError, "no files given"),
         (("",), ValueError, "a file's id is empty"),
         ((5,), TypeError, "a file's id must be a str, not int"),
         ((["a"],), TypeError, "a file's id must be a str, not list"),
@@ -583,4 +583,4 @@ def test_an_upload_is_the_users(server: Server, member: Client, picture: Path) -
 def test_half_a_name(data: Dict[str, Any]) -> None:
     """A file is named by its id and its address, both of them."""
     with pytest.raises(ProtocolError, match="does not name the file"):
-        _wire.uploaded({"data": data}, "a.png", "image/png", "vision")
+        parse_upload({"data": data}, "a.png", "image/png", "vision")

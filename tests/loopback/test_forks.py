@@ -28,7 +28,9 @@ from support import (
     wait_for,
 )
 
-from chatgpt4online import Client, StreamInterrupted, _call, _transport
+from chatgpt4online import Client, StreamInterrupted
+from chatgpt4online._http import transport as transport_module
+from chatgpt4online._http.call import Call, CallEnded
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
 
@@ -157,7 +159,7 @@ def test_a_deadline_of_the_parents_call_is_the_parents() -> None:
         assert next(stream) == "Hel"
 
         def child() -> None:
-            stream._answer.call.end("deadline")
+            stream._response.call.end("deadline")
             assert client.chat("Hi") == "Hello"
 
         in_child(child)
@@ -189,11 +191,9 @@ def locks_of(client: Client, stream: Any) -> List[Any]:
     """Return the locks that another thread may hold when a process forks."""
     transport: Any = client._transport
     return [
-        transport._lock,
         transport.nonce._lock,
         transport._session.session.cookies._cookies_lock,
-        stream._answer.call._lock,
-        stream._answer._body._busy,
+        stream._response._body._reading,
     ]
 
 
@@ -278,9 +278,9 @@ def test_what_is_done_in_a_child_leaves_the_parents_locks_and_connections() -> N
         assert client.chat("Hi") == "Hello"
         transport: Any = client._transport
         session = transport._session.session
-        with transport._lock, transport.nonce._lock, session.cookies._cookies_lock:
+        with transport.nonce._lock, session.cookies._cookies_lock:
             idle = session.adapters
-            _transport._after_fork()
+            transport_module._after_fork()
             future = background(lambda: client.chat("Hi"))
             assert future.result(SOON) == "Hello"
         assert server.accepted == 2
@@ -293,15 +293,15 @@ def test_a_call_of_the_parents_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
     """In another process than its own, a call shuts no socket, and cannot go on."""
     here, there = socket.socketpair()
     with here, there:
-        call = _call.Call()
+        call = Call()
         call.watch(here)
         with monkeypatch.context() as patch:
             patch.setattr(os, "getpid", lambda: -1)
             call.end("closed")
             assert not call.release()
-            with pytest.raises(_call.CallEnded):
-                call.check()
-        call.check()
+            with pytest.raises(CallEnded):
+                call.raise_if_ended()
+        call.raise_if_ended()
         here.send(b"x")
         assert there.recv(1) == b"x"
 

@@ -21,7 +21,8 @@ from support import (
     tls_context,
 )
 
-from chatgpt4online import Client, _body
+from chatgpt4online import Client
+from chatgpt4online._http import body
 
 TEXTS = ["one ", "zwei ", "три ", "四"]
 
@@ -30,7 +31,7 @@ TEXTS = ["one ", "zwei ", "три ", "四"]
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Read in each of the two ways: below urllib3, and through it where that cannot be."""
     if request.param == "by urllib3":
-        monkeypatch.setattr(_body, "_http_response", lambda raw: None)
+        monkeypatch.setattr(body, "_http_response", lambda raw: None)
     return str(request.param)
 
 

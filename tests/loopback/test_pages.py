@@ -16,8 +16,8 @@ from chatgpt4online import (
     Client,
     NotFoundError,
     StatusError,
-    _page,
 )
+from chatgpt4online._protocol.page import parse_page
 from chatgpt4online.testing import Server
 
 WIRE = Path(__file__).parent.parent / "wire"
@@ -34,7 +34,7 @@ def element(system: Any, params: Any = None, quote: str = "'", name: str = "div"
 
 def bots(html: str, link: str = "") -> List[Bot]:
     """Return the chatbots of a page at `URL`."""
-    return list(_page.read(html, URL, link).bots)
+    return list(parse_page(html, URL, link).bots)
 
 
 def recorded(version: str, name: str) -> Any:
@@ -57,7 +57,7 @@ def _pairs(headers: Any) -> Iterator[Any]:
 def test_a_recorded_page(version: str) -> None:
     """A real page's chatbot is read whole."""
     html, link = recorded(version, "chat_page")
-    (bot,) = _page.read(html, "http://localhost:8080/chat-page/", link).bots
+    (bot,) = parse_page(html, "http://localhost:8080/chat-page/", link).bots
     assert (bot.id, bot.custom_id) == ("default", None)
     assert bot.mode == ("chat" if version == "3.6.2" else None)
     assert isinstance(bot.context_id, int)
@@ -73,7 +73,7 @@ def test_a_recorded_page(version: str) -> None:
 def test_recorded_counts(version: str, name: str, count: int) -> None:
     """Of real pages each chatbot is found, and nothing else taken for one."""
     html, link = recorded(version, name)
-    found = _page.read(html, "http://localhost:8080/", link).bots
+    found = parse_page(html, "http://localhost:8080/", link).bots
     assert len(found) == count
     assert all(bot.id or bot.custom_id for bot in found)
     assert not any(bot.id and bot.custom_id for bot in found)
@@ -240,7 +240,7 @@ def test_hostile_pages(html: str) -> None:
 )
 def test_hostile_headers(link: str) -> None:
     """No Link header takes more than a few seconds, or raises."""
-    assert _page.read("", URL, link).rest_root is None
+    assert parse_page("", URL, link).rest_root is None
 
 
 def test_a_very_long_page(server: Server) -> None:

@@ -23,7 +23,7 @@ from chatgpt4online import (
     RateLimitError,
     ReplyError,
 )
-from chatgpt4online.resources import PublicAPI
+from chatgpt4online.public_api import PublicAPI
 from chatgpt4online.testing import Server, event
 
 TOKEN = "s3cr3t-t0ken"
@@ -149,7 +149,7 @@ def test_json(value: Any, server: Server, api: PublicAPI) -> None:
 def test_no_json(server: Server, api: PublicAPI) -> None:
     """If the model wrote no JSON that is an error, which says where."""
     server.says("Certainly!", route="simpleJsonQuery")
-    with pytest.raises(ReplyError, match="What the model wrote is no JSON") as caught:
+    with pytest.raises(ReplyError, match="What the model wrote is not JSON") as caught:
         api.json("List")
     assert caught.value.route == "mwai/v1/simpleJsonQuery"
 
@@ -169,7 +169,7 @@ def test_no_verdict(server: Server, api: PublicAPI) -> None:
 def test_no_text(data: Any, server: Server, api: PublicAPI) -> None:
     """Where text is due nothing else is taken for it, and the error says where."""
     answers(server, "simpleTextQuery", data=data)
-    with pytest.raises(ProtocolError, match="holds no text") as caught:
+    with pytest.raises(ProtocolError, match="contains no text") as caught:
         api.text("Hi")
     assert (caught.value.site, caught.value.route) == (server.url, "mwai/v1/simpleTextQuery")
 

@@ -51,8 +51,8 @@ from chatgpt4online import (
     StreamInterrupted,
     Timeout,
     TransportError,
-    _transport,
 )
+from chatgpt4online._http import retry
 
 RETRIES = 3
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
@@ -63,8 +63,8 @@ NO_BODY = b""
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for hardly any time between two tries."""
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(_transport, "_LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr(retry, "LONGEST_BACKOFF", 0.01)
 
 
 def cutting(begin: bytes, *, reset: bool = False) -> Serve:

@@ -123,8 +123,8 @@ def test_a_failing_fetch_fails_all_who_wait_for_it() -> None:
     with RawServer(serve) as server, Client(server.url) as client:
         futures = [background(lambda: client.chat("Hi")) for _ in range(MANY)]
         wait_for(lambda: len(client._transport._calls) == MANY and server.sessions)
-        wait_for(lambda: client._transport.nonce._flight is not None)
-        flight: Any = client._transport.nonce._flight
+        wait_for(lambda: client._transport.nonce._pending is not None)
+        flight: Any = client._transport.nonce._pending
         wait_for(lambda: len(flight._waiting) == MANY - 1)
         waiting.set()
         errors = results(futures)

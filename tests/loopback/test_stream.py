@@ -14,8 +14,8 @@ from chatgpt4online import (
     Reply,
     ReplyError,
     StreamInterrupted,
-    _wire,
 )
+from chatgpt4online._protocol import events, routes
 from chatgpt4online.testing import Server, event
 
 STATUS: Dict[str, Any] = {"subtype": "status", "data": "Starting stream...", "timestamp": 1.5}
@@ -143,10 +143,12 @@ def test_closed(server: Server, client: Client) -> None:
         assert next(stream) == "a"
     stream.close()
     for read in (stream.result, stream.__next__):
-        with pytest.raises(StreamInterrupted, match="closed before its answer was whole") as caught:
+        with pytest.raises(
+            StreamInterrupted, match="closed before its answer was complete"
+        ) as caught:
             read()
         assert caught.value.text == "a"
-    assert (caught.value.site, caught.value.route) == (server.url, _wire.CHAT)
+    assert (caught.value.site, caught.value.route) == (server.url, routes.CHAT)
     assert client.chat("Hi") == "Echo(1 msgs): Hi"
 
 
@@ -220,7 +222,7 @@ def test_interrupted_by_the_caller(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_wire, "parse_json", interrupt)
+        patch.setattr(events, "parse_json", interrupt)
         with pytest.raises(KeyboardInterrupt):
             list(stream)
     with pytest.raises(ChatGPT4OnlineError):
@@ -230,7 +232,7 @@ def test_interrupted_by_the_caller(
 
 def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text over the limit is refused, however small its pieces are, and what came is kept."""
-    monkeypatch.setattr(_wire, "LIMIT", 2_000)
+    monkeypatch.setattr(events, "LIMIT", 2_000)
     server.says(*["1234567890" * 10] * 20, final="x")
     server.says(*["1234567890" * 10] * 21, final="x")
     assert len("".join(client.stream("Hi"))) == 2_000

@@ -1,4 +1,4 @@
-"""The command line in a real terminal: a program behind a pseudo-terminal, and its keys."""
+"""The command line in a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -20,55 +20,55 @@ from chatgpt4online.testing import Server
 
 pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
-#: Measured too where these tests are: most of what needs a terminal runs in no other.
-MEASURED = ["-m", "coverage", "run"] if "coverage" in sys.modules else []
-PROGRAM = [sys.executable, "-X", "dev", *MEASURED, "-m", "chatgpt4online"]
-SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
+#: Most code that needs a terminal runs only here, so coverage follows the subprocess too.
+COVERAGE = ["-m", "coverage", "run"] if "coverage" in sys.modules else []
+PROGRAM = [sys.executable, "-X", "dev", *COVERAGE, "-m", "chatgpt4online"]
+ESCAPE_SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 SIZE = (24, 80)  # lines and columns
 CTRL_C, CTRL_D = b"\x03", b"\x04"
 
 
 class Terminal:
     """
-    A program in a terminal of 80 columns.
+    The program in a terminal of 80 columns.
 
     Args:
-        words: the command line after the program's name.
-        environment: what it finds there.
+        arguments: the command line after the program's name.
+        environment: the environment variables.
     """
 
-    def __init__(self, words: List[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, arguments: List[str], environment: Mapping[str, str]) -> None:
         self._master, slave = pty.openpty()
         self.raw = b""
         self._seen = 0
         self.process = subprocess.Popen(
-            [*PROGRAM, *words],
+            [*PROGRAM, *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=dict(environment),
             start_new_session=True,
-            preexec_fn=lambda: _control(slave),  # noqa: PLW1509 - no thread of its own yet
+            preexec_fn=lambda: _set_terminal(slave),  # noqa: PLW1509 - no other thread runs yet
         )
         os.close(slave)
 
-    def keys(self, data: bytes) -> None:
+    def type(self, data: bytes) -> None:
         """Type."""
         os.write(self._master, data)
 
-    def shows(self, text: str) -> None:
-        """Wait until a text stands on the terminal, after those that were waited for before."""
-        assert self._finds(text, SOON), f"no {text!r} in {self.text!r}"
+    def wait_for(self, text: str) -> None:
+        """Wait until the terminal shows a text after the last one that was waited for."""
+        assert self._find(text, SOON), f"no {text!r} in {self.text!r}"
 
-    def insists(self, data: bytes, text: str) -> None:
-        """Type again until a text stands there: Python hears Ctrl-C only when readline waits."""
+    def type_until(self, data: bytes, text: str) -> None:
+        """Type repeatedly until a text is shown: Ctrl-C counts only once readline is waiting."""
         deadline = monotonic() + SOON
-        self.keys(data)
-        while not self._finds(text, SOON / 10):
+        self.type(data)
+        while not self._find(text, SOON / 10):
             assert monotonic() < deadline, f"no {text!r} in {self.text!r}"
-            self.keys(data)
+            self.type(data)
 
-    def _finds(self, text: str, seconds: float) -> bool:
+    def _find(self, text: str, seconds: float) -> bool:
         deadline = monotonic() + seconds
         while text not in self.text[self._seen :]:
             if not self._read(deadline):
@@ -78,11 +78,11 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What has been written, without what moves the cursor or colours."""
-        return SEQUENCE.sub(b"", self.raw).decode(errors="replace")
+        """The output so far, without escape sequences."""
+        return ESCAPE_SEQUENCE.sub(b"", self.raw).decode(errors="replace")
 
-    def ends(self) -> int:
-        """Wait for the program's end, and return its exit status."""
+    def wait(self) -> int:
+        """Wait until the program exits, and return its exit status."""
         deadline = monotonic() + SOON
         while self._read(deadline):
             pass
@@ -92,20 +92,20 @@ class Terminal:
         ready, _, _ = select.select([self._master], [], [], max(deadline - monotonic(), 0))
         try:
             data = os.read(self._master, 65536) if ready else b""
-        except OSError:  # Linux says so when the program has gone
+        except OSError:  # on Linux, the program has exited
             data = b""
         self.raw += data
         return bool(data)
 
     def close(self) -> None:
-        """End the program."""
+        """Kill the program."""
         self.process.kill()
         self.process.wait(SOON)
         os.close(self._master)
 
 
-def _control(terminal: int) -> None:
-    """Let a new session's keys, Ctrl-C among them, come from a terminal."""
+def _set_terminal(terminal: int) -> None:
+    """Make a terminal the controlling one of this session, so that Ctrl-C is a signal."""
     import fcntl
     import termios
 
@@ -115,104 +115,104 @@ def _control(terminal: int) -> None:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Mapping[str, str]:
-    """Return an environment with a home of its own."""
+    """Return an environment with an empty home directory."""
     return {**os.environ, "HOME": str(tmp_path), "TERM": "xterm"}
 
 
 @pytest.fixture
 def chat(server: Server, environment: Mapping[str, str]) -> Iterator[Terminal]:
-    """Start a conversation in a terminal."""
+    """Start `chat` in a terminal."""
     terminal = Terminal(["chat", "--site", server.url], environment)
     yield terminal
     terminal.close()
 
 
 def test_a_conversation(chat: Terminal, server: Server, tmp_path: Path) -> None:
-    """Lines are questions, each sent with the turns before; Ctrl-D leaves, and lines are kept."""
-    chat.shows("/help lists the commands")
-    chat.keys(b"My name is Ada\n")
-    chat.shows("Echo(1 msgs): My name is Ada")
-    chat.shows("> ")
-    chat.keys(b"What is it?\n")
-    chat.shows("Echo(3 msgs): What is it?")
-    chat.shows("> ")
-    chat.keys(CTRL_D)
-    assert chat.ends() == 0
+    """Each line is a question sent with the earlier turns. Ctrl-D leaves; the history is saved."""
+    chat.wait_for("/help lists the commands")
+    chat.type(b"My name is Ada\n")
+    chat.wait_for("Echo(1 msgs): My name is Ada")
+    chat.wait_for("> ")
+    chat.type(b"What is it?\n")
+    chat.wait_for("Echo(3 msgs): What is it?")
+    chat.wait_for("> ")
+    chat.type(CTRL_D)
+    assert chat.wait() == 0
     pytest.importorskip("readline")
     history = (tmp_path / ".chatgpt4online_history").read_text().split("\n")
     assert "My name is Ada" in history
 
 
-def test_earlier_lines_come_back(chat: Terminal) -> None:
-    """The up key brings the line before, to be edited."""
+def test_line_history(chat: Terminal) -> None:
+    """The up key recalls the previous line for editing."""
     pytest.importorskip("readline")
-    chat.shows("> ")
-    chat.keys(b"One\n")
-    chat.shows("Echo(1 msgs): One")
-    chat.shows("> ")
-    chat.keys(b"\x1b[A two\n")
-    chat.shows("Echo(3 msgs): One two")
+    chat.wait_for("> ")
+    chat.type(b"One\n")
+    chat.wait_for("Echo(1 msgs): One")
+    chat.wait_for("> ")
+    chat.type(b"\x1b[A two\n")
+    chat.wait_for("Echo(3 msgs): One two")
 
 
-def test_ctrl_c_stops_the_answer_alone(chat: Terminal, server: Server) -> None:
-    """Ctrl-C ends an answer and frees its connection; the program and the turns before go on."""
+def test_ctrl_c_stops_only_the_answer(chat: Terminal, server: Server) -> None:
+    """Ctrl-C stops an answer and frees its connection; the conversation continues."""
     server.stalls(after=["Well, I"])
-    chat.shows("> ")
-    chat.keys(b"Hello\n")
-    chat.shows("Well, I")
-    chat.keys(CTRL_C)
-    chat.shows("stopped; this turn is not kept")
+    chat.wait_for("> ")
+    chat.type(b"Hello\n")
+    chat.wait_for("Well, I")
+    chat.type(CTRL_C)
+    chat.wait_for("stopped; this turn is not kept")
     wait_for(lambda: server.open_connections == 0)
-    chat.shows("> ")
-    chat.keys(b"Again\n")
-    chat.shows("Echo(1 msgs): Again")
+    chat.wait_for("> ")
+    chat.type(b"Again\n")
+    chat.wait_for("Echo(1 msgs): Again")
 
 
 def test_ctrl_c_stops_the_wait_for_an_answer(chat: Terminal, server: Server) -> None:
-    """Ctrl-C works too while the model thinks and nothing has come."""
+    """Ctrl-C also stops a question before any part of its answer has arrived."""
     server.stalls(headers=False)
-    chat.shows("> ")
-    chat.keys(b"Hello\n")
+    chat.wait_for("> ")
+    chat.type(b"Hello\n")
     wait_for(lambda: server.questions)
-    chat.keys(CTRL_C)
-    chat.shows("stopped; this turn is not kept")
+    chat.type(CTRL_C)
+    chat.wait_for("stopped; this turn is not kept")
     wait_for(lambda: server.open_connections == 0)
-    chat.shows("> ")
-    chat.keys(CTRL_D)
-    assert chat.ends() == 0
+    chat.wait_for("> ")
+    chat.type(CTRL_D)
+    assert chat.wait() == 0
 
 
-def test_ctrl_c_at_the_prompt_drops_the_line(chat: Terminal) -> None:
-    """Ctrl-C at the prompt says how to leave, and leaves nothing of the line."""
-    chat.shows("> ")
-    chat.keys(b"Never mi")
-    chat.shows("Never mi")
-    chat.insists(CTRL_C, "(Ctrl-D or /quit leaves)")
-    chat.shows("> ")
-    chat.keys(b"/quit\n")
-    assert chat.ends() == 0
+def test_ctrl_c_at_the_prompt_discards_the_line(chat: Terminal) -> None:
+    """Ctrl-C at the prompt discards the line and says how to leave."""
+    chat.wait_for("> ")
+    chat.type(b"Never mi")
+    chat.wait_for("Never mi")
+    chat.type_until(CTRL_C, "(press Ctrl-D or type /quit to leave)")
+    chat.wait_for("> ")
+    chat.type(b"/quit\n")
+    assert chat.wait() == 0
 
 
 def test_ctrl_c_ends_a_single_question(server: Server, environment: Mapping[str, str]) -> None:
-    """Where there is one answer, Ctrl-C ends the program: status 130, and no traceback."""
+    """Ctrl-C ends `ask` with status 130 and without a traceback."""
     server.stalls(after=["Well, I"])
     terminal = Terminal(["ask", "Hello", "--site", server.url], environment)
     try:
-        terminal.shows("Well, I")
-        terminal.keys(CTRL_C)
-        assert terminal.ends() == 130
+        terminal.wait_for("Well, I")
+        terminal.type(CTRL_C)
+        assert terminal.wait() == 130
         assert "Traceback" not in terminal.text
     finally:
         terminal.close()
 
 
 def test_markdown_is_rendered(server: Server, environment: Mapping[str, str]) -> None:
-    """A terminal shows Markdown with its looks, HTML as text, and obeys no reply."""
+    """In a terminal Markdown is rendered, HTML shows as text, and control characters are gone."""
     pytest.importorskip("rich")
     server.says("\x1b]0;mine\x07**Bold** <b>x</b> [a](https://b.c)\n\n", "line\n\n" * 40)
     terminal = Terminal(["ask", "Hello", "--site", server.url], environment)
     try:
-        assert terminal.ends() == 0
+        assert terminal.wait() == 0
     finally:
         terminal.close()
     assert b"\x1b]" not in terminal.raw
@@ -221,14 +221,14 @@ def test_markdown_is_rendered(server: Server, environment: Mapping[str, str]) ->
 
 
 @pytest.mark.parametrize("change", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
-def test_colours_can_be_refused(
+def test_colours_can_be_turned_off(
     server: Server, environment: Mapping[str, str], change: Mapping[str, str]
 ) -> None:
-    """A dumb terminal gets plain text, and one without colours no colour."""
+    """A dumb terminal gets plain text; with NO_COLOR there are no colours."""
     server.says("`code` and **bold**")
     terminal = Terminal(["ask", "Hello", "--site", server.url], {**environment, **change})
     try:
-        assert terminal.ends() == 0
+        assert terminal.wait() == 0
     finally:
         terminal.close()
     assert not re.search(rb"\x1b\[[\d;]*(3|4|9|10)[0-8]\D", terminal.raw)
@@ -236,30 +236,30 @@ def test_colours_can_be_refused(
         assert terminal.text.endswith("`code` and **bold**\r\n")
 
 
-def test_a_batch_has_a_bar(
+def test_a_batch_has_a_progress_bar(
     server: Server, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """On a terminal a batch shows how far it is."""
+    """`batch` shows its progress in a terminal."""
     pytest.importorskip("tqdm")
     (tmp_path / "in.txt").write_text("One\nTwo\n")
     words = ["batch", str(tmp_path / "in.txt"), "-o", str(tmp_path / "out"), "--site", server.url]
     terminal = Terminal(words, environment)
     try:
-        assert terminal.ends() == 0
+        assert terminal.wait() == 0
     finally:
         terminal.close()
     assert "100%" in terminal.text
     assert "2 answered, 0 failed" in terminal.text
 
 
-def test_a_site_is_served_until_ctrl_c(environment: Mapping[str, str]) -> None:
-    """`serve` tells its address, answers there, and ends well at Ctrl-C."""
+def test_serve_runs_until_ctrl_c(environment: Mapping[str, str]) -> None:
+    """`serve` prints its URL, answers there, and exits with 0 at Ctrl-C."""
     terminal = Terminal(["serve"], environment)
     try:
-        terminal.shows("Ctrl-C ends this.")
+        terminal.wait_for("(press Ctrl-C to stop)")
         url = re.search(r"http://[\d.:]+", terminal.text)
         assert url
-        asked = subprocess.run(
+        done = subprocess.run(
             [*PROGRAM, "ask", "Hello", "--site", url.group()],
             check=True,
             stdin=subprocess.DEVNULL,
@@ -267,33 +267,33 @@ def test_a_site_is_served_until_ctrl_c(environment: Mapping[str, str]) -> None:
             env=dict(environment),
             timeout=SOON,
         )
-        assert asked.stdout == b"Echo(1 msgs): Hello\n"
-        terminal.keys(CTRL_C)
-        assert terminal.ends() == 0
+        assert done.stdout == b"Echo(1 msgs): Hello\n"
+        terminal.type(CTRL_C)
+        assert terminal.wait() == 0
     finally:
         terminal.close()
 
 
-def test_a_reader_that_has_had_enough(server: Server) -> None:
-    """A closed pipe, as that of ``| head``, ends the program without a word."""
+def test_closed_pipe(server: Server) -> None:
+    """A closed pipe, as with ``| head``, ends `ask` silently."""
     server.says(*("word " for _ in range(2000)), pace=0.001)
-    asked = subprocess.Popen(
+    process = subprocess.Popen(
         [*PROGRAM, "ask", "Hello", "--site", server.url],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-    assert asked.stdout is not None
-    assert asked.stderr is not None
-    assert asked.stdout.read(4) == b"word"
-    asked.stdout.close()
-    assert asked.wait(SOON) == 0
-    assert asked.stderr.read() == b""
-    asked.stderr.close()
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(4) == b"word"
+    process.stdout.close()
+    assert process.wait(SOON) == 0
+    assert process.stderr.read() == b""
+    process.stderr.close()
 
 
-def test_a_reader_of_a_conversation_that_has_had_enough(server: Server) -> None:
-    """A conversation ends as quietly when nobody reads its answers any more."""
+def test_closed_pipe_of_a_conversation(server: Server) -> None:
+    """A closed pipe also ends `chat` silently."""
     chat = subprocess.Popen(
         [*PROGRAM, "chat", "--site", server.url],
         stdin=subprocess.PIPE,
@@ -307,16 +307,16 @@ def test_a_reader_of_a_conversation_that_has_had_enough(server: Server) -> None:
     assert len(server.questions) == 1
 
 
-def test_an_answer_comes_as_it_is_written(server: Server) -> None:
-    """In a pipe too, each piece is there when it has come."""
+def test_deltas_are_flushed(server: Server) -> None:
+    """In a pipe too, each delta is readable as soon as it arrives."""
     server.stalls(after=["Hel"])
-    asked = subprocess.Popen(
+    process = subprocess.Popen(
         [*PROGRAM, "ask", "Hello", "--site", server.url],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
     )
-    assert asked.stdout is not None
-    assert asked.stdout.read(3) == b"Hel"
-    asked.send_signal(signal.SIGINT)
-    assert asked.wait(SOON) == 130
-    asked.stdout.close()
+    assert process.stdout is not None
+    assert process.stdout.read(3) == b"Hel"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(SOON) == 130
+    process.stdout.close()

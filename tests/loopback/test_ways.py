@@ -19,7 +19,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from support import relay, tls_context, wait_for
 
-from chatgpt4online import Client, NotFoundError, StatusError, TransportError, _transport
+from chatgpt4online import Client, NotFoundError, StatusError, TransportError
+from chatgpt4online._http import retry
 from chatgpt4online.testing import Server
 
 PASSWORD = "hunter2"
@@ -278,7 +279,7 @@ def test_session_that_trusts_no_environment(
 
 def test_dead_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A proxy that is not there is a `TransportError`, without its password."""
-    monkeypatch.setattr("chatgpt4online._transport._FIRST_BACKOFF", 0.001)
+    monkeypatch.setattr("chatgpt4online._http.retry.FIRST_BACKOFF", 0.001)
     url = dead_url().replace("//", f"//user:{PASSWORD}@")
     with Client(SITE, proxy=url) as client, pytest.raises(TransportError) as caught:
         client.chat("Hi")
@@ -510,6 +511,4 @@ def test_errors_of_a_session(server: Server) -> None:
 @pytest.mark.parametrize(("tries", "longest"), [(0, 0.5), (1, 1.0), (3, 4.0), (4, 8.0), (9, 8.0)])
 def test_the_wait_before_another_try(tries: int, longest: float) -> None:
     """It doubles from half a second up to 8, of which up to a half is left out by chance."""
-    waits = [_transport._backoff(tries) for _ in range(200)]
-    assert longest / 2 <= min(waits) < 0.6 * longest
-    assert 0.9 * longest < max(waits) <= longest
+    assert [retry._backoff(tries, jitter) for jitter in (0.5, 1.0)] == [longest / 2, longest]

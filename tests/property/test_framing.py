@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from strategies import cut, places, quick
 
 from chatgpt4online import ProtocolError
-from chatgpt4online._body import BLOCK, Chunked, Inflater, Length, UntilClose
+from chatgpt4online._http.framing import BLOCK, Chunked, Inflater, Length, UntilClose
 
 NEWLINES = st.sampled_from([b"\r\n", b"\n"])
 EXTENSIONS = st.sampled_from([b"", b";a=b", b" ; a", b' ;a="\r"'])

@@ -1,4 +1,4 @@
-"""The nonce against a model of it: who gets which one, and when one is fetched."""
+"""The nonce, checked against a model: who gets which one, and when one is fetched."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from chatgpt4online import TransportError
-from chatgpt4online._auth import Nonce, Ticket
-from chatgpt4online._call import Call
+from chatgpt4online._http.call import Call
+from chatgpt4online._http.nonce import IssuedNonce, Nonce
 
 #: Few, so that a new nonce is often equal to an old one, as on real sites.
 NONCES = st.sampled_from(string.ascii_lowercase[:3])
@@ -27,20 +27,20 @@ NONCES = st.sampled_from(string.ascii_lowercase[:3])
 
 class NonceAgainstModel(RuleBasedStateMachine):
     """
-    Any order of what calls do with the nonce.
+    What calls do with the nonce, in any order.
 
-    The model: the present ticket or None. A renewal makes a ticket that never was before; only a
-    holder of the present one can have it forgotten or replaced.
+    The model: the present nonce or None. A renewal issues one that is new; only a request that used
+    the present one can have it forgotten or replaced.
     """
 
-    tickets = Bundle("tickets")
+    issues = Bundle("issues")
 
     @initialize()
     def begin(self) -> None:
         """Begin without a nonce."""
         self.nonce = Nonce()
-        self.present: Optional[Ticket] = None
-        self.given: List[Ticket] = []
+        self.present: Optional[IssuedNonce] = None
+        self.given: List[IssuedNonce] = []
         self.fetched = 0
 
     def fetch(self, nonce: str) -> str:
@@ -49,30 +49,30 @@ class NonceAgainstModel(RuleBasedStateMachine):
         return nonce
 
     def renewed(self, nonce: str) -> None:
-        """Take note that a new ticket has come, which is none of those before."""
-        self.present = self.nonce.ticket(Call(), lambda _: pytest.fail("it is there"))
-        assert self.present.nonce == nonce
+        """Note that a new nonce has been issued, different from those before."""
+        self.present = self.nonce.get(Call(), lambda _: pytest.fail("it is there"))
+        assert self.present.value == nonce
         assert self.present not in self.given
         self.given.append(self.present)
 
     @precondition(lambda self: self.present is None)
-    @rule(target=tickets, nonce=NONCES)
-    def ticket_fetched(self, nonce: str) -> Ticket:
+    @rule(target=issues, nonce=NONCES)
+    def fetched_nonce(self, nonce: str) -> IssuedNonce:
         """Without a nonce, one is fetched, once."""
         before = self.fetched
-        ticket = self.nonce.ticket(Call(), lambda _: self.fetch(nonce))
+        issued = self.nonce.get(Call(), lambda _: self.fetch(nonce))
         assert self.fetched == before + 1
         self.renewed(nonce)
-        assert ticket == self.present
-        return ticket
+        assert issued == self.present
+        return issued
 
     @precondition(lambda self: self.present is not None)
-    @rule(target=tickets)
-    def ticket_kept(self) -> Ticket:
+    @rule(target=issues)
+    def kept_nonce(self) -> IssuedNonce:
         """With a nonce, it is given, and none is fetched."""
-        ticket = self.nonce.ticket(Call(), lambda _: pytest.fail("a nonce is there"))
-        assert ticket == self.present
-        return ticket
+        issued = self.nonce.get(Call(), lambda _: pytest.fail("a nonce is there"))
+        assert issued == self.present
+        return issued
 
     @precondition(lambda self: self.present is None)
     @rule()
@@ -84,29 +84,29 @@ class NonceAgainstModel(RuleBasedStateMachine):
             raise error
 
         with pytest.raises(TransportError) as caught:
-            self.nonce.ticket(Call(), fail)
+            self.nonce.get(Call(), fail)
         assert caught.value is error
 
-    @rule(ticket=tickets)
-    def refused(self, ticket: Ticket) -> None:
+    @rule(issued=issues)
+    def refused(self, issued: IssuedNonce) -> None:
         """A refused nonce is forgotten, unless it has been renewed since it was sent."""
-        self.nonce.refused(ticket)
-        if ticket == self.present:
+        self.nonce.refuse(issued)
+        if issued == self.present:
             self.present = None
 
-    @rule(target=tickets, ticket=tickets, nonce=NONCES)
-    def adopted(self, ticket: Ticket, nonce: str) -> Ticket:
+    @rule(target=issues, issued=issues, nonce=NONCES)
+    def updated(self, issued: IssuedNonce, nonce: str) -> IssuedNonce:
         """A fresh nonce in an answer is taken, unless the one it answers has been renewed."""
-        self.nonce.adopt(ticket, nonce)
-        if ticket == self.present and nonce != ticket.nonce:
+        self.nonce.update(issued, nonce)
+        if issued == self.present and nonce != issued.value:
             self.renewed(nonce)
-            ticket = self.given[-1]
-        return ticket
+            issued = self.given[-1]
+        return issued
 
-    @rule(ticket=tickets)
-    def nothing_adopted(self, ticket: Ticket) -> None:
+    @rule(issued=issues)
+    def not_updated(self, issued: IssuedNonce) -> None:
         """An answer without a nonce changes nothing."""
-        self.nonce.adopt(ticket, None)
+        self.nonce.update(issued, None)
 
     @rule()
     def forgotten(self) -> None:
@@ -118,7 +118,7 @@ class NonceAgainstModel(RuleBasedStateMachine):
     def is_as_modelled(self) -> None:
         """The nonce is there when it should be, and is the one that it should be."""
         if self.present is not None:
-            kept = self.nonce.ticket(Call(), lambda _: pytest.fail("a nonce is there"))
+            kept = self.nonce.get(Call(), lambda _: pytest.fail("a nonce is there"))
             assert kept == self.present
 
 

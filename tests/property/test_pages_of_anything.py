@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatgpt4online import Bot, _page
+from chatgpt4online import Bot
+from chatgpt4online._protocol.page import parse_page
 
 URL = "https://example.com/chat/"
 
@@ -71,7 +72,7 @@ def check_bot(bot: Bot) -> None:
 @example("", '<http://[>; rel="https://api.w.org/"')
 def test_any_page(html: str, link: str) -> None:
     """Any page can be read, and any header."""
-    page = _page.read(html, URL, link)
+    page = parse_page(html, URL, link)
     for bot in page.bots:
         check_bot(bot)
     assert page.rest_root is None or urlsplit(page.rest_root).hostname
@@ -82,7 +83,7 @@ def test_any_json(system: Dict[str, Any], params: Dict[str, Any], quote: str) ->
     """An element whose JSON holds anything is one chatbot, with fields of the right kinds."""
     first, second = (quote + escape(json.dumps(each)) + quote for each in (system, params))
     html = f"<div class='mwai-chatbot-container' data-system={first} data-params={second}>"
-    (bot,) = _page.read(html, URL).bots
+    (bot,) = parse_page(html, URL).bots
     check_bot(bot)
 
 
@@ -95,5 +96,5 @@ def test_what_is_said_comes_out(bot_id: str, sentence: str, limit: int) -> None:
     system = escape(json.dumps({"botId": bot_id}))
     params = escape(json.dumps({"startSentence": sentence, "textInputMaxLength": limit}))
     html = f"<p><div data-params='{params}' data-system='{system}' class='mwai-chatbot-container'>"
-    (bot,) = _page.read(html, URL).bots
+    (bot,) = parse_page(html, URL).bots
     assert (bot.id, bot.start_sentence, bot.max_length) == (bot_id, sentence, limit)

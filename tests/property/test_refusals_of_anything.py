@@ -11,10 +11,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import json_values, quick
 
-from chatgpt4online import ChatGPT4OnlineError, ReplyError, StatusError, _arguments, _wire
+from chatgpt4online import ChatGPT4OnlineError, ReplyError, StatusError, _validation
+from chatgpt4online._protocol.failures import (
+    error_from_response,
+    page_error,
+    redirect_error,
+    retry_after,
+)
+from chatgpt4online._protocol.fields import plain_text
+from chatgpt4online._protocol.routes import moved_root
 
 ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
+NOW = 1700000000.0
 
 BODIES = st.one_of(
     st.text(),
@@ -38,7 +47,7 @@ HEADERS = st.dictionaries(
 @given(st.integers(300, 999), HEADERS, BODIES)
 def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
     """Any refusal is one of our errors, with the status that came, in words that can be printed."""
-    error = _wire.refusal(status, headers, body)
+    error = error_from_response(status, headers, body, now=NOW)
     assert isinstance(error, (StatusError, ReplyError))
     assert str(error).isprintable()
     assert len(str(error)) < 1500
@@ -51,7 +60,7 @@ def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
 @given(HEADERS, BODIES)
 def test_page(headers: Dict[str, str], body: str) -> None:
     """Any page in place of an answer is one of our errors, in words that can be printed."""
-    error = _wire.page_error(200, headers, body)
+    error = page_error(200, headers, body, now=NOW)
     assert isinstance(error, ChatGPT4OnlineError)
     assert str(error).isprintable()
 
@@ -60,7 +69,7 @@ def test_page(headers: Dict[str, str], body: str) -> None:
 @given(st.one_of(st.text(), json_values()))
 def test_plain(value: Any) -> None:
     """Anything that a site says becomes one line of printable text, of 500 characters at most."""
-    words = _wire.plain(value)
+    words = plain_text(value)
     assert words.isprintable()
     assert len(words) <= 500
     assert words == words.strip()
@@ -78,7 +87,7 @@ DATES = st.lists(
 @example("Mon, 23 Nov 0000 00:00:00 GMT")
 def test_retry_after(value: str) -> None:
     """Any Retry-After is a number of seconds that is not negative, or None."""
-    seconds = _wire.retry_after({"retry-after": value})
+    seconds = retry_after({"retry-after": value}, NOW)
     assert seconds is None or seconds >= 0
 
 
@@ -119,7 +128,7 @@ PLACES = st.one_of(
 @given(PLACES)
 def test_moved_root(location: str) -> None:
     """Wherever a redirect leads, a question follows it to the same host over https alone."""
-    moved = _wire.moved_root(ROOT, CHAT, location)
+    moved = moved_root(ROOT, CHAT, location)
     if moved is not None:
         sent = urlsplit(str(requests.Request("POST", f"{moved}/{CHAT}").prepare().url))
         assert sent.scheme == "https"
@@ -132,7 +141,7 @@ def test_moved_root(location: str) -> None:
 @given(st.integers(300, 399), PLACES)
 def test_redirect_error(status: int, target: str) -> None:
     """A redirect to anything is one of our errors, in words that can be printed."""
-    error = _wire.redirect_error(status, target)
+    error = redirect_error(status, target)
     assert error.status == status
     assert str(error).isprintable()
 
@@ -142,14 +151,14 @@ def test_redirect_error(status: int, target: str) -> None:
 def test_site(given_site: str) -> None:
     """Any text is a site's address, in a form that is kept, or refused with a ValueError."""
     try:
-        site = _arguments.site_url(given_site)
+        site = _validation.site_url(given_site)
     except ValueError:
         return
     parts = urlsplit(site)
     assert parts.scheme in ("http", "https")
     assert parts.hostname
     assert not any((parts.username, parts.password, parts.query, parts.fragment))
-    assert _arguments.site_url(site) == site
+    assert _validation.site_url(site) == site
     assert site.isascii()
 
 
@@ -158,7 +167,7 @@ def test_site(given_site: str) -> None:
 def test_proxy(value: str) -> None:
     """Any text is a proxy's URL, or refused with a ValueError."""
     try:
-        assert _arguments.proxy_url(value) == value
+        assert _validation.proxy_url(value) == value
     except ValueError:
         return
 
@@ -168,7 +177,7 @@ def test_proxy(value: str) -> None:
 def test_headers(headers: Dict[str, Any]) -> None:
     """Headers that are taken are those that requests and http.client send."""
     try:
-        taken = _arguments.headers(headers)
+        taken = _validation.headers(headers)
     except ValueError:
         return
     fields = {name: value for name, value in taken.items() if value is not None}

@@ -11,8 +11,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import cut, json_values, places, quick
 
-from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError, _sse, _wire
-from chatgpt4online._wire import End, Failure
+from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError
+from chatgpt4online._http import sse
+from chatgpt4online._protocol import prelude
+from chatgpt4online._protocol.answers import parse_reply
+from chatgpt4online._protocol.events import End, Failure, parse_event
+from chatgpt4online._protocol.failures import check_success
+from chatgpt4online._protocol.fields import parse_json
 
 WIRE = Path(__file__).parent.parent / "wire"
 BOM = b"\xef\xbb\xbf"
@@ -31,7 +36,7 @@ def read(chunks: Iterable[bytes]) -> Outcome:
     """Return what chunks of a stream say; nothing but our error may be raised."""
     said: List[Item] = []
     try:
-        for item in _sse.items(iter(chunks)):
+        for item in sse.parse(iter(chunks)):
             said.append(item)  # noqa: PERF402 - what was said before an error counts
     except ProtocolError as error:
         return Outcome(said, str(error))
@@ -140,7 +145,7 @@ def test_any_bytes(body: bytes, where: List[int]) -> None:
 @given(ANY_BYTES, st.booleans())
 def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
     """Any bytes start somewhere within them, or need more; at the end they do not."""
-    at = _sse.start(body, ended)
+    at = prelude.answer_start(body, ended)
     assert -1 + ended <= at <= len(body)
     assert not body[: max(at, 0)].startswith((b"data", b"{", b"<html"))
 
@@ -149,8 +154,8 @@ def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
 @given(ANY_BYTES, ANY_BYTES)
 def test_start_once_found_stays(body: bytes, more: bytes) -> None:
     """More bytes do not change where an answer has been found to start."""
-    at = _sse.start(body, ended=False)
-    assert at in (-1, _sse.start(body + more, ended=False))
+    at = prelude.answer_start(body, ended=False)
+    assert at in (-1, prelude.answer_start(body + more, ended=False))
 
 
 @quick
@@ -158,7 +163,7 @@ def test_start_once_found_stays(body: bytes, more: bytes) -> None:
 def test_event_of_any_text(data: str) -> None:
     """Any text of an event has a meaning, has none, or is refused; nothing else is raised."""
     try:
-        item = _wire.parse_event(data)
+        item = parse_event(data)
     except ProtocolError:
         return
     assert item is None or isinstance(item, (str, Event, End, Failure))
@@ -175,7 +180,7 @@ def test_event_of_any_text(data: str) -> None:
 def test_event_of_any_json(event: Any) -> None:
     """An event with anything in its fields has a meaning, has none, or is refused."""
     try:
-        item = _wire.parse_event(json.dumps(event))
+        item = parse_event(json.dumps(event))
     except ProtocolError:
         return
     if isinstance(item, Event):
@@ -201,9 +206,9 @@ ANSWERS = st.dictionaries(
 @given(ANSWERS, st.text(max_size=9))
 def test_reply_of_any_json(answer: Any, so_far: str) -> None:
     """Any JSON object is a reply or one of our errors, and all text in it can be sent on."""
-    read_back = _wire.parse_json(json.dumps(answer))
+    read_back = parse_json(json.dumps(answer))
     try:
-        reply = _wire.reply(read_back, so_far, "abc")
+        reply = parse_reply(read_back, so_far, "abc")
     except ChatGPT4OnlineError as error:
         str(error).encode()
         return
@@ -216,8 +221,8 @@ def test_reply_of_any_json(answer: Any, so_far: str) -> None:
 @given(st.one_of(ANSWERS, ANYTHING), st.integers(100, 599))
 def test_success_of_any_json(answer: Any, status: int) -> None:
     """Any JSON tells of success, or is one of our errors, whose words can be printed."""
-    read_back = _wire.parse_json(json.dumps(answer))
+    read_back = parse_json(json.dumps(answer))
     try:
-        assert _wire.check_success(read_back, status)["success"] is True
+        assert check_success(read_back, status)["success"] is True
     except ChatGPT4OnlineError as error:
         assert str(error).isprintable()  # noqa: PT017 - it may be none

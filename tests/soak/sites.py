@@ -1,4 +1,4 @@
-"""A site in a process of its own, so that what it holds is not taken for the client's."""
+"""A site in a process of its own, whose memory and files do not count as the client's."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from multiprocessing.managers import BaseManager
 from typing import Iterator, NamedTuple, cast
 
 from chatgpt4online.testing import Server
-from chatgpt4online.testing._model import Script
+from chatgpt4online.testing._script import Script
 
 
-class Seen(NamedTuple):
-    """What a site has seen: questions, those of them refused included, nonces and connections."""
+class Counts(NamedTuple):
+    """What a site has counted: questions (refused ones included), sessions and connections."""
 
     questions: int
     sessions: int
@@ -21,32 +21,32 @@ class Seen(NamedTuple):
 
 
 class Site(Server):
-    """The testing site; it counts what it has seen, and keeps none of it."""
+    """A testing site that counts requests and does not keep them."""
 
     _questions = 0
     _sessions = 0
 
     def slows(self, pace: float) -> None:
-        """Let the next answer come with so many seconds between two events."""
-        self._tell("chats/submit", Script(pace=pace))
+        """Script the model's default reply with ``pace`` seconds between two events."""
+        self._add_script("chats/submit", Script(pace=pace))
 
-    def opens(self) -> str:
-        """Start to serve; return the URL."""
+    def serve(self) -> str:
+        """Start serving; return the URL."""
         return self.start().url
 
-    def seen(self) -> Seen:
-        """Return what it has seen so far."""
-        with self._lock:
-            paths = [request.path for request in self._requests]
-            self._requests.clear()
+    def counts(self) -> Counts:
+        """Return the counts so far."""
+        with self._handler._lock:
+            paths = [request.path for request in self._handler._requests]
+            self._handler._requests.clear()
         sessions = sum(path.endswith("start_session") for path in paths)
         self._sessions += sessions
         self._questions += len(paths) - sessions
-        return Seen(self._questions, self._sessions, self.connections, self.open_connections)
+        return Counts(self._questions, self._sessions, self.connections, self.open_connections)
 
 
 class Sites(BaseManager):
-    """The process in which sites are made."""
+    """The process in which remote sites run."""
 
 
 Sites.register("site", Site)
@@ -54,7 +54,7 @@ Sites.register("site", Site)
 
 @contextlib.contextmanager
 def remote_site() -> Iterator[Site]:
-    """Make a site in another process; what is called here runs there."""
+    """Make a proxy for a site that runs in another process."""
     with Sites(ctx=multiprocessing.get_context("spawn")) as sites:
         site = cast("Site", sites.site())  # type: ignore[attr-defined]
         yield site

@@ -1,7 +1,7 @@
 """
-A client in a service that runs for months: many threads, many calls, and nothing piles up.
+A client in a long-running service: many threads and many calls, without growth.
 
-Each scenario is run small with all other tests, and in full, for minutes, by ``make soak``.
+Each scenario runs briefly with the other tests, and in full, for minutes, in ``make soak``.
 """
 
 from __future__ import annotations
@@ -25,60 +25,61 @@ HALF_DAY = 43200
 MEBIBYTE = 1024 * 1024
 ANSWER = FRAMINGS["two chunks an event"].answer(HELLO).bytes
 
-#: A part of the full sizes, for who has less time.
+#: A fraction of the full sizes, for shorter runs.
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 
 PROCESS = Path("/proc/self")
 
 
 def full(function: Callable[[], None]) -> Callable[[], None]:
-    """Mark a test that takes minutes, and looks at what the process holds."""
-    known = (PROCESS / "statm").exists()
-    skipped = pytest.mark.skipif(not known, reason="this system does not tell what a process holds")
+    """Mark a test that takes minutes and measures the resources of the process."""
+    has_proc = (PROCESS / "statm").exists()
+    skipped = pytest.mark.skipif(not has_proc, reason="this system has no /proc")
     return pytest.mark.soak(pytest.mark.timeout(7200)(skipped(function)))
 
 
-class Held(NamedTuple):
-    """What this process holds: memory in bytes, open files and sockets, and threads."""
+class Resources(NamedTuple):
+    """The resources of this process: memory in bytes, open files and sockets, threads."""
 
     memory: int
     files: int
     threads: int
 
 
-def held() -> Held:
-    """Return what this process holds."""
+def current_resources() -> Resources:
+    """Return the resources that this process uses now."""
     pages = int((PROCESS / "statm").read_text("ascii").split()[1])
     files = len(list((PROCESS / "fd").iterdir()))
-    return Held(pages * os.sysconf("SC_PAGE_SIZE"), files, threading.active_count())
+    return Resources(pages * os.sysconf("SC_PAGE_SIZE"), files, threading.active_count())
 
 
-class Watch:
-    """Notes what the process holds from time to time, and prints it for who waits."""
+class Monitor:
+    """Samples the resources of this process, and prints the samples."""
 
     def __init__(self, name: str) -> None:
-        self.samples: List[Held] = []
+        self.samples: List[Resources] = []
         self._name = name
-        self._began = monotonic()
+        self._started = monotonic()
 
-    def look(self, chats: int) -> None:
-        """Take a sample after so many chats."""
-        sample = held()
+    def sample(self, chats: int) -> None:
+        """Take a sample after ``chats`` chats."""
+        sample = current_resources()
         self.samples.append(sample)
-        print(  # noqa: T201 - the figures are what a soak is run for
-            f"{self._name}: {chats} chats, {chats / (monotonic() - self._began):.0f} a second,"
+        rate = chats / (monotonic() - self._started)
+        print(  # noqa: T201 - the figures are the purpose of a soak run
+            f"{self._name}: {chats} chats, {rate:.0f} a second,"
             f" {sample.memory / MEBIBYTE:.1f} MiB, {sample.files} files, {sample.threads} threads"
         )
 
-    def hold(self, memory: int, files: int) -> None:
-        """Allow for so much more at the end than when the process was warm."""
+    def check_growth(self, memory: int, files: int) -> None:
+        """Check that nothing has grown beyond these limits since the second sample."""
         warm, last = self.samples[1], self.samples[-1]
         assert last.memory - warm.memory < memory
         assert last.files - warm.files <= files
         assert last.threads <= warm.threads
 
 
-def nothing(_: int) -> None:
+def no_sample(_: int) -> None:
     """Take no sample."""
 
 
@@ -86,7 +87,7 @@ def nothing(_: int) -> None:
 
 
 class Asker:
-    """Asks in a thread of its own until it is enough, and holds each answer to its question."""
+    """Asks questions in one thread until stopped, and checks each answer."""
 
     def __init__(self, client: Client, name: str) -> None:
         self.done = 0
@@ -94,9 +95,9 @@ class Asker:
         self._client = client
         self._name = name
 
-    def run(self, enough: threading.Event) -> None:
-        """Ask on."""
-        while not enough.is_set():
+    def run(self, stopped: threading.Event) -> None:
+        """Ask until ``stopped`` is set."""
+        while not stopped.is_set():
             self._ask(f"question {self.done} of {self._name}" + " and so on" * (self.done % 7))
             self.done += 1
 
@@ -104,21 +105,21 @@ class Asker:
         expected = f"Echo(1 msgs): {message}"
         client, streams = self._client, self.done % 2
         try:
-            said = "".join(client.stream(message)) if streams else client.chat(message)
-            assert said == expected
+            answer = "".join(client.stream(message)) if streams else client.chat(message)
+            assert answer == expected
         except StreamInterrupted as error:
             self.cuts += expected.startswith(error.text)
 
 
 def crowd(
-    site: Site, threads: int, chats: int, waves: int, look: Callable[[int], None] = nothing
+    site: Site, threads: int, chats: int, waves: int, sample: Callable[[int], None] = no_sample
 ) -> None:
-    """Have threads share a client, while nonces expire in waves and answers are cut or slow."""
-    enough = threading.Event()
-    with Client(site.opens()) as client, ThreadPoolExecutor(threads) as pool:
+    """Let threads share a client, while nonces expire in waves and answers are cut or slow."""
+    stopped = threading.Event()
+    with Client(site.serve()) as client, ThreadPoolExecutor(threads) as pool:
         client.chat("Hi")
         askers = [Asker(client, f"thread {number}") for number in range(threads)]
-        futures = [pool.submit(asker.run, enough) for asker in askers]
+        futures = [pool.submit(asker.run, stopped) for asker in askers]
         try:
             for wave in range(1, waves + 1):
                 wait_for_all(askers, futures, wave * chats // (waves + 1), 2 * (wave - 1))
@@ -126,25 +127,25 @@ def crowd(
                     site.cuts(how=how)
                 site.slows(0.002)
                 site.expire_nonce()
-                look(sum(asker.done for asker in askers))
+                sample(sum(asker.done for asker in askers))
             wait_for_all(askers, futures, chats, 2 * waves)
         finally:
-            enough.set()
+            stopped.set()
         for future in futures:
             future.result()
         asked = sum(asker.done for asker in askers)
-        look(asked)
-        seen = site.seen()
-    assert seen.sessions == 1 + waves
-    assert 0 < seen.questions - 1 - asked <= waves * threads  # a wave refuses each once at most
-    # One connection a thread, and some more while the ends of responses are still to come.
-    assert seen.open <= 2 * threads
-    assert seen.connections <= 2 * threads + 2 * waves
+        sample(asked)
+        counts = site.counts()
+    assert counts.sessions == 1 + waves
+    assert 0 < counts.questions - 1 - asked <= waves * threads  # one refusal per thread and wave
+    # One connection per thread, and some more while the ends of responses are still to come.
+    assert counts.open <= 2 * threads
+    assert counts.connections <= 2 * threads + 2 * waves
 
 
 def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, cuts: int) -> None:
-    """Wait for so many chats and cuts in all, and until the last wave has been met by each."""
-    # The first answer may be to a question from before that wave, the second one is not.
+    """Wait for this many chats and cuts in all, and until each thread has met the last wave."""
+    # The next answer may belong to a question from before that wave; the one after it does not.
     goals = [asker.done + 2 for asker in askers]
     while (
         sum(asker.done for asker in askers) < chats
@@ -156,58 +157,60 @@ def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, c
 
 
 def test_a_crowd() -> None:
-    """Each of many threads gets its own answers, and each wave of expired nonces costs one."""
+    """Threads that share a client get their own answers; a wave of expired nonces costs one."""
     with closing(Site()) as site:
         crowd(site, threads=8, chats=80, waves=3)
 
 
 @full
 def test_a_crowd_in_full() -> None:
-    """The same with 64 threads and 5,000 chats, and the client's memory stays as it is."""
-    watch = Watch("64 threads")
+    """With 64 threads and 5,000 chats, the client's memory does not grow."""
+    monitor = Monitor("64 threads")
     with remote_site() as site:
-        crowd(site, threads=64, chats=int(5000 * SCALE), waves=10, look=watch.look)
-    watch.hold(8 * MEBIBYTE, files=64)
+        crowd(site, threads=64, chats=int(5000 * SCALE), waves=10, sample=monitor.sample)
+    monitor.check_growth(8 * MEBIBYTE, files=64)
 
 
-# A long life.
+# Many calls.
 
 
-def long_life(site: Site, chats: int, steps: int, look: Callable[[int], None] = nothing) -> None:
-    """Chat on, while half a day passes and then a whole one, in turns, before each further step."""
-    with Client(site.opens()) as client:
+def long_life(
+    site: Site, chats: int, steps: int, sample: Callable[[int], None] = no_sample
+) -> None:
+    """Chat in steps, with half a day and a whole day in turn between two steps."""
+    with Client(site.serve()) as client:
         for step in range(1, steps + 1):
             for number in range(chats // steps):
                 assert client.chat(f"question {number}") == f"Echo(1 msgs): question {number}"
-            look(step * chats // steps)
+            sample(step * chats // steps)
             site.advance(HALF_DAY * (1 + step % 2))
-        seen = site.seen()
-    # After half a day the site sends a fresh nonce by itself; after a whole one it refuses the old.
-    assert seen.sessions == 1 + steps // 2
-    assert seen.questions == chats + steps // 2
-    assert seen.connections <= 2
+        counts = site.counts()
+    # After half a day an answer brings a fresh nonce; after a whole day the old one is refused.
+    assert counts.sessions == 1 + steps // 2
+    assert counts.questions == chats + steps // 2
+    assert counts.connections <= 2
 
 
 def test_a_long_life() -> None:
-    """A client whose nonce is outdated, again and again, loses no call by it."""
+    """A client loses no call to outdated nonces."""
     with closing(Site()) as site:
         long_life(site, chats=40, steps=4)
 
 
 @full
 def test_a_long_life_in_full() -> None:
-    """The same for 100,000 chats: memory, files and threads stay as they are."""
-    watch = Watch("one thread")
+    """In 100,000 chats, memory, open files and threads do not grow."""
+    monitor = Monitor("one thread")
     with remote_site() as site:
-        long_life(site, chats=int(100_000 * SCALE), steps=10, look=watch.look)
-    watch.hold(2 * MEBIBYTE, files=0)
+        long_life(site, chats=int(100_000 * SCALE), steps=10, sample=monitor.sample)
+    monitor.check_growth(2 * MEBIBYTE, files=0)
 
 
-# Connections that end while they are idle, as with Apache after 5 seconds.
+# Connections that the server closes while they are idle, as Apache does after 5 seconds.
 
 
 class Idler:
-    """A server's side of the connections, which all end when it is told so."""
+    """The server side of connections that it can close all at once."""
 
     def __init__(self) -> None:
         self.peers: List[Peer] = []
@@ -219,15 +222,15 @@ class Idler:
             peer.send(ANSWER)
 
     def hang_up(self) -> None:
-        """End all connections, as a server does that has waited long enough."""
+        """Close all connections, as a server does after its keep-alive timeout."""
         for peer in self.peers:
-            with suppress(OSError):  # it has ended already
+            with suppress(OSError):  # it has been closed already
                 peer._sock.shutdown(socket.SHUT_RDWR)
         self.peers.clear()
 
 
 def idle(threads: int, rounds: int) -> None:
-    """Have threads chat at the same time, and again when the server has ended all connections."""
+    """Let threads chat at once, repeatedly, each time after the server has closed everything."""
     idler = Idler()
     with RawServer(idler.serve) as server, Client(server.url) as client:
         for _ in range(rounds):
@@ -239,21 +242,21 @@ def idle(threads: int, rounds: int) -> None:
 
 
 def test_idle_connections_that_end() -> None:
-    """A server that ends connections while they are idle costs no call, and no question twice."""
+    """Connections closed while idle cost no call, and no question is sent twice."""
     idle(threads=4, rounds=5)
 
 
 @full
 def test_idle_connections_that_end_in_full() -> None:
-    """The same with 64 threads, again and again."""
+    """With 64 threads and many rounds, connections closed while idle cost no call."""
     idle(threads=64, rounds=int(100 * SCALE))
 
 
-# A site that moves.
+# A site whose address changes.
 
 
 def test_a_site_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A site that has another address now is found there by the next connection."""
+    """The next connection goes to a site's current address."""
     now: List[str] = []
     real = socket.getaddrinfo
 
@@ -270,6 +273,6 @@ def test_a_site_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
             now.append(old.address)
             assert client.chat("Hi") == "Hello"
             now.append(new.address)
-            assert client.chat("Hi") == "Hello"  # over the connection that is there
+            assert client.chat("Hi") == "Hello"  # over the open connection
         assert client.chat("Hi") == "I have moved"
         assert (len(old.questions), len(new.questions)) == (2, 1)

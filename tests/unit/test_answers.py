@@ -19,9 +19,11 @@ from chatgpt4online import (
     Shortcut,
     StatusError,
     Usage,
-    _wire,
 )
-from chatgpt4online._wire import End, Failure
+from chatgpt4online._protocol.answers import parse_nonce, parse_reply
+from chatgpt4online._protocol.events import End, Failure, parse_event
+from chatgpt4online._protocol.failures import check_success, reply_error
+from chatgpt4online._protocol.fields import plain_text
 
 Item = Union[str, Event, End, Failure, None]
 
@@ -115,7 +117,7 @@ BROKEN_EVENTS = [
 @pytest.mark.parametrize(("data", "item"), EVENTS)
 def test_events(data: str, item: Item) -> None:
     """An event is text, another event, the end, a failure, or nothing; text has no subtype."""
-    parsed = _wire.parse_event(data)
+    parsed = parse_event(data)
     assert (type(parsed), parsed) == (type(item), item)
 
 
@@ -123,7 +125,7 @@ def test_events(data: str, item: Item) -> None:
 def test_broken_events(data: str) -> None:
     """What is not an event of the plugin is never text: it is an error."""
     with pytest.raises(ProtocolError):
-        _wire.parse_event(data)
+        parse_event(data)
 
 
 @pytest.mark.parametrize("depth", [10, 300, 500, 900, 990, 5_000, 50_000])
@@ -139,7 +141,7 @@ def test_broken_events(data: str) -> None:
 def test_deep_events(form: str, depth: int) -> None:
     """However deep an event is nested, it is read or refused; Python's own limit is no answer."""
     with suppress(ProtocolError):
-        _wire.parse_event(form % nested(depth))
+        parse_event(form % nested(depth))
 
 
 @pytest.mark.parametrize(("digits", "is_read"), [(1_000, True), (1_001, False), (10**7, False)])
@@ -147,10 +149,10 @@ def test_long_numbers(digits: int, is_read: bool) -> None:
     """A number of very many digits, which takes older Pythons hours, is refused at once."""
     event = '{"type":"live","data":"x","timestamp":%s}' % ("7" * digits)
     if is_read:
-        assert _wire.parse_event(event) == "x"
+        assert parse_event(event) == "x"
     else:
         with pytest.raises(ProtocolError):
-            _wire.parse_event(event)
+            parse_event(event)
 
 
 FULL = {
@@ -182,7 +184,7 @@ FULL = {
 
 def test_reply() -> None:
     """A reply holds everything that the answer does, in values, less the nonce."""
-    reply = _wire.reply(FULL, "Do", "abc")
+    reply = parse_reply(FULL, "Do", "abc")
     assert reply == "Done."
     assert reply.usage == Usage(11, 3, 14, 0.002, 1, "estimated")
     assert reply.images == (Image("https://example.com/a.png"),)
@@ -205,7 +207,7 @@ def test_shortcut_as_it_is() -> None:
     """A shortcut's words are kept to the letter, since a click sends them."""
     words = "\U0001f468\u200d\U0001f469\u200d\U0001f467 " + "long " * 200
     shortcuts = [{"data": {"label": words, "message": words}}, {"data": {"label": 5}}, {}]
-    first, *others = _wire.reply({"reply": "", "shortcuts": shortcuts}, "", "abc").shortcuts
+    first, *others = parse_reply({"reply": "", "shortcuts": shortcuts}, "", "abc").shortcuts
     assert (first.label, first.message) == (words, words)
     assert others == [Shortcut("5", "", None, {"label": 5}), Shortcut("", "", None, {})]
 
@@ -213,7 +215,7 @@ def test_shortcut_as_it_is() -> None:
 def test_reply_of_an_old_version() -> None:
     """An answer of AI Engine 2.4.7, which knows fewer fields, gives a reply without them."""
     answer = {"success": True, "reply": "Hi", "images": None, "usage": {"queries": 1}}
-    reply = _wire.reply(answer, "", "abc")
+    reply = parse_reply(answer, "", "abc")
     assert (reply, reply.usage) == ("Hi", Usage(queries=1))
     assert not any((reply.images, reply.actions, reply.shortcuts, reply.blocks))
     assert (reply.response_id, reply.raw) == (None, answer)
@@ -222,7 +224,7 @@ def test_reply_of_an_old_version() -> None:
 def test_flat_action() -> None:
     """An action of AI Engine 2.4.8, whose fields stand beside its type, is read too."""
     flat = {"type": "function", "name": "alarm", "args": []}
-    (action,) = _wire.reply({"reply": "", "actions": [flat]}, "", "abc").actions
+    (action,) = parse_reply({"reply": "", "actions": [flat]}, "", "abc").actions
     assert action == Action("function", "alarm", {}, flat)
 
 
@@ -238,7 +240,7 @@ NOT_AS_EXPECTED: Dict[str, Any] = {
 
 def test_reply_with_odd_parts() -> None:
     """A part that is not what it should be is left out, and still there in `raw`."""
-    reply = _wire.reply({"reply": "Hi", **NOT_AS_EXPECTED}, "", "abc")
+    reply = parse_reply({"reply": "Hi", **NOT_AS_EXPECTED}, "", "abc")
     assert reply == "Hi"
     assert (reply.usage, reply.response_id) == (None, None)
     assert not any((reply.images, reply.actions, reply.shortcuts, reply.blocks))
@@ -258,7 +260,7 @@ ODD_ACTIONS = [
 @pytest.mark.parametrize(("item", "action"), ODD_ACTIONS)
 def test_odd_actions(item: Dict[str, Any], action: Action) -> None:
     """An action whose parts are not what they should be is still an action."""
-    assert _wire.reply({"reply": "", "actions": [item]}, "", "abc").actions == (action,)
+    assert parse_reply({"reply": "", "actions": [item]}, "", "abc").actions == (action,)
 
 
 USAGES: List[Tuple[Any, Any]] = [
@@ -275,38 +277,38 @@ USAGES: List[Tuple[Any, Any]] = [
 @pytest.mark.parametrize(("said", "usage"), USAGES)
 def test_usage(said: object, usage: object) -> None:
     """A number that the site did not give as one is None."""
-    assert _wire.reply({"reply": "", "usage": said}, "", "abc").usage == usage
+    assert parse_reply({"reply": "", "usage": said}, "", "abc").usage == usage
 
 
 def test_reply_of_the_text_so_far() -> None:
     """An answer without a reply has the text so far; the site's own word stands, also if empty."""
-    assert _wire.reply({"success": True}, "so far", "abc") == "so far"
-    assert _wire.reply({"success": True, "reply": ""}, "so far", "abc") == ""
+    assert parse_reply({"success": True}, "so far", "abc") == "so far"
+    assert parse_reply({"success": True, "reply": ""}, "so far", "abc") == ""
 
 
 @pytest.mark.parametrize("answer", [{"reply": None}, {"reply": 5}, {"reply": ["a"]}])
 def test_no_reply(answer: Dict[str, Any]) -> None:
     """A reply that is no text is an error, whatever came before."""
-    with pytest.raises(ProtocolError, match="the answer holds no reply"):
-        _wire.reply(answer, "so far", "abc")
+    with pytest.raises(ProtocolError, match="the answer contains no reply"):
+        parse_reply(answer, "so far", "abc")
 
 
 def test_nothing_is_no_reply() -> None:
     """An answer without a reply to which no text came is an error."""
-    with pytest.raises(ProtocolError, match="the answer holds no reply"):
-        _wire.reply({"success": True}, "", "abc")
+    with pytest.raises(ProtocolError, match="the answer contains no reply"):
+        parse_reply({"success": True}, "", "abc")
 
 
 def test_failure_is_no_reply() -> None:
     """An answer that tells of failure is that failure, whatever text it has."""
     with pytest.raises(ReplyError) as caught:
-        _wire.reply({"success": False, "message": "No <b>credit</b>", "reply": "Hi"}, "Hi", "abc")
+        parse_reply({"success": False, "message": "No <b>credit</b>", "reply": "Hi"}, "Hi", "abc")
     assert caught.value.message == "No credit"
     assert str(caught.value) == "AI Engine could not answer: No credit."
 
 
 LONG_OR_BANNED = (
-    "Often the message is longer than the bot allows (512 characters by default), holds a banned"
+    "Often the message is longer than the bot allows (512 characters by default), contains a banned"
     " word, or the bot's id is wrong: shorten it, or check the id."
 )
 REASONS = [
@@ -322,14 +324,14 @@ REASONS = [
 @pytest.mark.parametrize(("message", "words"), REASONS)
 def test_reply_errors(message: str, words: str) -> None:
     """A failure gives the plugin's reason as one sentence, and says what "rejected" may mean."""
-    error = _wire.reply_error(message)
+    error = reply_error(message)
     assert (str(error), error.message) == (words, message)
 
 
 def test_success() -> None:
     """The object of an answer that tells of success is returned as it is."""
     answer = {"success": True, "restNonce": "0123456789"}
-    assert _wire.check_success(answer, 200) is answer
+    assert check_success(answer, 200) is answer
 
 
 REFUSALS: List[Tuple[Any, type, int]] = [
@@ -344,7 +346,7 @@ REFUSALS: List[Tuple[Any, type, int]] = [
 def test_refused_in_json(answer: Any, kind: type, status: int) -> None:
     """WordPress's own refusal is one under any HTTP status; the status that it names counts."""
     with pytest.raises(StatusError) as caught:
-        _wire.check_success(answer, 200)
+        check_success(answer, 200)
     assert type(caught.value) is kind
     assert (caught.value.status, caught.value.code) == (status, answer["code"])
     assert caught.value.message == answer["message"]
@@ -356,7 +358,7 @@ def test_refused_in_json(answer: Any, kind: type, status: int) -> None:
 def test_not_the_plugins(answer: object) -> None:
     """JSON that tells neither of success nor of failure is not the plugin's."""
     with pytest.raises(ProtocolError, match="JSON that is not AI Engine's"):
-        _wire.check_success(answer, 200)
+        check_success(answer, 200)
 
 
 NONCES = ["0123456789", "a", "a-b_C", "x" * 128]
@@ -366,13 +368,13 @@ NO_NONCES = [None, "", 123, "x" * 129, "a b", "a\n", "a\r\nx: y", "caf\u00e9", {
 @pytest.mark.parametrize("value", NONCES)
 def test_nonces(value: str) -> None:
     """Ten hexadecimal digits, or anything like that, are a nonce."""
-    assert _wire.nonce(value) == value
+    assert parse_nonce(value) == value
 
 
 @pytest.mark.parametrize("value", NO_NONCES)
 def test_no_nonces(value: object) -> None:
     """What could not stand in a header, or is too long, is no nonce."""
-    assert _wire.nonce(value) is None
+    assert parse_nonce(value) is None
 
 
 PLAIN: List[Tuple[Any, str]] = [
@@ -400,10 +402,10 @@ def test_plain_of_what_is_too_deep() -> None:
     value: List[Any] = []
     for _ in range(100_000):
         value = [value]
-    assert _wire.plain(value) == ""
+    assert plain_text(value) == ""
 
 
 @pytest.mark.parametrize(("value", "words"), PLAIN, ids=lambda value: repr(value)[:20])
 def test_plain(value: object, words: str) -> None:
     """A site's words become one line that can be printed anywhere, and is not too long."""
-    assert _wire.plain(value) == words
+    assert plain_text(value) == words

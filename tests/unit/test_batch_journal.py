@@ -103,7 +103,7 @@ FOREIGN = {
 def test_another_file_is_left_as_it_is(path: Path, content: bytes) -> None:
     """A file that is no journal is refused, and not changed."""
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"line [12] is no outcome"):
+    with pytest.raises(ValueError, match=r"line [12] is not an outcome"):
         Journal(path, {})
     assert path.read_bytes() == content
     path.unlink()  # nobody holds it

@@ -1,4 +1,4 @@
-"""A call in progress: its time, how it is ended, and what its end reaches."""
+"""A call: its time limits, and ending it from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any, List
 import pytest
 from support import SOON, background, wait_for
 
-from chatgpt4online import _auth
-from chatgpt4online._call import Call, CallEnded, shut
+from chatgpt4online._http import deadlines
+from chatgpt4online._http.call import Call, CallEnded, Wakeup, current, shut_down
+from chatgpt4online._http.nonce import IssuedNonce, Nonce
 
 
 class Wrapped:
@@ -21,7 +22,7 @@ class Wrapped:
 
 
 def is_shut(sock: socket.socket) -> bool:
-    """Return whether the other side of a pair sees that this one has been shut."""
+    """Return whether the other side of a pair sees that this one was shut down."""
     sock.settimeout(0)
     try:
         return sock.recv(1) == b""
@@ -30,11 +31,11 @@ def is_shut(sock: socket.socket) -> bool:
 
 
 def test_no_deadline() -> None:
-    """Without a deadline, time limits are as they are given."""
+    """Without a deadline, time limits stay as they are."""
     call = Call((1.0, 2.0))
     assert call.remaining() is None
     assert (call.within(None), call.within(5.0)) == (None, 5.0)
-    call.check()
+    call.raise_if_ended()
 
 
 def test_deadline() -> None:
@@ -57,42 +58,60 @@ def test_deadline_passes() -> None:
     while call.remaining():
         pass
     with pytest.raises(CallEnded):
-        call.check()
+        call.raise_if_ended()
     assert (call.ended, call.remaining(), call.within(5.0)) == ("deadline", 0.0, 0.0)
 
 
 def test_a_deadline_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system has no thread left, a call can be made, and keeps to its deadline."""
+    """Where no thread is left, a call can be made, and keeps its deadline."""
 
-    def start(_: object) -> None:
+    def start(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(deadlines, "start_new_thread", start)
+    monkeypatch.setattr(deadlines, "_watcher", deadlines._Watcher())
     call = Call(deadline=0.05)
-    call.check()
-    assert not call.wait(SOON)
+    call.raise_if_ended()
     with pytest.raises(CallEnded):
-        call.check()
+        call.wait(SOON)
     assert call.ended == "deadline"
     call.finish()
 
 
-def test_ctrl_c_while_a_deadline_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C that breaks into the start of a thread stays what it is."""
+def test_one_thread_for_all_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deadlines end their calls in their order, whatever their number, in one thread."""
+    started: List[object] = []
 
-    def start(_: object) -> None:
-        try:
-            raise KeyboardInterrupt
-        finally:
-            raise RuntimeError("release unlocked lock")
+    def start(run: Any, args: Any) -> None:
+        started.append(run)
+        start_new_thread(run, args)
 
-    monkeypatch.setattr(threading.Thread, "start", start)
-    with pytest.raises(KeyboardInterrupt):
-        Call(deadline=SOON)
+    start_new_thread = deadlines.start_new_thread
+    monkeypatch.setattr(deadlines, "start_new_thread", start)
+    monkeypatch.setattr(deadlines, "_watcher", deadlines._Watcher())
+    late = [Call(deadline=1000.0) for _ in range(3)]
+    soon = [Call(deadline=0.01) for _ in range(3)]
+    wait_for(lambda: all(call.ended for call in soon))
+    assert [call.ended for call in late] == [None] * 3
+    assert len(started) == 1
+
+
+def test_entries_of_finished_calls_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many calls with a long deadline leave nothing behind."""
+    monkeypatch.setattr(deadlines, "_FEWEST_TO_PRUNE", 10)
+    watcher = deadlines._Watcher()
+    monkeypatch.setattr(deadlines, "_watcher", watcher)
+    entries: List[Any] = []
+    monkeypatch.setattr(watcher, "_run", lambda: watcher._end_calls(entries))
+    for _ in range(1000):
+        Call(deadline=1000.0).finish()
+    last = Call(deadline=0.01)
+    wait_for(lambda: last.ended is not None)
+    assert len(entries) < 100
 
 
 def test_end_shuts_the_socket() -> None:
-    """Ending a call shuts the socket that it is blocked on, once, and says why; it stays ended."""
+    """Ending a call shuts down its socket. The first reason stays."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         call = Call()
@@ -103,11 +122,11 @@ def test_end_shuts_the_socket() -> None:
         assert is_shut(theirs)
         assert call.ended == "closed"
         with pytest.raises(CallEnded):
-            call.check()
+            call.raise_if_ended()
 
 
 def test_end_before_the_socket() -> None:
-    """A call that has been ended shuts the socket that it gets later."""
+    """A call that was ended shuts down a socket that it gets later."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         call = Call()
@@ -117,7 +136,7 @@ def test_end_before_the_socket() -> None:
 
 
 def test_release() -> None:
-    """A socket that has been let go is no longer reached; whether it was in time is told."""
+    """A released socket is not shut down; `release` returns whether it was in time."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         call = Call()
@@ -129,7 +148,7 @@ def test_release() -> None:
 
 
 def test_finish() -> None:
-    """A finished call cannot be ended any more."""
+    """A finished call cannot be ended anymore."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         call = Call(deadline=1000.0)
@@ -138,41 +157,42 @@ def test_finish() -> None:
         call.end("closed")
         assert call.ended is None
         assert not is_shut(theirs)
-        call.check()
+        call.raise_if_ended()
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_shut_what_is_wrapped(depth: int) -> None:
-    """A socket is shut however deep it is wrapped."""
+    """A socket is shut down however deeply it is wrapped."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sock: Any = ours
         for _ in range(depth):
             sock = Wrapped(sock)
-        shut(sock)
+        shut_down(sock)
         assert is_shut(theirs)
 
 
 @pytest.mark.parametrize("sock", [None, object(), Wrapped(None)])
 def test_shut_nothing(sock: Any) -> None:
-    """What is no socket is passed over."""
-    shut(sock)
+    """Anything that is not a socket is ignored."""
+    shut_down(sock)
 
 
 def test_shut_what_is_not_connected() -> None:
-    """A socket that is not connected, or closed, is passed over."""
+    """A socket that is closed or not connected is ignored."""
     with socket.socket() as sock:
-        shut(sock)
-    shut(sock)
+        shut_down(sock)
+    shut_down(sock)
 
 
 def test_wait() -> None:
-    """A wait ends with its time, or at once if the call has been woken before; a wake ends one."""
-    call = Call()
-    assert not call.wait(0.001)
-    call.wake()
-    assert call.wait(1000.0)
-    assert not call.wait(0.001)
+    """A wait ends with its time, or at once if it was woken before; a wakeup ends one wait."""
+    call, wakeup = Call(), Wakeup()
+    assert not call.wait(0.001, wakeup)
+    wakeup.set()
+    wakeup.set()
+    assert call.wait(1000.0, wakeup)
+    assert not call.wait(0.001, wakeup)
 
 
 @pytest.mark.parametrize("has_waited", [False, True])
@@ -182,33 +202,42 @@ def test_wait_after_the_end(has_waited: bool) -> None:
     if has_waited:
         call.wait(0.001)
     call.end("closed")
-    assert call.wait(1000.0)
-    assert call.wait(1000.0)
+    for _ in range(2):
+        with pytest.raises(CallEnded):
+            call.wait(1000.0)
 
 
 def test_end_ends_a_wait() -> None:
     """Ending a call wakes the thread that waits in it."""
     call = Call()
-    waits = threading.Thread(target=call.wait, args=(1000.0,))
-    waits.start()
+    waiting = background(lambda: call.wait(1000.0))
+    wait_for(lambda: call._wakeup is not None)
     call.end("closed")
-    waits.join(10.0)
-    assert not waits.is_alive()
+    assert isinstance(waiting.exception(SOON), CallEnded)
 
 
 def test_deadline_ends_a_wait() -> None:
-    """A wait is no longer than what remains until the deadline."""
+    """A wait ends at the deadline."""
     call = Call(deadline=0.01)
-    call.wait(1000.0)
     with pytest.raises(CallEnded):
-        call.check()
+        call.wait(1000.0)
     assert call.ended == "deadline"
 
 
-def test_who_waits_for_a_nonce_goes_on_when_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls that wait for another one's nonce go on as soon as it is there, and look no earlier."""
-    monkeypatch.setattr(_auth, "_GLANCE", 3600.0)
-    nonce, leader = _auth.Nonce(), Call()
+def test_a_call_within_a_call() -> None:
+    """A signal handler may make a call within a call; the outer one is current again after it."""
+    outer, inner = Call(), Call()
+    with outer:
+        with inner:
+            assert current.call is inner
+        assert current.call is outer
+    assert current.call is None
+
+
+def test_waiting_calls_go_on_once_the_nonce_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that wait for another one's nonce go on as soon as it is there, without polling."""
+    monkeypatch.setattr("chatgpt4online._http.nonce._POLL_INTERVAL", 3600.0)
+    nonce, owner = Nonce(), Call()
     fetching, go_on = threading.Event(), threading.Event()
 
     def fetch(_: Call) -> str:
@@ -216,25 +245,25 @@ def test_who_waits_for_a_nonce_goes_on_when_it_is_there(monkeypatch: pytest.Monk
         assert go_on.wait(SOON)
         return "0123456789"
 
-    first = background(lambda: nonce.ticket(leader, fetch))
+    first = background(lambda: nonce.get(owner, fetch))
     assert fetching.wait(SOON)
-    flight: Any = nonce._flight
-    others = [background(lambda: nonce.ticket(Call(), fetch)) for _ in range(3)]
-    wait_for(lambda: len(flight._waiting) == len(others))
+    pending: Any = nonce._pending
+    others = [background(lambda: nonce.get(Call(), fetch)) for _ in range(3)]
+    wait_for(lambda: len(pending._waiting) == len(others))
     go_on.set()
-    assert {future.result(SOON) for future in [first, *others]} == {_auth.Ticket("0123456789", 1)}
-    assert not leader.over
+    assert {future.result(SOON) for future in [first, *others]} == {IssuedNonce("0123456789", 1)}
+    assert not owner.finished
 
 
-def test_who_fetches_a_nonce_is_known() -> None:
-    """A call fetches the nonce from when it is asked to until it has come, and no other does."""
-    nonce, leader, other = _auth.Nonce(), Call(), Call()
+def test_the_owner_of_a_fetch_is_known() -> None:
+    """A call is the one that fetches the nonce until it is there, and no other is."""
+    nonce, owner, other = Nonce(), Call(), Call()
     fetches: List[bool] = []
 
     def fetch(_: Call) -> str:
-        fetches.extend(map(nonce.is_fetched_by, (leader, other)))
+        fetches.extend(map(nonce.is_fetched_by, (owner, other)))
         return "0123456789"
 
-    nonce.ticket(leader, fetch)
+    nonce.get(owner, fetch)
     assert fetches == [True, False]
-    assert not nonce.is_fetched_by(leader)
+    assert not nonce.is_fetched_by(owner)

@@ -81,7 +81,7 @@ def test_drawing() -> None:
     """The module's docstring draws the tree as the classes make it."""
     path: List[Tuple[int, str]] = []
     drawn = {}
-    for indent, name in re.findall(r"^( *)\* (\w+)", errors.__doc__ or "", re.MULTILINE):
+    for indent, name in re.findall(r"^([ │├└─]{4,})(\w+)", errors.__doc__ or "", re.MULTILINE):
         path = [(depth, above) for depth, above in path if depth < len(indent)]
         drawn[name] = path[-1][1] if path else "Exception"
         path.append((len(indent), name))

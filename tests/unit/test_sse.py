@@ -8,8 +8,10 @@ from typing import Iterator, List, Union
 
 import pytest
 
-from chatgpt4online import Event, ProtocolError, _sse, _wire
-from chatgpt4online._wire import End, Failure
+from chatgpt4online import Event, ProtocolError
+from chatgpt4online._http import sse
+from chatgpt4online._protocol import events, prelude
+from chatgpt4online._protocol.events import End, Failure
 
 BOM = b"\xef\xbb\xbf"
 HEL = b'data: {"type":"live","data":"Hel"}\n\n'
@@ -23,7 +25,7 @@ Item = Union[str, Event, End, Failure]
 
 def items(*chunks: bytes) -> List[Item]:
     """Return what these chunks of a stream say."""
-    return list(_sse.items(iter(chunks)))
+    return list(sse.parse(iter(chunks)))
 
 
 def cut(body: bytes, size: int) -> List[bytes]:
@@ -33,7 +35,7 @@ def cut(body: bytes, size: int) -> List[bytes]:
 
 def begin(body: bytes, *, ended: bool = True) -> bytes:
     """Return a body from where its answer starts."""
-    at = _sse.start(body, ended)
+    at = prelude.answer_start(body, ended)
     assert at >= 0
     return body[at:]
 
@@ -86,7 +88,7 @@ def test_start_after_warnings(before: bytes, warning: bytes, answer: bytes) -> N
 def test_start_cut_anywhere(before: bytes, answer: bytes) -> None:
     """However few bytes have come, no answer is begun at a wrong place; more bytes tell."""
     body = before + answer
-    decided = [_sse.start(body[:size], ended=False) for size in range(len(body) + 1)]
+    decided = [prelude.answer_start(body[:size], ended=False) for size in range(len(body) + 1)]
     first = next(size for size, at in enumerate(decided) if at >= 0)
     assert decided[:first] == [-1] * first
     assert set(decided[first:]) == {len(before)}
@@ -96,23 +98,23 @@ def test_start_cut_anywhere(before: bytes, answer: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b" \n", BOM, b"\xef", b"da", b"<", b"<br /", b"PH"])
 def test_start_undecided(body: bytes) -> None:
     """Too few bytes to tell are waited upon, and taken as they are if no more come."""
-    assert _sse.start(body, ended=False) == -1
+    assert prelude.answer_start(body, ended=False) == -1
     assert begin(body, ended=True) == body[len(BOM) if body == BOM else 0 :].lstrip()
 
 
 @pytest.mark.parametrize("body", [b"dad", b"<h", b"PHX", b"\xef\xbb ", b"x"])
 def test_start_decided(body: bytes) -> None:
     """Bytes that can become neither a stream nor a warning are not waited upon."""
-    assert _sse.start(body, ended=False) == 0
+    assert prelude.answer_start(body, ended=False) == 0
 
 
 @pytest.mark.parametrize("filling", [b" ", WARNING])
 def test_start_gives_up(filling: bytes) -> None:
     """After 64 KiB of white space or warnings, no answer is expected any more."""
     few, many = 65536 // len(filling), 65536 // len(filling) + 1
-    assert _sse.start(filling * few, ended=False) == -1
-    assert _sse.start(filling * many, ended=False) >= 0
-    assert not _sse.is_stream(begin(filling * many, ended=False))
+    assert prelude.answer_start(filling * few, ended=False) == -1
+    assert prelude.answer_start(filling * many, ended=False) >= 0
+    assert not prelude.is_stream(begin(filling * many, ended=False))
 
 
 def test_warnings_alone() -> None:
@@ -123,7 +125,7 @@ def test_warnings_alone() -> None:
 @pytest.mark.parametrize("body", ANSWERS[:6])
 def test_is_stream(body: bytes) -> None:
     """What starts with a field or a comment is a stream."""
-    assert _sse.is_stream(body)
+    assert prelude.is_stream(body)
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def test_is_stream(body: bytes) -> None:
 )
 def test_is_no_stream(body: bytes) -> None:
     """Nothing else is."""
-    assert not _sse.is_stream(body)
+    assert not prelude.is_stream(body)
 
 
 def test_events() -> None:
@@ -224,7 +226,7 @@ def test_events_are_said_at_once() -> None:
             asked.append(chunk)
             yield chunk
 
-    stream = _sse.items(chunks())
+    stream = sse.parse(chunks())
     assert (next(stream), len(asked)) == ("Hel", 3)
     assert (next(stream), len(asked)) == ("lo", 5)
     assert (next(stream), len(asked)) == (*ANSWER, 6)
@@ -237,14 +239,14 @@ def test_events_of_one_chunk() -> None:
         yield HEL + LO + END[:9]
         pytest.fail("asked for more")
 
-    stream = _sse.items(chunks())
+    stream = sse.parse(chunks())
     assert [next(stream), next(stream)] == ["Hel", "lo"]
 
 
 @pytest.mark.parametrize("data", [b"\xff", b'{"type":"live","data":"caf\xe9"}', b"\xed\xa0\x80"])
 def test_not_utf_8(data: bytes) -> None:
     """An event that is not UTF-8 is an error, after those before it."""
-    stream = _sse.items([HEL, b"data: " + data + b"\n\n", LO])
+    stream = sse.parse([HEL, b"data: " + data + b"\n\n", LO])
     assert next(stream) == "Hel"
     with pytest.raises(ProtocolError, match="an event is not UTF-8"):
         next(stream)
@@ -252,15 +254,15 @@ def test_not_utf_8(data: bytes) -> None:
 
 def test_broken_event() -> None:
     """An event that is not the plugin's is an error, after those before it."""
-    stream = _sse.items([HEL + b"data: {\n\n" + LO])
+    stream = sse.parse([HEL + b"data: {\n\n" + LO])
     assert next(stream) == "Hel"
-    with pytest.raises(ProtocolError, match="what came is not JSON"):
+    with pytest.raises(ProtocolError, match="the response is not JSON"):
         next(stream)
 
 
 def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event may be as large as the limit, whatever its chunks; not a byte larger."""
-    monkeypatch.setattr(_wire, "LIMIT", 100)
+    monkeypatch.setattr(events, "LIMIT", 100)
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
@@ -273,7 +275,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream may be longer than the limit of an event."""
-    monkeypatch.setattr(_wire, "LIMIT", 100)
+    monkeypatch.setattr(events, "LIMIT", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
 
@@ -293,11 +295,8 @@ def test_an_event_of_many_lines() -> None:
         items(b"data: \n" * 1000 + line + b"\n")
 
 
-@pytest.mark.parametrize("asks", [True, False])
-def test_long_events(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No event is lost beside a long one, nor where sseclient finds the ends of events itself."""
-    if not asks:
-        monkeypatch.delattr(_sse._Parser, "_read")
+def test_long_events() -> None:
+    """No event is lost next to a long one, however its bytes are cut."""
     text = "\u00e4" * 100_000
     long = HEL.replace(b"Hel", text.encode())
     body = HEL + long + LO + long + long + END
@@ -305,9 +304,8 @@ def test_long_events(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     assert items(body) == items(*cut(body, 5_000)) == items(*cut(body, len(long))) == said
 
 
-@pytest.mark.parametrize("asks", [True, False])
 @pytest.mark.parametrize(
-    ("event", "said"),
+    ("event", "is_text"),
     [
         (b'data:{"type":"live","data":"%b"}\n\n', True),
         (b'data:  {"type":"live","data":"%b"} \n\n\n\n', True),
@@ -321,14 +319,10 @@ def test_long_events(asks: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         (b"%b: data\n\n", False),
     ],
 )
-def test_forms_of_a_long_event(
-    asks: bool, event: bytes, said: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a long event says is what a short one of the same form does."""
-    if not asks:
-        monkeypatch.delattr(_sse._Parser, "_read")
+def test_forms_of_a_long_event(event: bytes, is_text: bool) -> None:
+    """A long event means what a short one of the same form does."""
     body = event % (b"x" * 100_000)
-    texts = ["Hel", "x" * 100_000, "lo"] if said else ["Hel", "lo"]
+    texts = ["Hel", "x" * 100_000, "lo"] if is_text else ["Hel", "lo"]
     assert items(HEL, *cut(body, 5_000), LO) == texts
 
 
@@ -336,7 +330,7 @@ def test_memory_of_a_long_event() -> None:
     """A long event is parsed in three times its size."""
     size = 1_000_000
     body = HEL.replace(b"Hel", b"x" * size)
-    stream = _sse.items(cut(body, 5_000))
+    stream = sse.parse(cut(body, 5_000))
     tracemalloc.start()
     try:
         said = next(stream)

@@ -6,6 +6,7 @@ import gzip
 import zlib
 from email.utils import formatdate
 from http.client import RemoteDisconnected
+from time import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type, Union
 
 import pytest
@@ -33,8 +34,8 @@ from chatgpt4online import (
     StreamInterrupted,
     Timeout,
     TransportError,
-    _transport,
 )
+from chatgpt4online._http import retry
 
 SITE = "https://example.com"
 ROOT = SITE + "/wp-json"
@@ -202,7 +203,11 @@ REFUSALS = [
     Refusal(303, "", StatusError, message=f"{ROOT}{CHAT}", headers={"Location": f"{ROOT}{CHAT}"}),
     Refusal(300, "", StatusError, message="https://example.com/a", headers={"Location": "/a"}),
     Refusal(
-        308, "", StatusError, message="an address that is no URL", headers={"Location": "https://["}
+        308,
+        "",
+        StatusError,
+        message="an address that is not a URL",
+        headers={"Location": "https://["},
     ),
     Refusal(302, page("Found"), StatusError, message="Found"),
     Refusal(304, "", StatusError),
@@ -244,10 +249,10 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
     (200, "<br />\n<b>Fatal error</b>: x", ProtocolError, "a web page came instead"),
     (200, {}, ProtocolError, "JSON that is not AI Engine's"),
     (200, {"reply": "Hello"}, ProtocolError, "JSON that is not AI Engine's"),
-    (200, {"success": True}, ProtocolError, "the answer holds no reply"),
-    (200, {"success": True, "reply": 5}, ProtocolError, "the answer holds no reply"),
-    (200, "null", ProtocolError, "what came is not AI Engine's: 'null'"),
-    (200, "[]", ProtocolError, "what came is not AI Engine's: '[]'"),
+    (200, {"success": True}, ProtocolError, "the answer contains no reply"),
+    (200, {"success": True, "reply": 5}, ProtocolError, "the answer contains no reply"),
+    (200, "null", ProtocolError, "unexpected response, not from AI Engine: 'null'"),
+    (200, "[]", ProtocolError, "unexpected response, not from AI Engine: '[]'"),
     (200, "{]", ProtocolError, "the answer is broken JSON"),
     (200, "", StreamInterrupted, "the answer is empty"),
     (204, "", StreamInterrupted, "the answer is empty"),
@@ -260,7 +265,7 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
         ProtocolError,
         "the end of the answer cannot be",
     ),
-    (200, "data: {\n\n", ProtocolError, "what came is not JSON"),
+    (200, "data: {\n\n", ProtocolError, "the response is not JSON"),
     (200, wp("rest_forbidden", 401), AuthError, "HTTP 401 rest_forbidden: No."),
     (200, wp("rest_no_route", 404), NotFoundError, "HTTP 404 rest_no_route: No."),
 ]
@@ -269,7 +274,7 @@ NOT_THE_PLUGINS: List[Tuple[int, Body, Type[ChatGPT4OnlineError], str]] = [
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Send again at once."""
-    monkeypatch.setattr(_transport, "_FIRST_BACKOFF", 0.0)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.0)
 
 
 @pytest.fixture
@@ -329,6 +334,16 @@ def test_refusals(refusal: Refusal, site: responses.RequestsMock, ask: Callable[
     assert (error.site, error.route, error.text) == (SITE, CHAT[1:], "")
     renewed = refusal.sent == 2
     assert (count(site, SESSION), count(site, CHAT)) == (1 + renewed, refusal.sent)
+
+
+def test_retry_after_date(site: responses.RequestsMock, ask: Callable[..., Any]) -> None:
+    """A date in Retry-After is compared with the machine's clock."""
+    date = formatdate(time() + 3600, usegmt=True)
+    answers(site, CHAT, 429, "", headers={"Retry-After": date})
+    with pytest.raises(RateLimitError) as caught:
+        ask()
+    assert caught.value.retry_after is not None
+    assert 3590 < caught.value.retry_after <= 3600
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=str)
@@ -398,7 +413,7 @@ SESSION_REFUSALS = [
     Refusal(503, "", ServerError, sent=3, headers={"Retry-After": "0"}),
     Refusal(503, "", ServerError, headers={"Retry-After": "600"}),
     Refusal(503, page("Just a moment..."), BlockedError),
-    Refusal(429, "", RateLimitError),
+    Refusal(429, "", RateLimitError, sent=3),
     Refusal(429, "", RateLimitError, sent=3, headers={"Retry-After": "0"}),
     Refusal(401, wp("rest_forbidden", 401), AuthError),
     Refusal(403, wp("rest_cookie_invalid_nonce", 403), AuthError),
@@ -497,7 +512,7 @@ BROKEN = BrokenConnection("Connection aborted.", RemoteDisconnected("Remote end 
 BROKEN.__context__ = BROKEN.args[1]  # as it is when urllib3 raises it
 NO_NAME = OSError(-2, "Name or service not known")
 FAILED = [
-    Failed(unsent(NewConnectionError(POOL, "refused")), TransportError, "no answer came", (3, 3)),
+    Failed(unsent(NewConnectionError(POOL, "refused")), TransportError, "no answer", (3, 3)),
     Failed(
         requests.ConnectTimeout(MaxRetryError(POOL, "/", ConnectTimeoutError())),
         *(Timeout, "no connection within the time limit", (3, 3), "connect"),
@@ -641,10 +656,10 @@ def twice(data: bytes) -> bytes:
 
 
 BAD_CODINGS: List[Tuple[str, Callable[[bytes], bytes], str]] = [
-    ("br", bytes, "came in the content coding 'br'"),
-    ("gzip, gzip", twice, "came in the content coding 'gzip, gzip'"),
-    ("x" * 500, bytes, f"came in the content coding '{'x' * 40}'"),
-    ("gzip", twice, "what came is not AI Engine's"),
+    ("br", bytes, "has the content coding 'br'"),
+    ("gzip, gzip", twice, "has the content coding 'gzip, gzip'"),
+    ("zstd," * 100, bytes, f"has the content coding '{'zstd,' * 8}'"),
+    ("gzip", twice, "unexpected response, not from AI Engine"),
     ("gzip", bytes, "the compression of the answer is broken"),
 ]
 

@@ -1,15 +1,36 @@
-"""The values: what a reply is beside its text, and that none of them changes."""
+"""The values: a reply and what it carries besides its text; frozen dataclasses."""
 
 from __future__ import annotations
 
+import ast
 import copy
+import dataclasses
+import inspect
 import json
 import pickle
-from typing import Any, Callable, Dict
+import textwrap
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, List
 
 import pytest
 
-from chatgpt4online import Action, Event, Image, Reply, Shortcut, Usage
+from chatgpt4online import (
+    Action,
+    Bot,
+    Check,
+    Discussion,
+    Event,
+    File,
+    Health,
+    Image,
+    Message,
+    Outcome,
+    RateLimitError,
+    Reply,
+    Shortcut,
+    Usage,
+    types,
+)
 
 USAGE = Usage(1, 2, 3, 0.5, 1, "full")
 PARTS: Dict[str, Any] = {
@@ -22,13 +43,31 @@ PARTS: Dict[str, Any] = {
     "chat_id": "abc",
     "raw": {"success": True, "reply": "Hi"},
 }
-VALUES = [
+NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
+CHECK = Check("site", False, "down", 1.5)
+VALUES: List[Any] = [
     USAGE,
     Event("thinking", "Hm", "collapsed", {"a": 1}, 1.5),
     *PARTS["images"],
     *PARTS["actions"],
     *PARTS["shortcuts"],
+    File("f1", "https://example.com/a.txt", "a.txt", "file", "analysis", NOON, None),
+    Discussion("abc", None, (Message(role="user", content="Hi"),), "default", NOON, NOON),
+    Bot("default", None, 7, "https://example.com", None, "chat", "Hi!", 512, False, "Ada"),
+    CHECK,
+    Health((CHECK,)),
+    Outcome(0, None, "Hi", Reply("Hello", **PARTS), None),
 ]
+#: Their fields hold no dict, so that they hash.
+HASHABLE = [USAGE, *PARTS["images"], VALUES[5], VALUES[7], CHECK, VALUES[9], VALUES[10]]
+
+
+def name_of(value: Any) -> str:
+    """Return the name of a value's class."""
+    return type(value).__name__
+
+
+each_value = pytest.mark.parametrize("value", VALUES, ids=name_of)
 
 
 def by_pickle(protocol: int) -> Callable[[Any], Any]:
@@ -60,7 +99,7 @@ def test_reply_has_its_parts() -> None:
     assert vars(Reply("Hi", **PARTS)) == PARTS
 
 
-def test_reply_of_text_alone() -> None:
+def test_reply_of_text_only() -> None:
     """Parts that did not come are None or empty, and no two replies share a dict."""
     reply = Reply("Hi")
     assert vars(reply) == {
@@ -97,20 +136,125 @@ def test_reply_in_a_notebook() -> None:
     assert Reply("**Hi**")._repr_markdown_() == "**Hi**"
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_every_value_is_tested() -> None:
+    """Each public class of values is in the list of this file."""
+    public = {vars(types)[name] for name in types.__all__}
+    assert {type(value) for value in VALUES} == public - {Message, Reply}
+
+
+@each_value
 @pytest.mark.parametrize("way", WAYS)
 def test_values_survive(value: Any, way: Callable[[Any], Any]) -> None:
-    """A value is copied and pickled with its class."""
+    """A value is copied and pickled with its class and its fields."""
     other = way(value)
-    assert (type(other), other) == (type(value), value)
+    assert (type(other), other, repr(other)) == (type(value), value, repr(value))
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_values_do_not_change(value: Any) -> None:
-    """No field of a value can be set."""
-    for name in value._fields:
-        with pytest.raises(AttributeError):
+@each_value
+def test_values_are_immutable(value: Any) -> None:
+    """No field of a value can be set or deleted."""
+    for name in fields(value):
+        with pytest.raises(AttributeError, match=name):
             setattr(value, name, None)
+        with pytest.raises(AttributeError, match=name):
+            delattr(value, name)
+
+
+def fields(value: Any) -> Dict[str, Any]:
+    """Return a value's fields by name, as `dataclasses` knows them."""
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+@each_value
+def test_values_are_dataclasses(value: Any) -> None:
+    """A value is made of its fields by name or position, and `replace` makes an equal one."""
+    kind = type(value)
+    assert vars(value) == fields(value)
+    assert kind(**fields(value)) == kind(*fields(value).values()) == value
+    assert dataclasses.replace(value) == value
+    assert value != fields(value)
+
+
+@each_value
+def test_replaced_fields(value: Any) -> None:
+    """`replace` changes a field, and values with different fields are not equal."""
+    for name in fields(value):
+        other = dataclasses.replace(value, **{name: "another"})
+        assert getattr(other, name) == "another"
+        assert other != value
+
+
+@each_value
+def test_values_convert_to_dicts(value: Any) -> None:
+    """`asdict` returns a dict by field, and the values within as dicts."""
+    assert dataclasses.asdict(value).keys() == fields(value).keys()
+    assert dataclasses.asdict(Health((CHECK,))) == {"checks": (vars(CHECK),)}
+
+
+def test_an_outcome_converts_with_its_reply() -> None:
+    """`asdict` of an outcome keeps the reply a `Reply`, with all that it carries."""
+    reply = dataclasses.asdict(VALUES[10])["reply"]
+    assert (type(reply), reply, vars(reply)) == (Reply, "Hello", PARTS)
+
+
+def test_an_outcome_converts_with_its_error() -> None:
+    """`asdict` of an outcome keeps the class, message and fields of its error."""
+    error = dataclasses.asdict(Outcome(0, None, "Hi", None, RateLimitError("No.", status=429)))
+    assert (type(error["error"]), error["error"].status) == (RateLimitError, 429)
+
+
+@pytest.mark.parametrize("value", HASHABLE, ids=name_of)
+def test_values_hash(value: Any) -> None:
+    """Equal values have equal hashes, if their fields hash."""
+    assert hash(copy.copy(value)) == hash(value)
+
+
+@pytest.mark.parametrize("value", [v for v in VALUES if v not in HASHABLE], ids=name_of)
+def test_values_that_hold_dicts(value: Any) -> None:
+    """A value that holds a dict does not hash."""
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(value)
+
+
+@each_value
+def test_signatures(value: Any) -> None:
+    """A signature names each field with its type, for `help` and editors."""
+    parameters = inspect.signature(type(value)).parameters
+    assert list(parameters) == list(fields(value))
+    assert all(p.annotation not in (p.empty, Any, "Any") for p in parameters.values())
+
+
+@each_value
+def test_patterns(value: Any) -> None:
+    """A value's positional patterns are its fields in order, where Python has patterns."""
+    assert getattr(value, "__match_args__", tuple(fields(value))) == tuple(fields(value))
+
+
+def documented(kind: type) -> Dict[str, str]:
+    """Return the docstrings of a class's fields, as Sphinx and editors find them."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    return {
+        field.target.id: ast.literal_eval(text.value).strip()
+        for field, text in zip(tree.body, tree.body[1:])
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr)
+    }
+
+
+@pytest.mark.parametrize("kind", [vars(types)[name] for name in types.__all__])
+def test_fields_are_documented(kind: Any) -> None:
+    """
+    Each field has a docstring of whole sentences, and one that may be None says when.
+
+    None has a colon in its first line: Sphinx would take what is before it for a type.
+    """
+    sentences = documented(kind)
+    assert list(sentences) == list(kind.__annotations__)
+    assert all(text.endswith(".") for text in sentences.values())
+    assert not [text for text in sentences.values() if ": " in text.splitlines()[0]]
+    optional = [name for name, type_ in kind.__annotations__.items() if "Optional" in str(type_)]
+    assert not [name for name in optional if "None" not in sentences[name]]
 
 
 def test_image_in_a_notebook() -> None:
@@ -132,24 +276,10 @@ def test_usage_says_nothing_by_default() -> None:
     ("values", "named"),
     [((), {}), (("a", "b"), {}), (("a",), {"url": "b"}), ((), {"url": "a", "size": 1})],
 )
-def test_values_take_their_fields_alone(values: Any, named: Any) -> None:
+def test_values_take_their_fields_only(values: Any, named: Any) -> None:
     """A value is made of all fields that have no default, and of nothing else."""
-    with pytest.raises(TypeError, match="Image takes url"):
+    with pytest.raises(TypeError, match="argument"):
         Image(*values, **named)
-
-
-def test_values_compare_by_kind_and_fields() -> None:
-    """Values are equal, and equally hashed, if they are of one kind and have equal fields."""
-    assert Image("a") == Image("a")
-    assert hash(Image("a")) == hash(Image("a"))
-    assert Image("a") != Image("b")
-    assert Image("a") != "a"
-
-
-def test_values_lose_nothing() -> None:
-    """No field of a value can be deleted."""
-    with pytest.raises(AttributeError, match="url cannot be deleted"):
-        del Image("a").url
 
 
 def test_values_show_their_fields() -> None:

@@ -1,7 +1,7 @@
 """
-What real sites have answered to questions, replayed over a socket.
+The client reads recorded answers of real sites, replayed over a socket.
 
-What must come out is read from the recorded body by plain `json`, not by the package.
+The expected values come from the recorded body through plain `json`, not through the package.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ HERE = Path(__file__).parent
 
 LAST_CHUNK = b"0\r\n\r\n"
 
-#: Makes of a recording the pieces that are written one by one, the head first.
+#: Returns the pieces of a response that are written one by one, the head first.
 Cut = Callable[["Recording"], List[bytes]]
 
 
 class Expected(NamedTuple):
-    """What a body says: pieces of text, and then the answer's JSON object or an error."""
+    """What a body contains: deltas, and then the JSON object of the answer, or an error."""
 
     pieces: List[str]
     answer: Optional[Dict[str, Any]]
@@ -54,13 +54,13 @@ class Recording(NamedTuple):
     sizes: List[int]
 
     def head(self, *framing: str) -> bytes:
-        """Return the recorded head, with other framing."""
+        """Return the recorded head with other framing headers."""
         dropped = ("transfer-encoding", "content-length", "connection")
         kept = [f"{name}: {value}" for name, value in self.fields if name.lower() not in dropped]
         return "\r\n".join([self.status_line, *kept, *framing, "", ""]).encode()
 
     def expected(self) -> Expected:
-        """Return what the body says."""
+        """Return what the body contains."""
         if self.body.startswith(b"data:"):
             return expected_of_events(self.body.decode().split("\n\n")[:-1])
         answer = json.loads(self.body)
@@ -70,24 +70,24 @@ class Recording(NamedTuple):
 
 
 def expected_class(status: int, answer: Dict[str, Any]) -> Type[ChatGPT4OnlineError]:
-    """Return the class of the error for a refusal in JSON."""
+    """Return the expected error class for a refusal in JSON."""
     if answer.get("success") is False:
         return ReplyError
     return {400: StatusError, 401: AuthError, 403: AuthError, 503: ServerError}[status]
 
 
 def expected_of_events(events: List[str]) -> Expected:
-    """Return what the events of a stream say, each given as one ``data:`` line."""
+    """Return what the events of a stream contain, each given as one ``data:`` line."""
     pieces: List[str] = []
     for each in events:
-        said = json.loads(each[len("data: ") :])
-        if said["type"] == "error":
-            return Expected(pieces, None, ReplyError, said["data"])
-        if said["type"] == "end":
-            answer = json.loads(said["data"])
+        event = json.loads(each[len("data: ") :])
+        if event["type"] == "error":
+            return Expected(pieces, None, ReplyError, event["data"])
+        if event["type"] == "end":
+            answer = json.loads(event["data"])
             return Expected(pieces or list(filter(None, [answer["reply"]])), answer)
-        if said.get("subtype", "content") == "content":
-            pieces.append(said["data"])
+        if event.get("subtype", "content") == "content":
+            pieces.append(event["data"])
     return Expected(pieces, None, StreamInterrupted)
 
 
@@ -112,11 +112,11 @@ def recordings() -> Iterator[Recording]:
 RECORDINGS = {recording.name: recording for recording in recordings()}
 
 
-# How a recording goes over the wire.
+# How a recording is sent.
 
 
 def recorded_chunks(recording: Recording) -> List[bytes]:
-    """Return the response in the chunks in which it was recorded."""
+    """Return the response in its recorded chunks."""
     pieces, at = [recording.head("Transfer-Encoding: chunked")], 0
     for size in recording.sizes:
         pieces.append(chunk(recording.body[at : at + size]))
@@ -125,19 +125,19 @@ def recorded_chunks(recording: Recording) -> List[bytes]:
 
 
 def single_bytes(recording: Recording) -> List[bytes]:
-    """Return the response with one byte of the body in each chunk."""
+    """Return the response with one byte of the body per chunk."""
     body = recording.body
     framed = b"".join(chunk(body[i : i + 1]) for i in range(len(body)))
     return [recording.head("Transfer-Encoding: chunked"), framed, LAST_CHUNK]
 
 
 def until_close(recording: Recording) -> List[bytes]:
-    """Return the response whose body ends when the connection does."""
+    """Return the response with a body that ends with the connection."""
     return [recording.head("Connection: close"), recording.body]
 
 
-def counted(recording: Recording) -> List[bytes]:
-    """Return the response with the length of its body."""
+def with_length(recording: Recording) -> List[bytes]:
+    """Return the response with a Content-Length."""
     return [recording.head(f"Content-Length: {len(recording.body)}"), recording.body]
 
 
@@ -149,7 +149,7 @@ CUTS: Dict[str, Cut] = {
 
 
 class Site:
-    """A server and its client, which plays one response after another over one connection."""
+    """A server and a client; the server sends ``response`` to every question."""
 
     def __init__(self) -> None:
         self.response: List[bytes] = []
@@ -164,7 +164,7 @@ class Site:
                 return
 
     def close(self) -> None:
-        """Close both."""
+        """Close the client and the server."""
         self.client.close()
         self.server.close()
 
@@ -177,11 +177,11 @@ def site() -> Iterator[Site]:
     site.close()
 
 
-# What must come out.
+# What the client must return.
 
 
 def check_reply(reply: Reply, answer: Dict[str, Any]) -> None:
-    """Hold a reply to the answer's recorded JSON."""
+    """Check a reply against the recorded JSON of the answer."""
     assert reply == answer["reply"]
     assert [image.url for image in reply.images] == (answer["images"] or [])
     for name in ("prompt_tokens", "completion_tokens", "total_tokens", "price", "queries"):
@@ -194,7 +194,7 @@ def check_reply(reply: Reply, answer: Dict[str, Any]) -> None:
 
 
 def check_actions(reply: Reply, actions: List[Any]) -> None:
-    """Hold a reply's actions to the recorded ones."""
+    """Check a reply's actions against the recorded ones."""
     assert len(reply.actions) == len(actions)
     for action, recorded in zip(reply.actions, actions):
         assert action.kind == recorded["type"]
@@ -204,7 +204,7 @@ def check_actions(reply: Reply, actions: List[Any]) -> None:
 
 
 def check_shortcuts(reply: Reply, shortcuts: List[Any]) -> None:
-    """Hold a reply's shortcuts to the recorded ones."""
+    """Check a reply's shortcuts against the recorded ones."""
     assert len(reply.shortcuts) == len(shortcuts)
     for shortcut, recorded in zip(reply.shortcuts, shortcuts):
         assert shortcut.label == recorded["data"]["label"]
@@ -214,7 +214,7 @@ def check_shortcuts(reply: Reply, shortcuts: List[Any]) -> None:
 
 
 def check_error(error: ChatGPT4OnlineError, expected: Expected) -> None:
-    """Hold an error to what the recording says."""
+    """Check an error against the recorded one."""
     assert type(error) is expected.error
     assert error.text == "".join(expected.pieces)
     assert isinstance(error, (ReplyError, StatusError))
@@ -224,7 +224,7 @@ def check_error(error: ChatGPT4OnlineError, expected: Expected) -> None:
 
 
 def test_recordings_are_there() -> None:
-    """The recordings hold whole streams, JSON, failures and refusals, of both versions."""
+    """The recordings of both versions include streams, JSON, failures and refusals."""
     kinds = {
         (name.split("/")[0], each.expected().error, each.body[:1])
         for name, each in RECORDINGS.items()
@@ -238,9 +238,9 @@ def test_recordings_are_there() -> None:
 @pytest.mark.parametrize("name", RECORDINGS)
 def test_an_answer_is_what_was_recorded(site: Site, name: str, cut: str) -> None:
     """
-    `chat` and `stream` give the recorded answer with all its parts, or the recorded failure.
+    `chat` and `stream` return the recorded answer with all its parts, or raise the failure.
 
-    `stream` yields the recorded pieces of text before that, and no status line.
+    Before that, `stream` yields the recorded deltas, and no status line.
     """
     expected = RECORDINGS[name].expected()
     site.response = CUTS[cut](RECORDINGS[name])
@@ -256,15 +256,15 @@ def test_an_answer_is_what_was_recorded(site: Site, name: str, cut: str) -> None
 
 
 def read(stream: Stream, pieces: List[str]) -> Reply:
-    """Read a stream to its end, and keep its pieces."""
+    """Read a stream to its end; append its deltas to ``pieces``."""
     for piece in stream:
-        pieces.append(piece)  # noqa: PERF402 - what comes before an error counts
+        pieces.append(piece)  # noqa: PERF402 - keeps the deltas before an error
     assert stream.text == "".join(pieces)
     return stream.result()
 
 
-def test_status_lines_are_events_alone(site: Site) -> None:
-    """"Starting stream..." is an event of kind `status`, and no text."""
+def test_status_lines_are_only_events(site: Site) -> None:
+    """A status line is an event of kind `status`, not text."""
     site.response = recorded_chunks(RECORDINGS["3.6.2/chat_stream_event_logs"])
     stream = site.client.stream("Hi")
     events = list(stream.events())
@@ -273,23 +273,23 @@ def test_status_lines_are_events_alone(site: Site) -> None:
     assert "Starting" not in stream.text + stream.result()
 
 
-# A response that is cut.
+# Truncated responses.
 
 
 def cut_chunks(recording: Recording, at: int) -> List[bytes]:
-    """Return the response cut so many bytes into its chunked body."""
+    """Return the response, truncated after ``at`` bytes of its chunked body."""
     begin, *rest = recorded_chunks(recording)
     return [begin, b"".join(rest)[:at]]
 
 
 def cut_length(recording: Recording, at: int) -> List[bytes]:
-    """Return the response cut so many bytes into a body of known length."""
-    begin, body = counted(recording)
+    """Return the response, truncated after ``at`` bytes of a body with a Content-Length."""
+    begin, body = with_length(recording)
     return [begin, body[:at]]
 
 
 def cut_close(recording: Recording, at: int) -> List[bytes]:
-    """Return the response whose body ends early, as if it had ended."""
+    """Return the response, truncated after ``at`` bytes of a body that ends by closing."""
     begin, body = until_close(recording)
     return [begin, body[:at]]
 
@@ -309,7 +309,7 @@ def cut_close(recording: Recording, at: int) -> List[bytes]:
 def test_no_cut_answer_looks_whole(
     site: Site, name: str, cut: Callable[[Recording, int], List[bytes]], framing_at_end: int
 ) -> None:
-    """Cut at any byte, an answer is an error with the text so far, unless all of it was there."""
+    """An answer truncated at any byte raises an error with the text so far."""
     recording = RECORDINGS[name]
     expected = recording.expected()
     size = len(b"".join(cut(recording, 10**9)[1:]))

@@ -1,4 +1,4 @@
-"""The embedded site answers each recorded request as the recorded site did."""
+"""The testing site answers each recorded request as the recorded site did."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Setup = Callable[[Server], None]
 
 
 class Request(NamedTuple):
-    """A request as it is sent."""
+    """A request to send."""
 
     method: str
     path: str
@@ -33,20 +33,20 @@ class Request(NamedTuple):
     body: bytes
 
 
-class Answer(NamedTuple):
-    """What came back, or was recorded: header fields with small names, in their order."""
+class Response(NamedTuple):
+    """A response, received or recorded: header fields in order, with names in lower case."""
 
     status: int
     fields: List[Tuple[str, str]]
     body: str
 
     def values(self, name: str) -> List[str]:
-        """Return the values of all fields of a name."""
+        """Return the values of all fields with a name."""
         return [value for field, value in self.fields if field == name]
 
     @property
-    def kind(self) -> str:
-        """The content type."""
+    def content_type(self) -> str:
+        """The Content-Type."""
         (content_type,) = self.values("content-type")
         return content_type
 
@@ -57,7 +57,7 @@ class Recording(NamedTuple):
     version: str
     name: str
     request: Mapping[str, Any]
-    answer: Answer
+    response: Response
 
     def __str__(self) -> str:
         return f"{self.version}/{self.name}"
@@ -66,20 +66,20 @@ class Recording(NamedTuple):
 def read(path: Path) -> Recording:
     """Return the exchange in a file."""
     exchange = json.loads(path.read_text(encoding="utf-8"))
-    response = exchange["response"]
-    fields = [(name.lower(), value) for name, value in response["headers"]]
-    answer = Answer(int(response["status_line"].split()[1]), fields, response["body"])
-    return Recording(path.parent.name, path.stem, exchange["request"], answer)
+    recorded = exchange["response"]
+    fields = [(name.lower(), value) for name, value in recorded["headers"]]
+    response = Response(int(recorded["status_line"].split()[1]), fields, recorded["body"])
+    return Recording(path.parent.name, path.stem, exchange["request"], response)
 
 
 RECORDINGS = [read(path) for path in sorted(HERE.glob("*/*.json"))]
 
 
-# What the recorded sites had, and what the language model behind them knew.
+# The setup of the recorded sites, and the replies of the model behind them.
 
 
-def rig(version: str) -> Server:
-    """Return a server with what the recorded sites had."""
+def recorded_setup(version: str) -> Server:
+    """Return a server with the bots, pages and users of the recorded sites."""
     server = Server(version, token=TOKEN)
     server.bot("strict", name="Strict", max_length=20, start_sentence="")
     server.bot("tools")
@@ -97,22 +97,22 @@ def rig(version: str) -> Server:
 
 
 def says(*parts: Any, **options: Any) -> Setup:
-    """Have the model say something."""
+    """Return a setup in which the model replies so."""
     return lambda server: server.says(*parts, **options)
 
 
 def fails(message: str, **options: Any) -> Setup:
-    """Have the plugin fail."""
+    """Return a setup in which the plugin fails so."""
     return lambda server: server.fails(message, **options)
 
 
 def answers(status: int, **options: Any) -> Setup:
-    """Have something before WordPress answer."""
+    """Return a setup in which something in front of WordPress responds so."""
     return lambda server: server.answers(status, **options)
 
 
 def nothing(server: Server) -> None:
-    """Leave the model to itself."""
+    """Script nothing."""
 
 
 CALL = {"type": "function", "data": {"name": "get_weather", "args": {"city": "Paris"}}}
@@ -161,7 +161,7 @@ ANY_VERSION = {
 
 
 def vendor_trouble(vendor: str, plain_500: str, blocked: str) -> Dict[str, Setup]:
-    """Return what the vendor's failures look like, which each version words in its own way."""
+    """Return the setups for failures of the vendor, which each version words differently."""
     died = f"{vendor}: cURL error 18: transfer closed with outstanding read data remaining"
     return {
         "api_chatbot_upstream_500": fails(plain_500, route="simpleChatbotQuery"),
@@ -205,20 +205,20 @@ SCRIPTS = {
 # Sending.
 
 
-def send(server: Server, request: Request) -> Answer:
-    """Send one request as it is, on a connection of its own."""
+def send(server: Server, request: Request) -> Response:
+    """Send one request on a new connection."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=10)
     try:
         connection.request(request.method, request.path, request.body, request.headers)
         response = connection.getresponse()
         fields = [(name.lower(), value) for name, value in response.getheaders()]
-        return Answer(response.status, fields, response.read().decode())
+        return Response(response.status, fields, response.read().decode())
     finally:
         connection.close()
 
 
 def recorded_request(version: str, name: str) -> Request:
-    """Return a recorded request, as it was sent then."""
+    """Return a recorded request, as it was sent."""
     request = read(HERE / version / f"{name}.json").request
     body = (request["body"] or "").encode("latin-1")
     if request["json"] is not None:
@@ -226,8 +226,8 @@ def recorded_request(version: str, name: str) -> Request:
     return Request(request["method"], request["path"], dict(request["headers"]), body)
 
 
-def for_today(server: Server, recording: Recording) -> Request:
-    """Return a recorded request with the nonce, password and file id that are good here."""
+def with_valid_credentials(server: Server, recording: Recording) -> Request:
+    """Return a recorded request with a nonce and password that are valid here."""
     request = recorded_request(recording.version, recording.name)
     headers = request.headers
     if "Authorization" in headers and headers["Authorization"].startswith("Basic"):
@@ -240,35 +240,35 @@ def for_today(server: Server, recording: Recording) -> Request:
 
 
 def nonce(server: Server, headers: Mapping[str, str]) -> str:
-    """Return a nonce of who sends such headers, or of any guest."""
+    """Return a nonce for the user whom the headers authenticate, or for a guest."""
     kept = {name: value for name, value in headers.items() if name == "Authorization"}
     session = send(server, Request("POST", "/wp-json/mwai/v1/start_session", kept, b""))
     return str(json.loads(session.body)["restNonce"])
 
 
-# What went before a request.
+# What precedes a request.
 
 
 def with_upload(server: Server, recording: Recording, request: Request) -> Request:
-    """Upload the recorded picture, and name it as the recorded request named its own."""
+    """Upload the recorded image, and replace the recorded file id in the request."""
     version = recording.version
     upload = read(HERE / version / "upload_png.json")
-    uploaded = send(server, for_today(server, upload))
-    old_id = json.loads(upload.answer.body)["data"]["id"]
+    uploaded = send(server, with_valid_credentials(server, upload))
+    old_id = json.loads(upload.response.body)["data"]["id"]
     new_id = json.loads(uploaded.body)["data"]["id"]
     return request._replace(body=request.body.replace(old_id.encode(), new_id.encode()))
 
 
-def prepared(server: Server, recording: Recording) -> Request:
-    """Do what had been done before a recorded request, and return that request."""
+def prepare(server: Server, recording: Recording) -> Request:
+    """Do what preceded a recorded request, and return that request."""
     version, name = recording.version, recording.name
-    request = for_today(server, recording)
+    request = with_valid_credentials(server, recording)
     if name.startswith("files_") or name == "chat_with_image":
         request = with_upload(server, recording, request)
     if name == "files_delete_again":
         send(server, request)
     if name.startswith("user_discussions"):
-        send(server, for_today(server, read(HERE / version / "user_chat.json")))
+        send(server, with_valid_credentials(server, read(HERE / version / "user_chat.json")))
     earlier = {"api_chatbot_chat_id": 2, "api_chatbot_chat_id_2": 3}.get(name, 0)
     for _ in range(earlier if version == "3.6.2" else earlier - 2):
         send(server, recorded_request(version, "api_chatbot_chat_id"))
@@ -289,18 +289,18 @@ COMPARED_FIELDS = {
 
 def outline(value: Any, key: str = "") -> Any:
     """
-    Return what must be the same in two answers.
+    Return what must be equal in two responses.
 
-    That is the keys and types, and the text where the site's rules decide it; lists are compared
-    by the kinds of their items, text that is JSON by what it holds.
+    That is the keys and types, and text that the site's rules determine. Lists are compared by
+    the distinct outlines of their items, text that is JSON by its decoded value.
     """
     if isinstance(value, dict):
         return {name: outline(item, name) for name, item in value.items()}
     if isinstance(value, list):
-        kinds: List[Any] = []
+        outlines: List[Any] = []
         for item in value:
-            kinds += [kind for kind in [outline(item)] if kind not in kinds]
-        return kinds
+            outlines += [each for each in [outline(item)] if each not in outlines]
+        return outlines
     if isinstance(value, str) and value[:1] in ("{", "["):
         return {"JSON": outline(json.loads(value))}
     if isinstance(value, str) and key in EXACT:
@@ -309,7 +309,7 @@ def outline(value: Any, key: str = "") -> Any:
 
 
 def events(body: str) -> List[Any]:
-    """Return a stream's events: text and errors as they are, the others in outline."""
+    """Return a stream's events: text and errors unchanged, the others in outline."""
     parsed = [json.loads(event[len("data: ") :]) for event in body.split("\n\n") if event]
     return [
         event if set(event) == {"type", "data"} and event["type"] != "end" else outline(event)
@@ -323,33 +323,33 @@ def elements(page: str) -> List[Any]:
     return [(name, outline(json.loads(html.unescape(value)))) for name, value in found]
 
 
-def meaning(answer: Answer) -> Any:
-    """Return the outline of an answer's body, by its first character."""
-    if answer.body.startswith("data:"):
-        return events(answer.body)
-    if answer.body.startswith("{"):
-        return outline(json.loads(answer.body))
-    return elements(answer.body)
+def body_outline(response: Response) -> Any:
+    """Return the outline of a body, whose format its first character shows."""
+    if response.body.startswith("data:"):
+        return events(response.body)
+    if response.body.startswith("{"):
+        return outline(json.loads(response.body))
+    return elements(response.body)
 
 
-def field_names(answer: Answer) -> List[str]:
-    """Return which fields an answer has of those that the site's rules decide."""
-    cookies = [value.partition("=")[0] for value in answer.values("set-cookie")]
-    names = [name for name, _ in answer.fields if name in COMPARED_FIELDS]
+def field_names(response: Response) -> List[str]:
+    """Return the names of header fields and cookies that the site's rules determine."""
+    cookies = [value.partition("=")[0] for value in response.values("set-cookie")]
+    names = [name for name, _ in response.fields if name in COMPARED_FIELDS]
     return sorted(names + cookies)
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=str)
 def test_the_server_answers_as_the_recorded_site(recording: Recording) -> None:
-    """Status, content type, kept header fields, keys, types, events and texts are the same."""
+    """Status, Content-Type, relevant headers, keys, types, events and texts are equal."""
     version = recording.version if recording.version in SCRIPTS else "3.6.2"
-    with rig(version) as server:
-        request = prepared(server, recording)
+    with recorded_setup(version) as server:
+        request = prepare(server, recording)
         SCRIPTS[version].get(recording.name, nothing)(server)
 
-        answer = send(server, request)
+        response = send(server, request)
 
-    assert answer.status == recording.answer.status
-    assert answer.kind == recording.answer.kind
-    assert meaning(answer) == meaning(recording.answer)
-    assert field_names(answer) == field_names(recording.answer)
+    assert response.status == recording.response.status
+    assert response.content_type == recording.response.content_type
+    assert body_outline(response) == body_outline(recording.response)
+    assert field_names(response) == field_names(recording.response)

@@ -1,0 +1,379 @@
+"""
+Connections that a call can end at any moment, the pools that keep them, and shared TLS contexts.
+
+We stand on what requests, urllib3 and http.client document, and on these undocumented names:
+
+==========================  ====================  ==============================================
+name                        of                    what happens when it is missing
+==========================  ====================  ==============================================
+``_new_conn``               urllib3, connections  a call is not ended while it connects; each
+                                                  connection reads the certificates anew (40 ms)
+``_original_response``      urllib3, responses    a body is read through urllib3, and not ended
+                                                  while the site is silent (see `body`)
+``_sock``                   socket.SocketIO       likewise
+``response_class``          http.client           a 103 response is taken for the answer
+``sock``, ``auto_open``     http.client           the longest silence counts from the head of the
+                                                  answer only; a call is not ended while it waits
+``fp``, ``chunked``,        http.client,          as without ``_original_response``
+``length``, ``will_close``  responses
+``ConnectionCls``,          urllib3, pools and    requests' own session is used: calls work, with
+``QueueCls``,               managers              less exact deadlines (see `session`)
+``pool_classes_by_scheme``
+==========================  ====================  ==============================================
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+from collections import deque
+from contextlib import suppress
+from functools import lru_cache
+from queue import Empty, Full
+from time import monotonic
+from typing import Any, Deque, Dict, List, Optional, Tuple, Type
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util import connection as urllib3_connection
+
+from . import tls
+from .call import Call, current, shut_down
+
+#: How many idle connections a client keeps; more threads than that still work.
+POOL_SIZE = 256
+
+#: Seconds after which an idle connection is not used again: routers forget connections.
+LONGEST_IDLE = 60.0
+
+#: A connection is not used in the last second before the server may close it.
+_IDLE_MARGIN = 1.0
+
+#: Keeps routers from forgetting a connection while a model thinks, and notices a dead one.
+_KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 45, "TCP_KEEPALIVE": 45, "TCP_KEEPINTVL": 15}
+
+_KEEP_ALIVE_TIMEOUT = re.compile(r"(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+
+
+_Pools = Dict[str, Type[HTTPConnectionPool]]
+
+
+class _Response(http.client.HTTPResponse):
+    """A response that any interim one may precede; http.client skips 100 Continue only."""
+
+    def begin(self) -> None:
+        super().begin()
+        while self.status < 200 and self.status != 101:  # RFC 9110, 15.2
+            self.headers = self.msg = None  # type: ignore[assignment] # as before it began
+            super().begin()
+
+
+class _Watched:
+    """What our connections add to urllib3's: the current call watches their socket."""
+
+    response_class = _Response
+    sock: Any
+    auto_open: int
+    #: Seconds that the connection may be idle before it is used again.
+    idle_limit = LONGEST_IDLE
+    #: When it is too late to use it again.
+    idle_until = 0.0
+    _handle: Optional[socket.socket] = None
+
+    def watch(self, sock: socket.socket) -> None:
+        """Watch a duplicate, since a TLS handshake takes the socket object out of use."""
+        self._handle = sock.dup()
+        call = _current_call()
+        call.watch(self._handle)
+        call.raise_if_ended()  # a socket that was shut down while connecting may look connected
+
+    def connect(self) -> None:
+        call = _current_call()
+        try:
+            super().connect()  # type: ignore[misc]
+        except BaseException:
+            shut_down(self._handle)  # where Ctrl-C ends a handshake, ssl leaves its socket open
+            raise
+        finally:
+            call.watch(self.sock)
+            call.sent = False  # what was sent, if anything, was for a proxy
+            if self._handle is not None:
+                self._handle.close()
+                self._handle = None
+        call.raise_if_ended()  # a proxy's answer that is cut off looks like a short one
+
+    def send(self, data: Any) -> None:
+        if self.sock is None and self.auto_open:
+            self.connect()
+        call = _current_call()
+        if self._handle is None:  # connected: urllib3 would keep the time limit of connecting
+            self.sock.settimeout(call.within(call.limits[1]))
+        call.watch(self._handle or self.sock)
+        call.sent = True
+        super().send(data)  # type: ignore[misc]
+
+    def getresponse(self, *args: Any, **options: Any) -> Any:
+        response = super().getresponse(*args, **options)  # type: ignore[misc]
+        self.idle_limit = _idle_limit(response.headers.get("keep-alive") or "")
+        return response
+
+
+def _current_call() -> Call:
+    call = current.call
+    assert call is not None  # noqa: S101 - our sessions send within a call only
+    return call
+
+
+def _idle_limit(keep_alive: str) -> float:
+    """Return how many seconds a connection may be idle, from its Keep-Alive header."""
+    match = _KEEP_ALIVE_TIMEOUT.search(keep_alive)
+    return min(LONGEST_IDLE, float(match.group(1)) - _IDLE_MARGIN) if match else LONGEST_IDLE
+
+
+class _Direct(_Watched):
+    """A connection to the site, or to a proxy that speaks HTTP."""
+
+    timeout: Any
+    socket_options: Any
+    host: str
+    port: int
+
+    def _new_conn(self) -> socket.socket:
+        this: Any = self
+        try:
+            return self._connect()
+        except socket.timeout as error:
+            raise ConnectTimeoutError(this, str(error)) from error
+        except (OSError, UnicodeError) as error:
+            raise NewConnectionError(this, str(error)) from error
+
+    def _connect(self) -> socket.socket:
+        call = _current_call()
+        if _is_patched(urllib3_connection.create_connection):  # a user's recipe, like own DNS
+            sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+            return _watched_or_closed(self, sock)
+        return self._connect_to_any(_addresses(self.host, self.port), call)
+
+    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
+        """Connect to the first address that answers, in the time that is left of the call's."""
+        for address in addresses[:-1]:
+            with suppress(OSError):
+                return self._connect_to(*address, call)
+        return self._connect_to(*addresses[-1], call)
+
+    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
+        """Connect to one address."""
+        call.raise_if_ended()
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            for option in (*(self.socket_options or ()), *_KEEPALIVE_OPTIONS):
+                sock.setsockopt(*option)
+            sock.settimeout(call.within(self.timeout))
+            call.watch(sock)
+            sock.connect(address)
+        except BaseException:
+            sock.close()
+            raise
+        return _watched_or_closed(self, sock)
+
+
+def _keepalive_options() -> List[Tuple[int, int, int]]:
+    """Return the socket options for TCP keepalive, as far as this system has them."""
+    timing = [
+        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        for name, seconds in _KEEPALIVE_SECONDS.items()
+        if hasattr(socket, name)
+    ]
+    return [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), *timing]
+
+
+_KEEPALIVE_OPTIONS = _keepalive_options()
+
+
+def _is_patched(function: Any) -> bool:
+    """Return whether a function of urllib3 was replaced by a user's."""
+    return getattr(function, "__module__", "") != urllib3_connection.__name__
+
+
+def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
+    """Return the addresses of a host with their families, in the system's order."""
+    family = urllib3_connection.allowed_gai_family()  # looked up now: users patch it
+    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    return [(info[0], info[4]) for info in found]
+
+
+def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.socket:
+    """Watch a new socket; close it if that raises."""
+    try:
+        connection.watch(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class _BySocks(_Watched):
+    """A connection by a SOCKS proxy. Until it has reached the site, only PySocks can end it."""
+
+    def _new_conn(self) -> socket.socket:
+        _current_call().raise_if_ended()
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        return _watched_or_closed(self, sock)
+
+
+class _SharedTLS:
+    """What our TLS connections add: all those of a process share their TLS contexts."""
+
+    ca_certs: Any
+    ca_cert_dir: Any
+    cert_reqs: Any
+    ssl_context: Any
+    proxy: Any = None
+
+    def _new_conn(self) -> socket.socket:
+        # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
+        if getattr(self.proxy, "scheme", None) == "https" or self.ssl_context is not None:
+            return super()._new_conn()  # type: ignore[misc, no-any-return]
+        trusted = (self.cert_reqs, self.ca_certs, self.ca_cert_dir)
+        tls.prepare(*trusted)  # while the site takes its time to accept the connection
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+        try:
+            self.ssl_context = tls.context(*trusted)
+        except BaseException:
+            sock.close()
+            raise
+        self.ca_certs = self.ca_cert_dir = None  # else urllib3 reads them for each connection
+        return sock
+
+
+class _IdleConnections:
+    """
+    The idle connections of a pool, the last one used first; none that is idle for too long.
+
+    It takes the place of urllib3's `queue.LifoQueue`, which has a lock that a finalizer or a
+    signal handler could find taken by its own thread.
+    """
+
+    def __init__(self, maxsize: int = 0) -> None:
+        self._maxsize = maxsize
+        self._idle: Deque[Any] = deque()
+
+    def put(self, item: Any, block: bool = True, timeout: Optional[float] = None) -> None:
+        """Keep a connection; urllib3 also puts None for each that may come, which is ignored."""
+        del block, timeout
+        if item is None:
+            return
+        if len(self._idle) >= self._maxsize > 0:
+            raise Full
+        item.idle_until = monotonic() + item.idle_limit
+        self._idle.append(item)
+
+    def get(self, block: bool = True, timeout: Optional[float] = None) -> Any:
+        """Return a connection; raise `queue.Empty` if there is none that may be used."""
+        del block, timeout
+        while True:
+            try:
+                item = self._idle.pop()
+            except IndexError:
+                raise Empty from None
+            if monotonic() < item.idle_until:
+                return item
+            item.close()
+
+    def qsize(self) -> int:
+        """Return how many connections there are."""
+        return len(self._idle)
+
+
+@lru_cache(maxsize=None)
+def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _Pools:
+    """
+    Return pools of our connections.
+
+    Args:
+        watched: how the connections reach the site.
+        originals: urllib3's pools, by scheme.
+    """
+    ours = {"http": (watched,), "https": (_SharedTLS, watched)}
+    pools = {}
+    for scheme, pool in originals.items():
+        connection = type("Connection", (*ours[scheme], pool.ConnectionCls), {})
+        members = {"ConnectionCls": connection, "QueueCls": _IdleConnections}
+        pools[scheme] = type("Pool", (pool,), members)
+    return pools
+
+
+def _direct_pools() -> _Pools:
+    return _pools(_Direct, http=HTTPConnectionPool, https=HTTPSConnectionPool)
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with connections that a call can end before an answer has begun."""
+
+    def __init__(self) -> None:
+        self._known_pools: Dict[Tuple[Any, ...], Any] = {}
+        super().__init__(pool_maxsize=POOL_SIZE)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """Make the pools of direct connections ours."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = _direct_pools()
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Make the pools of a proxy's connections ours."""
+        manager = super().proxy_manager_for(proxy, **options)
+        is_socks = proxy.lower().startswith("socks")
+        manager.pool_classes_by_scheme = (
+            _pools(_BySocks, **type(manager).pool_classes_by_scheme)
+            if is_socks
+            else _direct_pools()
+        )
+        return manager
+
+    def get_connection_with_tls_context(
+        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """Return the pool for a request. Looking it up by its URL saves 8 % of a short chat."""
+        parts = urlsplit(request.url)
+        key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
+        pool = self._known_pools.get(key)
+        if pool is None or pool.pool is None:  # some urllib3 close those of the sites least asked
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            self._known_pools[key] = pool
+        return pool
+
+    def close(self) -> None:
+        """
+        Close all connections.
+
+        urllib3 2 keeps those of a pool that an ended answer knows, and those of all pools but ten.
+        """
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - not a dict: it cannot be iterated
+                manager.pools[key].close()
+        for pool in list(self._known_pools.values()):
+            pool.close()
+        super().close()
+
+
+def is_known_urllib3() -> bool:
+    """
+    Return whether urllib3 is the one that this module is written for.
+
+    urllib3-future, which niquests installs in its place, has connections of another kind.
+    """
+    return issubclass(HTTPConnectionPool.ConnectionCls, http.client.HTTPConnection)
+
+
+def new_session() -> requests.Session:
+    """Return a session whose connections a call can end, and which adds no headers."""
+    session = requests.Session()
+    session.headers.clear()
+    adapter = Adapter()
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, adapter)
+    return session

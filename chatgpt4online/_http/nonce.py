@@ -1,0 +1,146 @@
+"""The site's REST nonce: fetched once for all threads that need it, renewed when refused."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from typing import Callable, List, NamedTuple, Optional
+
+from chatgpt4online.errors import ChatGPT4OnlineError
+
+from .call import Call, Wakeup
+
+#: Seconds between two looks at whether the call that fetches is still there.
+_POLL_INTERVAL = 1.0
+
+
+class IssuedNonce(NamedTuple):
+    """A nonce as one request used it, and which renewal brought it. Its repr shows no secret."""
+
+    value: str
+    generation: int
+
+    def __repr__(self) -> str:
+        return f"IssuedNonce(generation={self.generation})"
+
+
+class Nonce:
+    """
+    A nonce that threads share.
+
+    Renewals are numbered, since the value alone cannot tell an old nonce from a new one: all
+    guests of a site get the same nonce for up to 12 hours. (Source: WordPress, `wp_nonce_tick`.)
+    """
+
+    def __init__(self) -> None:
+        self._issued: Optional[IssuedNonce] = None
+        self._generation = 0
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Leave a fetch in progress, and a lock that may be held, to the parent process."""
+        self._lock = threading.RLock()  # a signal handler may make a call within a call
+        self._pending: Optional[_PendingFetch] = None
+
+    def get(self, call: Call, fetch: Callable[[Call], str]) -> IssuedNonce:
+        """
+        Return the nonce to send.
+
+        Args:
+            call: the call that needs it, in whose time it is fetched or waited for.
+            fetch: gets a new nonce from the site. One thread calls it; the others wait for it
+                (single flight).
+
+        Raises:
+            ChatGPT4OnlineError: as `fetch` does.
+            CallEnded: the call was ended, or its deadline has passed.
+        """
+        while True:
+            with self._lock:
+                if self._issued is not None:
+                    return self._issued
+                if self._pending is None or self._pending.is_over():
+                    self._pending = _PendingFetch(call)
+                pending = self._pending
+            if pending.owner is call:
+                return self._fetch(pending, fetch)
+            pending.wait(call)
+
+    def _fetch(self, pending: _PendingFetch, fetch: Callable[[Call], str]) -> IssuedNonce:
+        try:
+            issued = self._issue(fetch(pending.owner))
+        except BaseException as error:
+            self._complete(pending, error)
+            raise
+        self._complete(pending)
+        return issued
+
+    def _issue(self, value: str) -> IssuedNonce:
+        with self._lock:
+            self._generation += 1
+            self._issued = IssuedNonce(value, self._generation)
+            return self._issued
+
+    def _complete(self, pending: _PendingFetch, error: Optional[BaseException] = None) -> None:
+        with self._lock:
+            if self._pending is pending:
+                self._pending = None
+        pending.complete(error)
+
+    def is_fetched_by(self, call: Call) -> bool:
+        """Return whether a call is the one that others wait for."""
+        pending = self._pending
+        return pending is not None and pending.owner is call
+
+    def refuse(self, issued: IssuedNonce) -> None:
+        """Forget a nonce that the site refused, unless it has been renewed since."""
+        with self._lock:
+            if self._issued == issued:
+                self._issued = None
+
+    def forget(self) -> None:
+        """Forget the nonce, so that the next call fetches one."""
+        self._issued = None
+
+    def update(self, issued: IssuedNonce, value: Optional[str]) -> None:
+        """Take a fresh nonce that came with an answer, unless it has been renewed since."""
+        with self._lock:
+            if value is not None and self._issued == issued and value != issued.value:
+                self._issue(value)
+
+
+class _PendingFetch:
+    """One fetch, by the call that owns it, which the calls of other threads wait for."""
+
+    def __init__(self, owner: Call) -> None:
+        self.owner = owner
+        self._waiting: List[Wakeup] = []
+        self._is_complete = False
+        self._error: Optional[ChatGPT4OnlineError] = None
+
+    def wait(self, call: Call) -> None:
+        """
+        Wait for the owner. What ended only the owner's call does not end the others.
+
+        Raises:
+            ChatGPT4OnlineError: what the owner ran into, if the site is to blame.
+            CallEnded: this call was ended, or its deadline has passed.
+        """
+        wakeup = Wakeup()
+        self._waiting.append(wakeup)
+        while not self.is_over():
+            call.wait(_POLL_INTERVAL, wakeup)
+        if self._error is not None and call.limits == self.owner.limits:
+            raise copy.copy(self._error)
+
+    def is_over(self) -> bool:
+        """Return whether there is nothing to wait for: it is complete, or Ctrl-C ended it."""
+        return self._is_complete or self.owner.finished
+
+    def complete(self, error: Optional[BaseException]) -> None:
+        """Wake the waiting calls."""
+        if isinstance(error, ChatGPT4OnlineError) and self.owner.ended is None:
+            self._error = error
+        self._is_complete = True
+        for wakeup in self._waiting:
+            wakeup.set()

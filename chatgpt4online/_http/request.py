@@ -1,0 +1,65 @@
+"""What a client is set to, and a request to one of its site's routes."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, NamedTuple, Optional
+
+import requests
+
+from chatgpt4online._protocol.failures import check_success
+
+from .call import Limits
+from .credentials import Credential
+from .session import Headers
+
+
+class Settings(NamedTuple):
+    """
+    What a client is set to, as far as the way to its site goes. Times are in seconds.
+
+    `headers` are the caller's changes to the widget's; `session` is the caller's, if any. The repr
+    shows no secret.
+    """
+
+    site: str
+    headers: Headers
+    login: Optional[Credential]
+    proxy: Optional[str]
+    timeout: Limits
+    deadline: Optional[float]
+    retries: int
+    session: Optional[requests.Session]
+
+    def __repr__(self) -> str:
+        return f"<Settings {self.site}>"
+
+
+class Request(NamedTuple):
+    """
+    A request to one of the site's routes, which may have to be sent more than once.
+
+    `route` may also be a whole URL. `headers` are the same each time that it is asked.
+    `credential` opens it in place of the client's login. `idempotent`: the site may get it twice
+    even if it has run, since it changes nothing. `check` returns the JSON object of an answer that
+    reports success, and raises for any other. `progress` is called with the bytes sent so far and
+    those of the whole body. The repr shows no secret.
+    """
+
+    route: str
+    headers: Headers
+    body: Optional[bytes] = None
+    method: str = "POST"
+    content_type: Optional[str] = None
+    credential: Optional[Credential] = None
+    with_nonce: bool = True
+    idempotent: bool = False
+    check: Callable[[object, int], Dict[str, Any]] = check_success
+    progress: Optional[Callable[[int, int], object]] = None
+
+    @property
+    def is_url(self) -> bool:
+        """Whether `route` is a whole URL."""
+        return "://" in self.route
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.route}>"

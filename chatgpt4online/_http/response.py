@@ -1,0 +1,190 @@
+"""A response of the site: as a stream, as JSON, as a page, or as the error that it stands for."""
+
+from __future__ import annotations
+
+from itertools import chain
+from time import time
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
+
+import requests
+
+from chatgpt4online._protocol import events, prelude
+from chatgpt4online._protocol.answers import parse_new_nonce
+from chatgpt4online._protocol.events import End, Failure
+from chatgpt4online._protocol.failures import check_success, error_from_response, page_error
+from chatgpt4online._protocol.fields import parse_json, plain_text
+from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
+from chatgpt4online.types import Event
+
+from . import sse
+from .body import READ_ERRORS, Body
+from .call import Call, CallEnded
+from .failures import cause, translate
+
+#: The most bytes of a page that are read.
+_LONGEST_PAGE = 4 * 1024 * 1024
+
+
+class Response:
+    """
+    A response of the site. Its ``with`` block closes it.
+
+    What its methods raise is a `ChatGPT4OnlineError`.
+
+    Args:
+        response: as requests returned it, with nothing read.
+        call: the call that it answers.
+        site: the site's URL, for errors.
+        route: the route that was asked, for errors.
+        update_nonce: takes a fresh nonce, or None.
+        defer_release: takes a body whose last bytes have not arrived.
+    """
+
+    def __init__(
+        self,
+        response: requests.Response,
+        call: Call,
+        *,
+        site: str,
+        route: str,
+        update_nonce: Callable[[Optional[str]], None],
+        defer_release: Callable[[Body], None],
+    ) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self.call = call
+        self._site = site
+        self._route = route
+        self._update_nonce = update_nonce
+        self._defer_release = defer_release
+        self._body = Body(response, call)
+        self._is_finished = False
+
+    def read(self) -> bytes:
+        """Return the next bytes as soon as some are there; ``b""`` at the end."""
+        try:
+            return self._body.read()
+        except (*READ_ERRORS, CallEnded, ProtocolError) as error:
+            raise self.translate(error) from cause(error)
+
+    def begin(self) -> bytes:
+        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
+        head = b""
+        while True:
+            data = self.read()
+            head += data
+            at = prelude.answer_start(head, ended=not data)
+            if at >= 0:
+                return head[at:]
+
+    def items(self) -> Iterator[Union[str, Event, End, Failure]]:
+        """
+        Yield what an answer says: pieces of text, other events, its end or a failure.
+
+        An answer in plain JSON is an end.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong.
+        """
+        first = self.begin()
+        if prelude.is_stream(first):
+            yield from sse.parse(self._chunks(first))
+        else:
+            yield End(self.json(first))
+
+    def _chunks(self, first: bytes) -> Iterator[bytes]:
+        return chain((first,), iter(self.read, b""))
+
+    def json(
+        self,
+        first: bytes,
+        check: Callable[[object, int], Dict[str, Any]] = check_success,
+    ) -> Dict[str, Any]:
+        """Return the JSON object of an answer, after a check that it reports success."""
+        try:
+            if first.startswith(b"{"):
+                return check(self._parse(first), self.status)
+            raise self._not_json(first)
+        except ChatGPT4OnlineError as error:
+            raise self.translate(error) from None
+
+    def _parse(self, first: bytes) -> Any:
+        body = self._whole(first)
+        try:
+            return parse_json(body.decode("utf-8"))
+        except (ProtocolError, UnicodeDecodeError):
+            if self._body.was_cut:
+                raise StreamInterrupted("the answer stopped before its end") from None
+            raise ProtocolError("the answer is broken JSON") from None
+
+    def _whole(self, first: bytes) -> bytes:
+        body = bytearray()
+        for chunk in self._chunks(first):
+            body += chunk
+            if len(body) > events.LIMIT:
+                raise ProtocolError(f"the answer is larger than {events.LIMIT} bytes")
+        return bytes(body)
+
+    def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
+        if not first:
+            return StreamInterrupted("the answer is empty")
+        page = self._text(first)
+        if first.startswith(b"<"):
+            return page_error(self.status, self.headers, page, now=time())
+        return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
+
+    def page(self) -> str:
+        """Return the body as text, or its beginning if it is very long."""
+        page = self._text(b"", _LONGEST_PAGE)
+        if self._body.was_cut and not self.read():  # else it goes on beyond the limit
+            raise self.translate(StreamInterrupted("the page stopped before its end."))
+        return page
+
+    def error(self) -> ChatGPT4OnlineError:
+        """Return the error for a status that is not a success, with what the body says of it."""
+        body = self.discard()
+        return self.translate(error_from_response(self.status, self.headers, body, now=time()))
+
+    def discard(self) -> str:
+        """Return the beginning of a body that matters little, and keep the connection."""
+        try:
+            body = self._text(b"")
+            self.finish()
+        except ChatGPT4OnlineError:
+            return ""
+        return body
+
+    def _text(self, first: bytes, limit: int = prelude.LIMIT) -> str:
+        """Return the beginning of the body as text."""
+        head = first
+        while len(head) < limit:
+            data = self.read()
+            if not data:
+                break
+            head += data
+        return head[:limit].decode("utf-8", "replace")
+
+    def update_nonce(self, answer: Mapping[str, Any]) -> None:
+        """Take the fresh nonce that an answer's JSON may contain."""
+        self._update_nonce(parse_new_nonce(answer))
+
+    def translate(self, error: Exception) -> ChatGPT4OnlineError:
+        """Return the error of ours for what reading this response ran into."""
+        return translate(error, self.call, self._site, self._route, reading=True)
+
+    def finish(self) -> None:
+        """Read no more: keep the connection if the body ends in time."""
+        self._is_finished = True
+        if not self._body.finish():
+            self._defer_release(self._body)
+
+    def close(self) -> None:
+        """Close the connection unless it is kept. From any thread; never blocks."""
+        if not self._is_finished:
+            self._body.close()
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

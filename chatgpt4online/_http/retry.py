@@ -1,0 +1,185 @@
+"""
+What is sent again, as a table. Pure: failure, request and attempt in, decision out.
+
+A question is never sent twice when the site may have run it: the model's answer costs money, and
+the site may have stored it.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Mapping, NamedTuple, Optional
+
+from chatgpt4online.errors import (
+    BlockedError,
+    ChatGPT4OnlineError,
+    StatusError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+
+#: Retry-After is obeyed up to this many seconds, and raised beyond.
+LONGEST_WAIT = 60.0
+
+#: Redirects that are followed in one call.
+MOST_REDIRECTS = 5
+
+FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
+LONGEST_BACKOFF = 8.0
+
+
+class Failure(enum.Enum):
+    """What went wrong, as far as it matters for sending again."""
+
+    #: Refused connection, DNS, TLS handshake, connect timeout: nothing was sent.
+    NOT_CONNECTED = enum.auto()
+    #: The site refused the nonce: nothing has run.
+    STALE_NONCE = enum.auto()
+    #: 429 or 503 with Retry-After.
+    ASKED_TO_WAIT = enum.auto()
+    #: A redirect that may be followed.
+    MOVED = enum.auto()
+    #: The address that a redirect led to is not there (anymore).
+    MOVED_TO_NOWHERE = enum.auto()
+    #: A connection cut after sending, 502, 503, 504, or 429 without Retry-After.
+    UNCERTAIN = enum.auto()
+    #: Anything else.
+    FINAL = enum.auto()
+
+
+class Action(enum.Enum):
+    """What to do next."""
+
+    RAISE = enum.auto()
+    #: Send again after some seconds.
+    WAIT = enum.auto()
+    #: Send again with a fresh nonce.
+    RENEW_NONCE = enum.auto()
+    #: Send to the new address.
+    FOLLOW = enum.auto()
+    #: Send to the original address.
+    RETURN = enum.auto()
+
+
+class Attempt(NamedTuple):
+    """
+    How often a request has been sent again, and what is left.
+
+    Args:
+        retries: how often it was sent again after a wait.
+        most_retries: how often that may happen.
+        renewals: how often its nonce was renewed.
+        moves: how many redirects were followed.
+        returns: how often it went back to the original address.
+        remaining: seconds until the deadline, or None.
+    """
+
+    retries: int = 0
+    most_retries: int = 0
+    renewals: int = 0
+    moves: int = 0
+    returns: int = 0
+    remaining: Optional[float] = None
+
+
+class Rule(NamedTuple):
+    """What follows a failure, and for which requests."""
+
+    action: Action
+    #: Only if the site may get the request twice, since it changes nothing (RFC 9110, 9.2.2).
+    only_idempotent: bool = False
+
+
+#: The table. Where a rule is used up or does not hold, the error is raised.
+RULES: Mapping[Failure, Rule] = {
+    Failure.NOT_CONNECTED: Rule(Action.WAIT),
+    Failure.STALE_NONCE: Rule(Action.RENEW_NONCE),
+    Failure.ASKED_TO_WAIT: Rule(Action.WAIT),
+    Failure.MOVED: Rule(Action.FOLLOW),
+    Failure.MOVED_TO_NOWHERE: Rule(Action.RETURN),
+    Failure.UNCERTAIN: Rule(Action.WAIT, only_idempotent=True),
+    Failure.FINAL: Rule(Action.RAISE),
+}
+
+
+class Decision(NamedTuple):
+    """What to do next, and after how many seconds."""
+
+    action: Action
+    delay: float = 0.0
+
+
+_RAISE = Decision(Action.RAISE)
+
+
+def decide(
+    failure: Failure,
+    *,
+    idempotent: bool,
+    attempt: Attempt,
+    retry_after: Optional[float] = None,
+    jitter: float = 1.0,
+) -> Decision:
+    """
+    Return what happens next.
+
+    Args:
+        failure: what went wrong.
+        idempotent: the site may get the request twice.
+        attempt: what has been tried.
+        retry_after: the seconds that the site asks to wait, or None.
+        jitter: from 0.5 to 1; a backoff is multiplied by it.
+    """
+    rule = RULES[failure]
+    if rule.only_idempotent and not idempotent:
+        return _RAISE
+    if rule.action is Action.WAIT:
+        delay = _backoff(attempt.retries, jitter) if retry_after is None else retry_after
+        return Decision(Action.WAIT, delay) if _may_wait(delay, attempt) else _RAISE
+    used, most = {
+        Action.RENEW_NONCE: (attempt.renewals, 1),
+        Action.FOLLOW: (attempt.moves, MOST_REDIRECTS),
+        Action.RETURN: (attempt.returns, 1),
+        Action.RAISE: (0, 0),
+    }[rule.action]
+    return Decision(rule.action) if used < most else _RAISE
+
+
+def _may_wait(delay: float, attempt: Attempt) -> bool:
+    is_in_time = attempt.remaining is None or delay < attempt.remaining
+    return attempt.retries < attempt.most_retries and delay <= LONGEST_WAIT and is_in_time
+
+
+def _backoff(retries: int, jitter: float) -> float:
+    return min(FIRST_BACKOFF * 2.0**retries, LONGEST_BACKOFF) * jitter
+
+
+def classify(
+    error: ChatGPT4OnlineError, *, sent: bool, stale_nonce: bool = False, final: bool = False
+) -> Failure:
+    """
+    Return what an error means for sending again.
+
+    Args:
+        error: what the attempt raised.
+        sent: a part of the request may have left this machine.
+        stale_nonce: the site refused the nonce that was sent.
+        final: it would be the same each time, as with a certificate that is not trusted.
+    """
+    if stale_nonce:
+        return Failure.STALE_NONCE
+    if final or isinstance(error, BlockedError):
+        return Failure.FINAL
+    if isinstance(error, StatusError):
+        return _of_status(error)
+    if isinstance(error, TransportError) and not sent:
+        return Failure.NOT_CONNECTED
+    is_cut = isinstance(error, (TransportError, StreamInterrupted))
+    return Failure.UNCERTAIN if is_cut and not isinstance(error, Timeout) else Failure.FINAL
+
+
+def _of_status(error: StatusError) -> Failure:
+    if error.status in (429, 503) and error.retry_after is not None:
+        return Failure.ASKED_TO_WAIT
+    return Failure.UNCERTAIN if error.status in (429, 502, 503, 504) else Failure.FINAL

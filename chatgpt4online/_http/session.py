@@ -1,0 +1,312 @@
+"""Two ways to send a request: by our own `requests.Session`, and by the caller's."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple, Union
+
+import requests
+from requests.cookies import get_cookie_header
+from requests.utils import default_headers
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util import SKIP_HEADER
+
+from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without_php_session
+
+from .call import Call
+from .connection import is_known_urllib3, new_session
+
+#: By name in lower case. None marks a header that is not sent, whatever a session has.
+Headers = Mapping[str, Optional[str]]
+
+#: Where the address of a redirect is found in a response.
+LOCATION = "x-kept-location"
+
+#: So many prepared requests are kept: a client asks a dozen routes again and again.
+_MOST_PREPARED = 64
+
+#: Headers that the protocol needs, whatever a caller's session has.
+_NEEDED = {"content-type"}
+
+
+class OutgoingRequest(NamedTuple):
+    """
+    One request as it is sent. Its repr shows no secret.
+
+    `headers` are the same each time that this URL is asked with this method; `extra`, which may
+    hold a nonce and a credential, are not. `progress` is called with the bytes sent so far and
+    those of the whole body.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    extra: Mapping[str, str]
+    body: Optional[bytes]
+    progress: Optional[Callable[[int, int], object]]
+
+    def content(self) -> Union[bytes, Upload, None]:
+        """Return the body in a form that requests takes."""
+        if self.body is None or self.progress is None:
+            return self.body
+        return Upload(self.body, self.progress)
+
+    def __repr__(self) -> str:
+        return f"<OutgoingRequest {self.method} {self.url}>"
+
+
+class ProgressFailed(Exception):
+    """What a caller's progress function raised, kept apart from the errors of a connection."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Upload:
+    """A body that reports how far it has been read, which is when it is sent."""
+
+    def __init__(self, body: bytes, progress: Callable[[int, int], object]) -> None:
+        self._rest = BytesIO(body)
+        self._size = len(body)
+        self._progress = progress
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.read(64 * 1024), b"")
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        data = self._rest.read(size)
+        if data:
+            self._report()
+        return data
+
+    def _report(self) -> None:
+        try:
+            self._progress(self._rest.tell(), self._size)
+        except Exception as error:  # noqa: BLE001 - raised again to whoever uploads
+            raise ProgressFailed(error) from None
+
+
+class _Prepared(NamedTuple):
+    """What is the same each time that a URL is asked: the request, and how it is sent."""
+
+    request: requests.PreparedRequest
+    settings: Mapping[str, Any]
+
+
+class OwnSession:
+    """
+    A session of our own. Threads may share it.
+
+    What requests finds out about a URL (its form, proxies, certificates) is found out once, which
+    saves 45 % of a short chat.
+
+    Args:
+        proxy: the URL of a proxy for every request, or None.
+    """
+
+    def __init__(self, proxy: Optional[str]) -> None:
+        self.session = new_session()
+        self._proxies = _proxies(proxy)
+        self._prepared: Dict[Tuple[str, str], _Prepared] = {}
+
+    def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
+        """Send a request for a call; `Call.sent` says from now on whether it has left."""
+        call.sent = False
+        key = (outgoing.method, outgoing.url)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            if len(self._prepared) >= _MOST_PREPARED:  # as where many pages are read
+                self._prepared.clear()
+            prepared = self._prepared[key] = self._prepare(outgoing)
+        request = self._filled(prepared.request, outgoing)
+        with call:
+            return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+
+    def _prepare(self, outgoing: OutgoingRequest) -> _Prepared:
+        fields = {name: value for name, value in outgoing.headers.items() if value is not None}
+        fields.setdefault("user-agent", SKIP_HEADER)
+        fields.pop(NONCE_HEADER, None)
+        # Not by the session, which would add the cookies of this moment, and read .netrc.
+        request = requests.Request(outgoing.method, outgoing.url, fields, hooks=_hooks()).prepare()
+        proxies = dict(self._proxies)  # requests adds what the environment says of this URL
+        settings = self.session.merge_environment_settings(outgoing.url, proxies, True, None, None)
+        return _Prepared(request, {**settings, "allow_redirects": False})
+
+    def _filled(
+        self, template: requests.PreparedRequest, outgoing: OutgoingRequest
+    ) -> requests.PreparedRequest:
+        request = requests.PreparedRequest()
+        request.method, request.url, request.hooks = template.method, template.url, template.hooks
+        request.headers = template.headers.copy()
+        request.headers.update(outgoing.extra)
+        if outgoing.body is not None:
+            request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
+            request.headers["Content-Length"] = str(len(outgoing.body))
+        if "cookie" not in request.headers:
+            jar = self.session.cookies
+            header = get_cookie_header(jar, request)  # type: ignore[no-untyped-call]
+            cookie = without_php_session(header)
+            if cookie:
+                request.headers["Cookie"] = cookie
+        return request
+
+    def after_fork(self) -> None:
+        """Leave the connections, and the cookies' lock, to the parent process."""
+        self.session.adapters = new_session().adapters
+        self.session.cookies = self.session.cookies.copy()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.session.close()
+
+
+class UserSession:
+    """
+    A session that the caller gave: used the ordinary way, so that all its settings hold.
+
+    Args:
+        session: the session; nothing but its cookies is changed.
+        proxy: the URL of a proxy for every request, or None.
+    """
+
+    def __init__(self, session: requests.Session, proxy: Optional[str]) -> None:
+        self.session = session
+        self._proxies = _proxies(proxy)
+
+    def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
+        """Send a request for a call, as `OwnSession.send` does."""
+        call.sent = True  # as far as can be known
+        request = self._prepare(outgoing)
+        session = self.session
+        proxies = {**session.proxies, **self._proxies}
+        settings = session.merge_environment_settings(
+            outgoing.url, proxies, True, session.verify, session.cert
+        )  # given like this, since requests lets the environment replace a session's own
+        try:
+            return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
+        except requests.RequestException as error:
+            call.sent = not _is_unsent(error)
+            raise
+
+    def _prepare(self, outgoing: OutgoingRequest) -> requests.PreparedRequest:
+        session = self.session
+        own = _without(outgoing.headers, _set_by_caller(session))
+        request = _prepare(
+            session,
+            requests.Request(
+                outgoing.method,
+                outgoing.url,
+                {**own, NONCE_HEADER: None, **outgoing.extra},
+                data=outgoing.content(),
+                auth=_unchanged if outgoing.extra.get("authorization") else None,
+                hooks=_hooks(*session.hooks.get("response", ())),
+            ),
+        )
+        cookie = without_php_session(request.headers.pop("Cookie", None))
+        if cookie:
+            request.headers["Cookie"] = cookie
+        return request
+
+    def after_fork(self) -> None:
+        """Do nothing: it is the caller's."""
+
+    def close(self) -> None:
+        """Do nothing: it is the caller's."""
+
+
+class PlainSession(UserSession):
+    """
+    A session of our own where urllib3 is not the one that our connections are made for.
+
+    Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
+    """
+
+    def __init__(self, proxy: Optional[str]) -> None:
+        session = requests.Session()
+        session.headers.clear()
+        super().__init__(session, proxy)
+
+    def after_fork(self) -> None:
+        """Leave the connections, and the cookies' lock, to the parent process."""
+        self.session.adapters = requests.Session().adapters
+        self.session.cookies = self.session.cookies.copy()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self.session.close()
+
+
+Session = Union[OwnSession, UserSession]
+
+
+def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Session:
+    """Return what sends requests: the caller's session if there is one, else one of our own."""
+    if session is not None:
+        return UserSession(session, proxy)
+    return OwnSession(proxy) if is_known_urllib3() else PlainSession(proxy)
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep the client's credential, which requests would replace by the session's or .netrc's."""
+    return request
+
+
+def _proxies(proxy: Optional[str]) -> Dict[str, str]:
+    return {"http": proxy, "https": proxy} if proxy else {}
+
+
+def _timeout(call: Call) -> Tuple[Optional[float], Optional[float]]:
+    connect, silence = call.limits
+    return _positive(call.within(connect)), _positive(call.within(silence))
+
+
+def _positive(limit: Optional[float]) -> Optional[float]:
+    return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
+
+
+def _hooks(*callers: Any) -> Dict[str, Any]:
+    return {"response": [*callers, _keep_location]}
+
+
+def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Hide a redirect from requests, which would read its body to the end, however long."""
+    if "location" in response.headers:
+        response.headers[LOCATION] = response.headers.pop("location")
+
+
+def _prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
+    """Prepare a request, again if another thread got a cookie while requests read the jar."""
+    try:
+        return session.prepare_request(request)
+    except RuntimeError as error:
+        if "changed size" not in str(error):
+            raise
+        return _prepare(session, request)
+
+
+def _set_by_caller(session: requests.Session) -> Set[str]:
+    """Return the names of the headers that a session does not have by itself, in lower case."""
+    defaults = default_headers()
+    changed = {name for name, value in session.headers.items() if defaults.get(name) != value}
+    return {name.lower() for name in changed}
+
+
+def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
+    """Return our headers without those that the caller has set, except what the protocol needs."""
+    if "user-agent" in theirs:
+        theirs = theirs | CLIENT_HINTS
+    kept = {name: value for name, value in headers.items() if name not in theirs - _NEEDED}
+    if kept.get("user-agent", "") is None:
+        kept["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
+    return kept
+
+
+def _is_unsent(error: requests.RequestException) -> bool:
+    """Return whether a request failed before a connection was made, so that nothing was sent."""
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(reason, (NewConnectionError, ConnectTimeoutError))

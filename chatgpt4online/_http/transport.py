@@ -1,0 +1,460 @@
+"""One site: sends a request until it has an answer or an error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import weakref
+from collections import deque
+from contextlib import contextmanager
+from functools import partial
+from random import SystemRandom
+from time import monotonic
+from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple, TypeVar
+from urllib.parse import urljoin
+
+import requests
+
+from chatgpt4online import _validation as validate
+from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.answers import parse_nonce
+from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
+from chatgpt4online._protocol.headers import NONCE_HEADER, widget_headers
+from chatgpt4online._validation import Timeouts
+from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
+
+from . import discovery, retry
+from .body import READ_ERRORS, Body
+from .call import Call, CallEnded
+from .credentials import origin_of
+from .failures import cause, is_final, translate
+from .nonce import IssuedNonce, Nonce
+from .request import Request, Settings
+from .response import Response
+from .retry import Action, Attempt, Failure
+from .session import LOCATION, Headers, OutgoingRequest, ProgressFailed, Session, session_for
+
+T = TypeVar("T")
+
+log = logging.getLogger("chatgpt4online")
+
+#: Headers of the caller's that another origin does not see.
+_SECRETS = ("authorization", "cookie")
+
+_REDIRECTS = (301, 302, 307, 308)
+_random = SystemRandom()  # the caller's seed stays the caller's
+
+
+class _Moved(Exception):
+    """The response is a redirect that may be followed, to this REST root or URL."""
+
+    def __init__(self, target: str, error: ChatGPT4OnlineError) -> None:
+        super().__init__(target)
+        self.target = target
+        self.error = error
+
+
+class Transport:
+    """
+    The way to one site. Threads may share it.
+
+    Args:
+        settings: what its client is set to.
+        root: the root of the site's REST API, if it is known.
+        page: the URL of a page with a chatbot, if one is known.
+    """
+
+    def __init__(
+        self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
+    ) -> None:
+        self.site = settings.site
+        self.has_login = settings.login is not None
+        self.nonce = Nonce()
+        #: The root of the site's REST API, as far as it is known by now.
+        self.root = root or routes.pretty_root(settings.site)
+        #: A page that may name the REST root, or a nonce.
+        self.page = page or settings.site + "/"
+        self._settings = settings
+        self._original_root = self.root  # where it was before a redirect
+        self._session = session_for(settings.session, settings.proxy)
+        self._deferred: Deque[Body] = deque()
+        self._is_closed = False
+        weakref.finalize(self, _close_idle, self._session, self._deferred)
+        self._start()
+        _transports.add(self)
+
+    def _start(self) -> None:
+        """Begin with no call in progress: when new, and in a forked child."""
+        self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
+
+    def after_fork(self) -> None:
+        """Leave the parent's connections, and locks that its threads may hold, to the parent."""
+        self._start()
+        self._deferred.clear()
+        self.nonce.after_fork()
+        self._session.after_fork()
+
+    @contextmanager
+    def calling(self, timeout: Timeouts = None, deadline: Optional[float] = None) -> Iterator[Call]:
+        """
+        Begin a call. An error in the ``with`` block finishes it, else whoever takes it over does.
+
+        Args:
+            timeout: seconds, in place of the client's.
+            deadline: seconds, in place of the client's.
+
+        Raises:
+            ValueError: the client is closed, or a limit is not positive.
+            TypeError: a limit is not a number.
+        """
+        settings = self._settings
+        call = Call(
+            settings.timeout if timeout is None else validate.limits(timeout),
+            settings.deadline if deadline is None else validate.seconds(deadline, "deadline"),
+        )
+        try:
+            self._register(call)
+            yield call
+        except BaseException:
+            call.end("closed")  # where Ctrl-C struck between two keepers of its connection
+            call.finish()
+            raise
+
+    def _register(self, call: Call) -> None:
+        self._calls.add(call)
+        if self._is_closed:  # looked at last, so that `close` cannot miss the call
+            raise ValueError("the client is closed")
+
+    def close(self) -> None:
+        """End all calls in progress, and close the connections of an own session."""
+        self._is_closed = True
+        # The one that fetches a nonce is the last, or another would fetch one in its place.
+        for call in sorted(self._calls, key=self.nonce.is_fetched_by):
+            call.end("closed")
+        _close_idle(self._session, self._deferred)
+
+    def defer_release(self, body: Body) -> None:
+        """Keep a body whose last bytes have not arrived, so that its connection can be reused."""
+        self._deferred.append(body)
+        if self._is_closed:
+            _close_idle(self._session, self._deferred)
+
+    def _try_release(self) -> None:
+        """Free the connections whose bodies have ended since they were deferred."""
+        for _ in range(len(self._deferred)):
+            try:
+                body = self._deferred.popleft()
+            except IndexError:  # another thread was quicker
+                return
+            if not body.try_release():
+                self.defer_release(body)
+
+    def send(self, request: Request, call: Call) -> Response:
+        """
+        Send a request and return its response, whose status is one of success.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong, with `site` and `route`.
+        """
+        return self._repeat(request, call, self._exchange)
+
+    def fetch(self, request: Request, call: Call, parse: Callable[[Dict[str, Any]], T]) -> T:
+        """
+        Send a request and return what is parsed from the JSON object of its answer.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong, there or in parsing, with `site` and `route`.
+        """
+        attempt = partial(self._repeat, request, call, self._exchange_json)
+        try:
+            answer = attempt()
+        except ProgressFailed as error:  # which is not a failure of the request
+            raise error.reason from error.reason.__cause__
+        except NotFoundError as error:
+            if error.code or request.with_nonce or request.is_url:
+                raise  # WordPress has answered, or has given the nonce at this root
+            answer = discovery.try_other_roots(self, error, call, attempt)
+        try:
+            return parse(answer)
+        except ChatGPT4OnlineError as error:
+            raise translate(error, call, self.site, request.route) from None
+
+    def ask(self, request: Request, parse: Callable[[Dict[str, Any]], T]) -> T:
+        """
+        Make a call of one request, and return what is parsed from its answer, as `fetch` does.
+
+        Raises:
+            ChatGPT4OnlineError: as `fetch`.
+        """
+        with self.calling() as call:
+            value = self.fetch(request, call, parse)
+            call.finish()
+            return value
+
+    def post(
+        self,
+        route: str,
+        body: Dict[str, Any],
+        parse: Callable[[Dict[str, Any]], T],
+        *,
+        idempotent: bool = False,
+    ) -> T:
+        """
+        Make a call of one request as the widget's, with a JSON body; return as `ask` does.
+
+        Raises:
+            ChatGPT4OnlineError: as `fetch`.
+        """
+        headers = self.widget(accept="application/json")
+        content = json.dumps(body).encode("ascii")
+        return self.ask(Request(route, headers, content, idempotent=idempotent), parse)
+
+    def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
+        """
+        Return a page, and its Link header.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong.
+        """
+        return self._repeat(request, call, self._exchange_page)
+
+    def widget(self, **further: Optional[str]) -> Headers:
+        """Return what the site's widget sends, with the caller's changes; None is not sent."""
+        return widget_headers(self._settings.headers, accept_encoding="identity", **further)
+
+    def issued_nonce(self, call: Call) -> IssuedNonce:
+        """
+        Return the nonce, fetched if need be.
+
+        Raises:
+            ChatGPT4OnlineError: it cannot be had.
+        """
+        try:
+            return self.nonce.get(call, partial(discovery.fetch_nonce, self))
+        except CallEnded as error:
+            raise translate(error, call, self.site, routes.START_SESSION) from None
+
+    def _repeat(
+        self,
+        request: Request,
+        call: Call,
+        exchange: Callable[[Request, Optional[IssuedNonce], Call], T],
+    ) -> T:
+        """Exchange a request for its answer, more than once where `retry` says so."""
+        attempt = Attempt(most_retries=self._settings.retries)
+        while True:
+            nonce = self.issued_nonce(call) if request.with_nonce else None
+            try:
+                return exchange(request, nonce, call)
+            except _Moved as moved:
+                attempt = attempt._replace(moves=attempt.moves + 1)
+                if attempt.moves > retry.MOST_REDIRECTS:
+                    raise moved.error from None
+                request = self._follow(request, moved.target)
+            except ChatGPT4OnlineError as error:
+                attempt = self._prepare_retry(error, request, nonce, call, attempt)
+
+    def _prepare_retry(
+        self,
+        error: ChatGPT4OnlineError,
+        request: Request,
+        nonce: Optional[IssuedNonce],
+        call: Call,
+        attempt: Attempt,
+    ) -> Attempt:
+        """Do what comes before a request is sent again; raise the error if it is not."""
+        failure = self._classify(error, request, nonce, call)
+        decision = retry.decide(
+            failure,
+            idempotent=request.idempotent,
+            attempt=attempt._replace(remaining=call.remaining()),
+            retry_after=_retry_after(error, failure),
+            jitter=0.5 + _random.random() / 2,
+        )
+        if call.ended or decision.action is Action.RAISE:
+            raise error
+        if decision.action is Action.WAIT:
+            self._pause(decision.delay, request, call)
+            return attempt._replace(retries=attempt.retries + 1)
+        if decision.action is Action.RETURN:
+            self._move_root(self._original_root)
+            return attempt._replace(returns=attempt.returns + 1)
+        if nonce is not None:
+            self.nonce.refuse(nonce)
+        return attempt._replace(renewals=attempt.renewals + 1)
+
+    def _classify(
+        self,
+        error: ChatGPT4OnlineError,
+        request: Request,
+        nonce: Optional[IssuedNonce],
+        call: Call,
+    ) -> Failure:
+        has_moved = self.root != self._original_root and not request.is_url
+        if has_moved and isinstance(error, NotFoundError) and not error.code:
+            return Failure.MOVED_TO_NOWHERE
+        return retry.classify(
+            error,
+            sent=call.sent,
+            stale_nonce=nonce is not None and self._is_stale_nonce(error),
+            final=is_final(error.__cause__),
+        )
+
+    def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
+        return isinstance(error, StatusError) and is_stale_nonce(
+            error.status, error.code, as_user=self.has_login
+        )
+
+    def _pause(self, delay: float, request: Request, call: Call) -> None:
+        log.debug("%s: sent again in %.1f s", request.route, delay)
+        try:
+            call.wait(delay)
+        except CallEnded as error:
+            raise translate(error, call, self.site, request.route) from None
+
+    def _follow(self, request: Request, target: str) -> Request:
+        """Remember the site's new address. It does not see the nonce of the old one."""
+        log.debug("the site has moved to %s", target)
+        if request.is_url:
+            return request._replace(route=target)
+        self._move_root(target)
+        return request
+
+    def use_root(self, root: str) -> None:
+        """Take a root that was found, not one that the site has moved to."""
+        self.root = self._original_root = root
+
+    def _move_root(self, root: str) -> None:
+        self.root = root
+        self.nonce.forget()
+
+    def _exchange(self, request: Request, nonce: Optional[IssuedNonce], call: Call) -> Response:
+        """Send a request once."""
+        began = monotonic()
+        update = _ignore if nonce is None else partial(self.nonce.update, nonce)
+        try:
+            call.raise_if_ended()
+            response = Response(
+                self._send(request, nonce, call),
+                call,
+                site=self.site,
+                route=request.route,
+                update_nonce=update,
+                defer_release=self.defer_release,
+            )
+        except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
+            raise translate(error, call, self.site, request.route) from cause(error)
+        log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
+        update(parse_nonce(response.headers.get(NONCE_HEADER)))
+        if 200 <= response.status < 300:
+            return response
+        with response:
+            raise self._moved(request, response) or response.error()
+
+    def _exchange_json(
+        self, request: Request, nonce: Optional[IssuedNonce], call: Call
+    ) -> Dict[str, Any]:
+        with self._exchange(request, nonce, call) as response:
+            answer = response.json(response.begin(), request.check)
+            response.finish()
+            return answer
+
+    def _exchange_page(
+        self, request: Request, nonce: Optional[IssuedNonce], call: Call
+    ) -> Tuple[str, str]:
+        with self._exchange(request, nonce, call) as response:
+            page = response.page()
+            response.finish()
+            return page, response.headers.get("link", "")
+
+    def _moved(self, request: Request, response: Response) -> Optional[Exception]:
+        location = response.headers.get(LOCATION)
+        if response.status // 100 != 3 or not location:
+            return None
+        url = self._url(request)
+        target = _joined(url, location)
+        error = response.translate(redirect_error(response.status, target))
+        response.discard()
+        if response.status not in _REDIRECTS:
+            return error
+        if request.is_url:
+            return _Moved(target, error) if routes.is_same_site(url, target) else error
+        root = routes.moved_root(self.root, request.route, target)
+        return _Moved(root, error) if root else error
+
+    def _url(self, request: Request) -> str:
+        return request.route if request.is_url else routes.route_url(self.root, request.route)
+
+    def _send(
+        self, request: Request, nonce: Optional[IssuedNonce], call: Call
+    ) -> requests.Response:
+        self._try_release()
+        url = self._url(request)
+        origin = origin_of(url)
+        headers = {"origin": origin, "referer": origin + "/", **request.headers}
+        if origin != origin_of(self.site):
+            headers = {name: each for name, each in headers.items() if name not in _SECRETS}
+        return self._session.send(
+            OutgoingRequest(
+                request.method,
+                url,
+                headers,
+                self._extra_headers(request, url, nonce),
+                request.body,
+                request.progress,
+            ),
+            call,
+        )
+
+    def _extra_headers(
+        self, request: Request, url: str, nonce: Optional[IssuedNonce]
+    ) -> Dict[str, str]:
+        """Return what may differ each time: the credential, the nonce and the content type."""
+        credential = request.credential or self._settings.login
+        extra = credential.header(url) if credential and not request.is_url else {}
+        if nonce is not None:
+            extra[NONCE_HEADER] = nonce.value
+        if request.content_type is not None:
+            extra["content-type"] = request.content_type
+        return extra
+
+
+def _retry_after(error: ChatGPT4OnlineError, failure: Failure) -> Optional[float]:
+    """Return the seconds that the site asks to wait, where that is what failed."""
+    asked = failure is Failure.ASKED_TO_WAIT and isinstance(error, StatusError)
+    return error.retry_after if asked else None  # type: ignore[attr-defined]
+
+
+def _joined(base: str, location: str) -> str:
+    try:
+        return urljoin(base, location)
+    except ValueError:
+        return location  # not a URL, which its reader finds out too
+
+
+def _close_idle(session: Session, deferred: Deque[Body]) -> None:
+    """Close the connections that no call uses."""
+    while True:
+        try:
+            body = deferred.pop()
+        except IndexError:
+            break
+        body.close()
+    session.close()
+
+
+def _ignore(_: object) -> None:
+    """Take no nonce: the request needed none."""
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for transport in list(_transports):
+        transport.after_fork()
+
+
+if hasattr(os, "register_at_fork"):  # pragma: no branch - Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)

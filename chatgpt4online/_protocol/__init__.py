@@ -1,0 +1,1 @@
+"""What AI Engine and WordPress say and expect: every fact about them, and no I/O."""

@@ -1,0 +1,88 @@
+"""One event of a stream: a piece of the reply's text, another event, the end, or a failure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple, Optional, Union
+
+from chatgpt4online.errors import ProtocolError
+from chatgpt4online.types import Event
+
+from .fields import as_dict, as_number, as_str, as_text, parse_json, plain_text
+
+#: The most bytes of one event or JSON body, and of a reply's text, that are held in memory.
+LIMIT = 32 * 1024 * 1024
+
+
+class End(NamedTuple):
+    """The last event of a stream: the answer's JSON object, or None if it could not be read."""
+
+    answer: Optional[Dict[str, Any]]
+
+    @property
+    def has_reply(self) -> bool:
+        """Whether it contains the reply, so that the text so far is not needed."""
+        return self.answer is not None and "reply" in self.answer
+
+
+class Failure(NamedTuple):
+    """An `error` event. One with an empty message is followed by another that says more."""
+
+    message: str
+
+
+def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
+    """
+    Return what one event says: a piece of the text as str, another `Event`, the end or a failure.
+
+    None stands for an event to skip: one without text, or of an unknown type.
+
+    Raises:
+        ProtocolError: the data is not an event of the plugin.
+
+    Source: the events `live`, `error` and `end` of mwai-ui/v1/chats/submit, since 1.6.94.
+    """
+    if not data or data.isspace():
+        return None
+    event = parse_json(data)
+    if not isinstance(event, dict):
+        raise ProtocolError("an event is not a JSON object")
+    event_type, value = event.get("type"), event.get("data")
+    if event_type == "live":
+        return _live(event, value)
+    if event_type == "end":
+        return End(_answer(value))
+    if event_type == "error":
+        return Failure(plain_text(value))
+    return None
+
+
+def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
+    """
+    Return what a `live` event says. It is text without a `subtype`, or with ``content``.
+
+    Source: `subtype` and the fields that come with it since 2.8.3.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ProtocolError("an event's text is not a string")
+    subtype = event.get("subtype") or "content"
+    if subtype == "content":
+        return value or None
+    return Event(
+        kind=as_text(subtype),
+        text=value,
+        visibility=as_str(event.get("visibility")),
+        metadata=as_dict(event.get("metadata")),
+        timestamp=as_number(event.get("timestamp")),
+    )
+
+
+def _answer(value: object) -> Optional[Dict[str, Any]]:
+    """Return the object that `end` holds as a JSON text, or as ``false`` if PHP failed."""
+    if isinstance(value, str):
+        try:
+            value = parse_json(value)
+        except ProtocolError:
+            return None
+    return value if isinstance(value, dict) else None

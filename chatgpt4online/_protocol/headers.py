@@ -1,0 +1,89 @@
+"""Headers and cookies: what the widget sends, what else is sent, and what must not be."""
+
+from __future__ import annotations
+
+import re
+from typing import Dict, Mapping, Optional
+
+from chatgpt4online._version import __version__
+
+#: What the widget in a visitor's browser sends; ``origin`` and ``referer`` depend on the site.
+WIDGET_HEADERS: Mapping[str, str] = {
+    "accept": "text/event-stream",
+    "accept-language": "en-US,en;q=0.9",
+    "content-type": "application/json",
+    "dnt": "1",
+    "priority": "u=1, i",
+    "sec-ch-ua": '"Not/A)Brand";v="8", "Chromium";v="126"',
+    "sec-ch-ua-mobile": "?0",
+    "sec-ch-ua-platform": '"Linux"',
+    "sec-fetch-dest": "empty",
+    "sec-fetch-mode": "cors",
+    "sec-fetch-site": "same-origin",
+    "user-agent": (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/126.0.0.0 Safari/537.36"
+    ),
+}
+
+#: Headers that describe the browser that the user agent names.
+CLIENT_HINTS = frozenset({"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"})
+
+#: Carries a nonce to the site, and a fresh one back. Source: WordPress's cookie check.
+NONCE_HEADER = "x-wp-nonce"
+
+#: The relation of a link to the REST root, in a page and in its ``Link`` header. Source: WordPress.
+REST_ROOT_REL = "https://api.w.org/"
+
+_PHP_SESSION = "PHPSESSID="
+#: One link of a Link header, with its parameters (RFC 8288).
+_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s";,]+))*)', re.IGNORECASE)
+
+
+def widget_headers(
+    overrides: Mapping[str, Optional[str]], **changes: Optional[str]
+) -> Dict[str, Optional[str]]:
+    """
+    Return the widget's headers, with the changes of a route and then the caller's overrides.
+
+    Names are in lower case. None marks a header that is not sent, even if a session has it.
+    """
+    headers: Dict[str, Optional[str]] = dict(WIDGET_HEADERS)
+    headers.update((name.replace("_", "-"), value) for name, value in changes.items())
+    if "user-agent" in overrides:
+        headers.update(dict.fromkeys(CLIENT_HINTS))
+    headers.update(overrides)
+    return headers
+
+
+def plain_headers(**changes: str) -> Dict[str, Optional[str]]:
+    """Return the headers of a request that no widget makes. They name this package."""
+    headers: Dict[str, Optional[str]] = {
+        "origin": None,
+        "referer": None,
+        "user-agent": "chatgpt4online/" + __version__,
+    }
+    headers.update((name.replace("_", "-"), value) for name, value in changes.items())
+    return headers
+
+
+def linked_root(link_header: str) -> Optional[str]:
+    """Return the REST root that a ``Link`` header names, or None."""
+    for target, parameters in _LINK.findall(link_header):
+        if re.search(rf'rel\s*=\s*"?{re.escape(REST_ROOT_REL)}"?', parameters, re.IGNORECASE):
+            return str(target)
+    return None
+
+
+def without_php_session(cookie: Optional[str]) -> Optional[str]:
+    """
+    Return a ``Cookie`` header without PHP's session, which would make requests wait in line.
+
+    The plugin's own cookie, ``mwai_session_id``, stays: uploaded files belong to it.
+
+    Source: AI Engine 2.8.5 keeps a PHP session open for each request below ``mwai/``, and PHP
+    serves the requests of one session one after the other.
+    """
+    if not cookie or _PHP_SESSION not in cookie:
+        return cookie
+    return "; ".join(pair for pair in cookie.split("; ") if not pair.startswith(_PHP_SESSION))

@@ -1,0 +1,137 @@
+"""Routes of AI Engine and WordPress, the roots of REST APIs, and which site a URL belongs to."""
+
+from __future__ import annotations
+
+import re
+from typing import Optional
+from urllib.parse import urljoin, urlsplit
+
+DEFAULT_SITE = "https://chatgpt4online.org"
+
+#: The bot that each installation of AI Engine has.
+DEFAULT_BOT = "default"
+
+# Routes stand below a site's REST root. Each names the version of AI Engine that brought it.
+
+CHAT = "mwai-ui/v1/chats/submit"  # 1.6.76
+START_SESSION = "mwai/v1/start_session"  # 2.4.4
+UPLOAD = "mwai-ui/v1/files/upload"  # 1.9.95
+LIST_FILES = "mwai-ui/v1/files/list"  # 2.1.5
+DELETE_FILES = "mwai-ui/v1/files/delete"  # 2.1.5
+LIST_DISCUSSIONS = "mwai-ui/v1/discussions/list"  # 1.6.79
+RENAME_DISCUSSION = "mwai-ui/v1/discussions/edit"  # 2.6.5
+DELETE_DISCUSSIONS = "mwai-ui/v1/discussions/delete"  # 2.6.5
+
+# The public API, which a site's owner has to switch on.
+
+API_TEXT = "mwai/v1/simpleTextQuery"  # 1.3.90
+API_MODERATE = "mwai/v1/moderationCheck"  # 1.3.90
+API_CHATBOT = "mwai/v1/simpleChatbotQuery"  # 1.9.3
+API_JSON = "mwai/v1/simpleJsonQuery"  # 1.9.96
+API_VISION = "mwai/v1/simpleVisionQuery"  # 1.9.96
+API_IMAGE = "mwai/v1/simpleImageQuery"  # 2.1.6
+API_WHOAMI = "mwai/v1/simpleAuthCheck"  # 2.1.6
+API_EDIT_IMAGE = "mwai/v1/simpleImageEditQuery"  # 2.8.2
+API_BOTS = "mwai/v1/listChatbots"  # 2.8.5
+API_TRANSCRIBE = "mwai/v1/simpleTranscribeAudio"  # 2.8.9
+API_FAST_TEXT = "mwai/v1/simpleFastTextQuery"  # 2.9.2
+API_UPLOAD = "mwai/v1/simpleFileUpload"  # 2.9.3
+
+#: WordPress's own route for the current user.
+ME = "wp/v2/users/me"
+
+#: The namespaces, in the index of a REST API, that a chat needs. Source: AI Engine 2.4.4.
+NAMESPACES = ("mwai/v1", "mwai-ui/v1")
+
+
+def pretty_root(site: str) -> str:
+    """Return the REST root of a site with pretty permalinks. Source: WordPress's default."""
+    return site + "/wp-json"
+
+
+def plain_root(site: str) -> str:
+    """Return the REST root of a site with plain permalinks. Source: WordPress."""
+    return site + "/?rest_route="
+
+
+def route_url(root: str, route: str) -> str:
+    """Return the URL of a route. It is appended, because a root may end in a query."""
+    return f"{root}/{route}"
+
+
+def index_url(root: str) -> str:
+    """Return the URL of the index of a REST API, limited to its namespaces. Source: WordPress."""
+    return f"{root}/{'&' if '?' in root else '?'}_fields=namespaces"
+
+
+def named_root(address: object, page: str) -> Optional[str]:
+    """
+    Return the REST root that a page names, as an absolute URL; None if it names none.
+
+    Args:
+        address: what the page says, which may be relative, or no address at all.
+        page: the page's URL.
+    """
+    if not isinstance(address, str) or not address:
+        return None
+    try:
+        root = urljoin(page, address).rstrip("/")
+        parts = urlsplit(root)
+        parts.port  # noqa: B018 - raises if the port is not a number
+    except ValueError:
+        return None
+    return root if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def site_of(url: str) -> str:
+    """Return the site that a REST root belongs to; of any other URL, scheme and host."""
+    below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
+    if below:
+        return below.group(1)
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def is_same_site(old: str, new: str) -> bool:
+    """
+    Return whether a redirect from one URL to another may be followed.
+
+    It may add or drop a leading ``www.``, and go from http on port 80 to https on port 443.
+    """
+    try:
+        before, after = urlsplit(old), urlsplit(new)
+        ports = (before.port or _port(before.scheme), after.port or _port(after.scheme))
+    except ValueError:
+        return False
+    schemes = (before.scheme, after.scheme)
+    return (
+        _without_www(before.hostname) == _without_www(after.hostname)
+        and schemes in (("http", "http"), ("https", "https"), ("http", "https"))
+        and (ports[0] == ports[1] or ports == (80, 443))
+        and after.username is None
+    )
+
+
+def moved_root(root: str, route: str, location: str) -> Optional[str]:
+    """
+    Return the REST root that a redirect leads to; None if the redirect must not be followed.
+
+    It must keep the route at its end, and lead to the same site.
+
+    Args:
+        root: the REST root that was asked.
+        route: the route that was asked.
+        location: the URL that it redirects to.
+    """
+    target = location.partition("#")[0].rstrip("?")
+    is_kept = target.endswith("/" + route) and ("?" in target) == ("?" in root)
+    return target[: -len(route) - 1] if is_kept and is_same_site(root, target) else None
+
+
+def _port(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
+
+
+def _without_www(host: Optional[str]) -> str:
+    host = host or ""
+    return host[4:] if host.startswith("www.") else host

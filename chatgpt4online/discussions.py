@@ -1,0 +1,107 @@
+"""The conversations that a site has stored for its users."""
+
+from __future__ import annotations
+
+from typing import Iterator, List, Optional, Set, Union
+
+from . import _validation as validate
+from ._http.transport import Transport
+from ._protocol import routes
+from ._protocol.answers import parse_discussions
+from ._protocol.request import (
+    delete_discussions_body,
+    list_discussions_body,
+    rename_discussion_body,
+)
+from .types import Discussion
+
+__all__ = ["Discussions"]
+
+
+class Discussions:
+    """
+    The conversations that a site keeps for its users. `Client.discussions` is one.
+
+    Only a client with `auth` has any: a site refuses guests. Iterating yields all of one bot's,
+    asking for more pages as needed. Threads may share it.
+    """
+
+    def __init__(self, transport: Transport, bot: Optional[str], custom_id: Optional[str]) -> None:
+        self._transport = transport
+        self._bot = bot
+        self._custom_id = custom_id
+
+    def __iter__(self) -> Iterator[Discussion]:
+        """Yield each discussion once, in the site's order."""
+        known: Set[str] = set()
+        page, read = self.list(), 0
+        # A site that does not look at the offset gives the same ones again.
+        while not known.issuperset(each.chat_id for each in page):
+            for discussion in page:
+                if discussion.chat_id not in known:
+                    known.add(discussion.chat_id)
+                    yield discussion
+            read += len(page)
+            page = self.list(offset=read)
+
+    def list(self, *, offset: int = 0, limit: int = 10) -> List[Discussion]:
+        """
+        Return some discussions, in the site's order. The site may ask a model for their titles.
+
+        Args:
+            offset: how many to leave out at the beginning.
+            limit: how many to return at most.
+
+        Raises:
+            ReplyError: the client is a guest.
+            ChatGPT4OnlineError: anything else that went wrong.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
+        """
+        fields = list_discussions_body(
+            bot=self._bot,
+            custom_id=self._custom_id,
+            offset=validate.count(offset, "offset"),
+            limit=validate.positive(limit, "limit"),
+        )
+        route = routes.LIST_DISCUSSIONS
+        return self._transport.post(route, fields, parse_discussions, idempotent=True)
+
+    def rename(self, discussion: Union[Discussion, str], title: str) -> None:
+        """
+        Give a discussion another title.
+
+        Args:
+            discussion: the discussion, or its `chat_id`.
+            title: the title, which the site cuts at 64 characters.
+
+        Raises:
+            ValueError: the title is empty.
+            ReplyError: the client is a guest.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.
+        """
+        fields = rename_discussion_body(chat_id(discussion), validate.identifier(title, "title"))
+        self._transport.post(routes.RENAME_DISCUSSION, fields, dict)
+
+    def delete(self, *discussions: Union[Discussion, str]) -> None:
+        """
+        Delete discussions: all of them, or none.
+
+        Args:
+            discussions: the discussions, or their `chat_id`.
+
+        Raises:
+            ValueError: none is given.
+            AuthError: one of them is not the user's, or the client is a guest.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/discussions/delete.
+        """
+        ids = [chat_id(each) for each in validate.at_least_one(discussions, "discussions")]
+        self._transport.post(routes.DELETE_DISCUSSIONS, delete_discussions_body(ids), dict)
+
+
+def chat_id(discussion: Union[Discussion, str]) -> str:
+    """Return the id of a discussion."""
+    known = discussion.chat_id if isinstance(discussion, Discussion) else discussion
+    return validate.identifier(known, "a discussion's chat_id")

@@ -1,0 +1,217 @@
+"""The files that a visitor or user has uploaded to a site."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+
+from urllib3.filepost import encode_multipart_formdata
+
+from . import _validation as validate
+from ._http.call import Call
+from ._http.request import Request
+from ._http.transport import Transport
+from ._protocol import routes
+from ._protocol.answers import parse_files, parse_upload
+from ._protocol.request import (
+    DEFAULT_PURPOSE,
+    delete_files_body,
+    is_file_id,
+    list_files_body,
+    upload_parts,
+)
+from ._validation import type_name
+from .types import File
+
+__all__ = ["Files"]
+
+#: The largest file that is uploaded, in bytes: it is held in memory as a whole.
+LARGEST_FILE = 100 * 1000 * 1000
+
+_NOT_BINARY = "a file must be open in binary mode, as open(path, 'rb') does it"
+
+#: A path, or an open binary file.
+Source = Union[str, "os.PathLike[str]", BinaryIO]
+
+#: Called with the bytes sent so far, and those of the whole request.
+Progress = Callable[[int, int], object]
+
+
+class Content(NamedTuple):
+    """A file that has been read."""
+
+    name: str
+    data: bytes
+    type: str
+
+
+class Files:
+    """
+    The files that a visitor or user has uploaded. `Client.files` is one.
+
+    A guest's files belong to the client's cookies; a site deletes them after an hour or so.
+    Threads may share it.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def upload(
+        self,
+        path_or_file: Source,
+        *,
+        name: Optional[str] = None,
+        purpose: str = DEFAULT_PURPOSE,
+        progress: Optional[Progress] = None,
+    ) -> File:
+        """
+        Upload one file and return it.
+
+        Args:
+            path_or_file: a path, or an open binary file, which is read to its end.
+            name: the name that the site sees. Its ending decides the type.
+            purpose: what it is for, in the plugin's words.
+            progress: called with the bytes sent so far, and those of the whole request.
+
+        Raises:
+            ValueError: no name is known, or it is larger than 100 MB.
+            TypeError: it is neither a path nor a binary file.
+            OSError: it cannot be read.
+            ReplyError: the site does not take this file; `message` says why.
+            ChatGPT4OnlineError: anything else that went wrong.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
+        """
+        content = read_file(path_or_file, name)
+        with self._transport.calling() as call:
+            purpose = validate.identifier(purpose, "purpose")
+            file = _upload(self._transport, content, purpose, progress, call)
+            call.finish()
+            return file
+
+    def list(self, *, page: int = 1, limit: int = 10) -> List[File]:
+        """
+        Return the files of one page, the newest first.
+
+        Args:
+            page: which page, from 1 on.
+            limit: how many files a page has.
+
+        Raises:
+            ChatGPT4OnlineError: what went wrong. Sites with 2.9.6 to 3.6.2 fail for guests.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
+        """
+        fields = list_files_body(
+            limit=validate.positive(limit, "limit"), page=validate.positive(page, "page")
+        )
+        return self._transport.post(routes.LIST_FILES, fields, parse_files, idempotent=True)
+
+    def delete(self, *files: Union[File, str]) -> None:
+        """
+        Delete files.
+
+        Args:
+            files: those files, or their ids.
+
+        Raises:
+            ValueError: none is given, or an id is empty.
+            ReplyError: the site knows none of them, or they belong to others.
+
+        Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
+        """
+        ids = [file_id(file) for file in validate.at_least_one(files, "files")]
+        self._transport.post(routes.DELETE_FILES, delete_files_body(ids), dict)
+
+
+def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]]:
+    """Return the ids of files, and what is in those that have to be uploaded."""
+    if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
+        raise TypeError(f"files must be a list, not {type_name(files)}")
+    return [_id_or_content(file) for file in files]
+
+
+def upload_all(transport: Transport, files: Sequence[Union[str, Content]], call: Call) -> List[str]:
+    """Upload what has been read, and return the ids of all."""
+    return [
+        file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
+        for file in files
+    ]
+
+
+def _upload(
+    transport: Transport,
+    content: Content,
+    purpose: str,
+    progress: Optional[Progress],
+    call: Call,
+) -> File:
+    body, content_type = encode_multipart_formdata(upload_parts(content, purpose))
+    headers = transport.widget(accept="application/json", content_type=None)
+    request = Request(routes.UPLOAD, headers, body, content_type=content_type, progress=progress)
+    return transport.fetch(request, call, parse_uploaded(content, purpose))
+
+
+def parse_uploaded(content: Content, purpose: str) -> Callable[[Dict[str, Any]], File]:
+    return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
+
+
+def file_id(file: Union[File, str]) -> str:
+    """Return the id of an uploaded file."""
+    return validate.identifier(file.id if isinstance(file, File) else file, "a file's id")
+
+
+def _id_or_content(file: Union[File, Source]) -> Union[str, Content]:
+    if isinstance(file, File):
+        return file_id(file)
+    if isinstance(file, str) and is_file_id(file) and not os.path.exists(file):  # noqa: PTH110
+        return file
+    return read_file(file, None)
+
+
+def read_file(source: Source, name: Optional[str]) -> Content:
+    """
+    Read a file as a whole.
+
+    Raises:
+        ValueError: no name is known, or it is larger than 100 MB.
+        TypeError: it is neither a path nor a binary file.
+        OSError: it cannot be read.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = os.fspath(source)
+        with open(path, "rb") as file:  # noqa: PTH123 - a str may come
+            return _content(file, name or path)
+    if not hasattr(source, "read"):
+        raise TypeError(f"a file must be a path or an open binary file, not {type_name(source)}")
+    if hasattr(source, "encoding"):
+        raise TypeError(_NOT_BINARY)
+    return _content(source, name or getattr(source, "name", None))
+
+
+def _content(file: BinaryIO, name: object) -> Content:
+    from mimetypes import guess_type  # here, since few upload files
+
+    if not isinstance(name, str) or not os.path.basename(name):  # noqa: PTH119
+        raise ValueError("give the file a name, whose ending tells the site its type")
+    base = validate.text(os.path.basename(name), "a file's name")  # noqa: PTH119
+    data = _read_whole(file)
+    if len(data) > LARGEST_FILE:
+        raise ValueError(f"{base} is larger than {LARGEST_FILE} bytes")
+    return Content(base, data, guess_type(base)[0] or "application/octet-stream")
+
+
+def _read_whole(file: BinaryIO) -> bytes:
+    """Return all that is in a file, or more than the limit; some give it in small pieces."""
+    pieces: List[bytes] = []
+    left = LARGEST_FILE + 1
+    while left > 0:
+        piece = file.read(left)
+        if not isinstance(piece, bytes):
+            raise TypeError(_NOT_BINARY)
+        if not piece:
+            break
+        pieces.append(piece)
+        left -= len(piece)
+    return b"".join(pieces)

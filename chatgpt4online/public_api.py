@@ -1,0 +1,246 @@
+"""A site's public API, where its owner has switched it on."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, TypeVar, Union
+
+from urllib3.filepost import encode_multipart_formdata
+
+from . import _validation as validate
+from ._http.credentials import Credential
+from ._http.request import Request
+from ._http.transport import Transport
+from ._protocol import routes
+from ._protocol.headers import plain_headers
+from ._protocol.public_api import (
+    api_chatbot_body,
+    api_moderate_body,
+    api_query_body,
+    api_transcribe_body,
+    api_upload_parts,
+    parse_api_image,
+    parse_api_json,
+    parse_api_reply,
+    parse_api_text,
+    parse_bots,
+    parse_user,
+    parse_verdict,
+)
+from ._protocol.request import DEFAULT_PURPOSE, encode_json
+from .files import Source, file_id, parse_uploaded, read_file
+from .types import Bot, File, Image, Reply
+
+__all__ = ["PublicAPI"]
+
+T = TypeVar("T")
+#: Reads a value from the JSON object of an answer.
+Parse = Callable[[Dict[str, Any]], T]
+
+
+class PublicAPI:
+    """
+    A site's public API, where its owner has switched it on. `Client.api` is one.
+
+    The bearer token acts as the site's first administrator: keep it like that password. Nothing
+    streams here, and no method but `bots` and `whoami` is sent again once it may have run.
+    Threads may share it.
+
+    Each method raises `AuthError` for a wrong token, `NotFoundError` where the API is off or the
+    site's plugin too old, and `ReplyError` for what the plugin cannot do.
+    """
+
+    def __init__(self, transport: Transport, credential: Credential, bot: str) -> None:
+        self._transport = transport
+        self._credential = credential
+        self._bot = bot
+
+    def chatbot(
+        self,
+        message: str,
+        *,
+        bot: Optional[str] = None,
+        chat_id: Optional[str] = None,
+        files: Sequence[Union[File, str]] = (),
+    ) -> Reply:
+        """
+        Ask a chatbot, and return its answer.
+
+        Args:
+            message: the question.
+            bot: the bot's id; by default the client's.
+            chat_id: the id of a conversation, which the site remembers if it keeps discussions.
+            files: uploaded files, or their ids.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleChatbotQuery.
+        """
+        fields = api_chatbot_body(
+            validate.identifier(message, "message"),
+            self._bot if bot is None else validate.identifier(bot, "bot"),
+            validate.optional(validate.identifier, chat_id, "chat_id"),
+            [file_id(file) for file in files],
+        )
+        return self._post(routes.API_CHATBOT, fields, parse_api_reply)
+
+    def text(self, message: str, **options: Any) -> str:
+        """
+        Ask a model, and return its text.
+
+        Args:
+            message: the question.
+            options: of the query, in Python's spelling: `model`, `temperature`, `max_tokens`...
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleTextQuery.
+        """
+        return self._ask(routes.API_TEXT, parse_api_text, message, options)
+
+    def fast_text(self, message: str, **options: Any) -> str:
+        """
+        Ask the site's fast model, and return its text.
+
+        Args:
+            message: the question.
+            options: as for `text`.
+
+        Source: AI Engine 2.9.2, mwai/v1/simpleFastTextQuery.
+        """
+        return self._ask(routes.API_FAST_TEXT, parse_api_text, message, options)
+
+    def json(self, message: str, **options: Any) -> Any:
+        """
+        Ask a model for JSON, and return its value.
+
+        Args:
+            message: the question.
+            options: as for `text`.
+
+        Raises:
+            ReplyError: what the model wrote is no JSON.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery.
+        """
+        return self._ask(routes.API_JSON, parse_api_json, message, options)
+
+    def vision(self, message: str, url: str, **options: Any) -> str:
+        """
+        Ask a model about a picture, and return its text.
+
+        Args:
+            message: the question.
+            url: of the picture, which the site must be able to fetch.
+            options: as for `text`.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleVisionQuery.
+        """
+        url = validate.identifier(url, "url")
+        return self._ask(routes.API_VISION, parse_api_text, message, options, url=url)
+
+    def image(self, message: str, **options: Any) -> Image:
+        """
+        Have a picture made, and return it.
+
+        Args:
+            message: what it shows.
+            options: as for `text`; also `resolution`, such as ``"1024x1024"``.
+
+        Source: AI Engine 3.6.2, mwai/v1/simpleImageQuery.
+        """
+        return self._ask(routes.API_IMAGE, parse_api_image, message, options)
+
+    def edit_image(self, message: str, media_id: int, **options: Any) -> Image:
+        """
+        Have a picture of the site's media library changed, and return the new one.
+
+        Args:
+            message: what to change.
+            media_id: the picture's id in WordPress, a whole number.
+            options: as for `image`.
+
+        Source: AI Engine 2.8.2, mwai/v1/simpleImageEditQuery.
+        """
+        media = validate.positive(media_id, "media_id")
+        return self._ask(routes.API_EDIT_IMAGE, parse_api_image, message, options, media_id=media)
+
+    def transcribe(self, url: str, **options: Any) -> str:
+        """
+        Return the words of a recording.
+
+        Args:
+            url: of the recording, which the site must be able to fetch.
+            options: as for `text`.
+
+        Source: AI Engine 2.8.9, mwai/v1/simpleTranscribeAudio.
+        """
+        fields = api_transcribe_body(validate.identifier(url, "url"), options)
+        return self._post(routes.API_TRANSCRIBE, fields, parse_api_text)
+
+    def moderate(self, text: str) -> bool:
+        """
+        Say whether a text breaks the model vendor's rules.
+
+        Args:
+            text: the text.
+
+        Raises:
+            ReplyError: the vendor gave no verdict.
+
+        Source: AI Engine 3.6.2, mwai/v1/moderationCheck.
+        """
+        fields = api_moderate_body(validate.identifier(text, "text"))
+        return self._post(routes.API_MODERATE, fields, parse_verdict)
+
+    def upload(
+        self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = DEFAULT_PURPOSE
+    ) -> File:
+        """
+        Upload one file as the token's user, and return it.
+
+        Args:
+            path_or_file: as for `Files.upload`.
+            name: as for `Files.upload`.
+            purpose: as for `Files.upload`.
+
+        Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
+        """
+        content = read_file(path_or_file, name)
+        purpose = validate.identifier(purpose, "purpose")
+        body, content_type = encode_multipart_formdata(api_upload_parts(content, purpose))
+        request = self._request(routes.API_UPLOAD)
+        return self._transport.ask(
+            request._replace(body=body, content_type=content_type), parse_uploaded(content, purpose)
+        )
+
+    def bots(self) -> List[Bot]:
+        """
+        Return the site's chatbots.
+
+        Source: AI Engine 2.8.5, mwai/v1/listChatbots.
+        """
+        return self._get(routes.API_BOTS, partial(parse_bots, site=self._transport.site))
+
+    def whoami(self) -> str:
+        """
+        Return the e-mail address of the user that the site takes us for.
+
+        Source: AI Engine 2.1.6, mwai/v1/simpleAuthCheck.
+        """
+        return self._get(routes.API_WHOAMI, parse_user)
+
+    def _ask(
+        self, route: str, parse: Parse[T], message: str, options: Mapping[str, Any], **subject: Any
+    ) -> T:
+        message = validate.identifier(message, "message")
+        return self._post(route, api_query_body(message, options, **subject), parse)
+
+    def _post(self, route: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
+        body = encode_json(fields, "options")
+        request = self._request(route)._replace(body=body, content_type="application/json")
+        return self._transport.ask(request, parse)
+
+    def _get(self, route: str, parse: Parse[T]) -> T:
+        request = self._request(route)._replace(method="GET", idempotent=True)
+        return self._transport.ask(request, parse)
+
+    def _request(self, route: str) -> Request:
+        headers = plain_headers(accept="application/json")
+        return Request(route, headers, credential=self._credential, with_nonce=False)

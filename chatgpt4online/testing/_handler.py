@@ -1,0 +1,66 @@
+"""What serves a connection: reads requests, records them, and writes the site's responses."""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import List
+
+from ._http import Framing, HTTPResponse, Request, Writer, read_request
+from ._listener import Connection
+from ._script import ScriptQueues
+from ._site import Site
+
+
+class Handler:
+    """
+    Serves connections, each in the thread that calls ``serve``.
+
+    Args:
+        site: the site.
+        scripts: the scripts that have not been used yet.
+        framing: how bodies are sent, unless a response says otherwise.
+        pace: seconds between two events, unless a response says otherwise.
+    """
+
+    def __init__(self, site: Site, scripts: ScriptQueues, framing: Framing, pace: float) -> None:
+        self._site = site
+        self._scripts = scripts
+        self._framing = framing
+        self._pace = pace
+        self._lock = Lock()
+        self._requests: List[Request] = []
+
+    @property
+    def requests(self) -> List[Request]:
+        """The requests recorded so far, in order of arrival."""
+        with self._lock:
+            return list(self._requests)
+
+    def serve(self, connection: Connection) -> None:
+        """Serve requests until the connection is to be closed."""
+        while self._serve_request(connection):
+            pass
+
+    def _serve_request(self, connection: Connection) -> bool:
+        """Serve one request; return False if the connection is to be closed."""
+        request = read_request(connection.stream)
+        if request is None:
+            return False
+        with self._lock:
+            self._requests.append(request)
+        response = self._respond(request)
+        framing = response.framing or self._framing
+        is_last = framing.delimiter in ("close", "raw") or response.end != "complete"
+        closing = is_last or request.headers.get("Connection", "").lower() == "close"
+        has_body = request.method != "HEAD" and response.status not in (204, 304)
+        writer = Writer(connection.write, connection.wait, self._pace)
+        writer.send(response, framing, body=has_body, closing=closing)
+        if response.end == "reset":
+            connection.reset_on_close()
+        elif closing:
+            connection.send_close_notify()
+        return not closing
+
+    def _respond(self, request: Request) -> HTTPResponse:
+        script = self._scripts.take(self._site.script_key(request), before_wordpress=True)
+        return script.response or self._site.respond(request)

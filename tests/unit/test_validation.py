@@ -1,0 +1,244 @@
+"""What callers may give: what is taken, in which form, and what is refused in which words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Callable, Dict, List, Tuple, Type
+
+import pytest
+import requests
+
+from chatgpt4online import _validation as validate
+
+SECRET = "hunter2"
+HALF = "\ud83d"  # a lone surrogate
+
+
+def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a check of a value that its messages call ``it``."""
+    return lambda value: function(value, "it")
+
+
+def one_of(value: Any) -> str:
+    """Check for one of two words."""
+    return validate.one_of(value, ("messages", "prompt"), "it")
+
+
+TAKEN: List[Tuple[Callable[[Any], Any], Any, Any]] = [
+    (named(validate.text), "", ""),
+    (named(validate.text), "na\u00efve \U0001f389\x00", "na\u00efve \U0001f389\x00"),
+    (named(validate.identifier), " bot ", " bot "),
+    (named(validate.count), 0, 0),
+    (named(validate.count), 10**30, 10**30),
+    (one_of, "prompt", "prompt"),
+    (named(validate.seconds), None, None),
+    (named(validate.seconds), 1, 1.0),
+    (named(validate.seconds), 0.001, 0.001),
+    (named(validate.seconds), 1e6, 1e6),
+    (named(validate.seconds), 1e6 + 1, None),
+    (named(validate.seconds), 10**400, None),
+    (named(validate.seconds), float("inf"), None),
+    (validate.limits, None, (None, None)),
+    (validate.limits, 5, (5.0, 5.0)),
+    (validate.limits, (3, 60), (3.0, 60.0)),
+    (validate.limits, [3, None], (3.0, None)),
+    (validate.limits, (None, float("inf")), (None, None)),
+    (validate.headers, None, {}),
+    (validate.headers, {}, {}),
+    (validate.headers, {"X-A": "b", "DNT": None}, {"x-a": "b", "dnt": None}),
+    (validate.headers, {"x-a": ""}, {"x-a": ""}),
+    (validate.headers, {"x-a": "caf\u00e9\tau lait"}, {"x-a": "caf\u00e9\tau lait"}),
+    (validate.proxy_url, None, None),
+    (validate.proxy_url, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
+    (validate.proxy_url, "HTTPS://u:p@proxy.example", "HTTPS://u:p@proxy.example"),
+    (validate.proxy_url, "socks5h://localhost:1080", "socks5h://localhost:1080"),
+    (validate.session, None, None),
+]
+
+SITES = {
+    "example.com": "https://example.com",
+    " example.com\n": "https://example.com",
+    "example.com/blog/": "https://example.com/blog",
+    "example.com:8443": "https://example.com:8443",
+    "https://example.com": "https://example.com",
+    "https://example.com/": "https://example.com",
+    "https://user:secret@example.com": "https://example.com",
+    "user:secret@example.com/blog": "https://example.com/blog",
+    "https://example.com//": "https://example.com",
+    "http://example.com/blog/fr": "http://example.com/blog/fr",
+    "HTTPS://EXAMPLE.com/Blog": "https://example.com/Blog",
+    "http://127.0.0.1:8000": "http://127.0.0.1:8000",
+    "http://[::1]:8000/wp": "http://[::1]:8000/wp",
+    "http://[fe80::1%25eth0]": "http://[fe80::1%25eth0]",
+    "http://my_host-1": "http://my_host-1",
+    "https://b\u00fccher.example": "https://xn--bcher-kva.example",
+    "https://example.com/caf\u00e9": "https://example.com/caf%C3%A9",
+}
+
+REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
+    (named(validate.text), None, TypeError, "it must be a str, not NoneType"),
+    (named(validate.text), b"x", TypeError, "it must be a str, not bytes"),
+    (named(validate.text), HALF, ValueError, "it contains a lone surrogate"),
+    (named(validate.identifier), "", ValueError, "it is empty"),
+    (named(validate.identifier), " \t\n", ValueError, "it is empty"),
+    (named(validate.identifier), 5, TypeError, "it must be a str, not int"),
+    (named(validate.count), -1, ValueError, "it must not be negative"),
+    (named(validate.count), True, TypeError, "it must be an int, not bool"),
+    (named(validate.count), 1.0, TypeError, "it must be an int, not float"),
+    (named(validate.count), "1", TypeError, "it must be an int, not str"),
+    (one_of, "both", ValueError, "it must be one of 'messages', 'prompt', not 'both'"),
+    (one_of, None, ValueError, "it must be one of 'messages', 'prompt', not None"),
+    (one_of, [], ValueError, "it must be one of 'messages', 'prompt', not []"),
+    (named(validate.seconds), 0, ValueError, "it must be more than 0 seconds"),
+    (named(validate.seconds), -1.5, ValueError, "it must be more than 0 seconds"),
+    (named(validate.seconds), float("nan"), ValueError, "it must be more than 0 seconds"),
+    (named(validate.seconds), True, TypeError, "it must be a number of seconds, not bool"),
+    (named(validate.seconds), "10", TypeError, "it must be a number of seconds, not str"),
+    (named(validate.seconds), Decimal(1), TypeError, "it must be a number of seconds, not Decimal"),
+    (validate.limits, (), ValueError, "timeout must be a number, or a pair (connect, silence)"),
+    (validate.limits, (1, 2, 3), ValueError, "timeout must be a number, or a pair"),
+    (validate.limits, (1, 0), ValueError, "timeout must be more than 0 seconds"),
+    (validate.limits, ("1", 2), TypeError, "timeout must be a number of seconds, not str"),
+    (validate.limits, {}, TypeError, "timeout must be a number of seconds, not dict"),
+    (validate.headers, [("a", "b")], TypeError, "headers must be a dict, not list"),
+    (validate.headers, "a: b", TypeError, "headers must be a dict, not str"),
+    (validate.headers, {1: "b"}, TypeError, "a header's name must be a str, not int"),
+    (validate.headers, {"a b": "c"}, ValueError, "'a b' cannot be a header's name"),
+    (validate.headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
+    (validate.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
+    (validate.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
+    (validate.headers, {HALF: "c"}, ValueError, "a header's name contains a lone surrogate"),
+    (
+        validate.headers,
+        {"Content-Length": "5"},
+        ValueError,
+        "the header Content-Length is made for",
+    ),
+    (
+        validate.headers,
+        {"transfer-encoding": "chunked"},
+        ValueError,
+        "transfer-encoding is made for",
+    ),
+    (validate.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
+    (validate.headers, {"X-A": b"c"}, TypeError, "the header X-A must be a str or None, not bytes"),
+    (validate.proxy_url, 5, TypeError, "proxy must be a str, not int"),
+    (validate.proxy_url, "", ValueError, "proxy must be a URL such as http://host:port"),
+    (validate.proxy_url, "proxy.example:3128", ValueError, "proxy must be a URL such as"),
+    (
+        validate.proxy_url,
+        "ftp://proxy.example",
+        ValueError,
+        "its scheme may be http, https, socks4",
+    ),
+    (validate.proxy_url, "http://", ValueError, "proxy must be a URL such as"),
+    (validate.proxy_url, "http://[", ValueError, "proxy is not a URL"),
+    (validate.proxy_url, "http://proxy.example:port", ValueError, "proxy is not a URL"),
+    (validate.session, requests, TypeError, "session must be a requests.Session, not module"),
+    (validate.session, requests.Session, TypeError, "session must be a requests.Session, not type"),
+    (validate.site_url, 5, TypeError, "site must be a str, not int"),
+    (validate.site_url, "", ValueError, "site is empty"),
+    (validate.site_url, "  ", ValueError, "site is empty"),
+    (validate.site_url, HALF, ValueError, "site contains a lone surrogate"),
+    (validate.site_url, "ftp://example.com", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "https://", ValueError, "site is not the address of a site: 'https://'"),
+    (validate.site_url, "https:///blog", ValueError, "site is not the address of a site"),
+    (validate.site_url, "https://[", ValueError, "site is not a URL"),
+    (validate.site_url, "http:example.com", ValueError, "site is not a URL"),
+    (validate.site_url, "https://example.com:99999", ValueError, "site is not a URL"),
+    (validate.site_url, "https://exa mple.com", ValueError, "site is not the address of a site"),
+    (validate.site_url, "https://example.com\\blog", ValueError, "is not the address of a site"),
+    (validate.site_url, "https://*.com", ValueError, "site is not the address of a site"),
+    (validate.site_url, "https://a%20b.com", ValueError, "site is not the address of a site"),
+    (validate.site_url, "\x1b", ValueError, "site is not the address of a site"),
+    (validate.site_url, "https://example..com", ValueError, "site is not the address of a site"),
+    (validate.site_url, f"https://{'a' * 64}.com", ValueError, "is not the address of a site"),
+    (validate.site_url, "https://example.com/?p=1", ValueError, "without ? or #"),
+    (validate.site_url, "https://example.com/#chat", ValueError, "without ? or #"),
+]
+
+QUOTES_NO_SECRET: List[Tuple[Callable[[Any], Any], Any]] = [
+    (validate.headers, {"Authorization": f"Bearer {SECRET}\n"}),
+    (validate.headers, {"Authorization": f" {SECRET}"}),
+    (validate.headers, {"Authorization": f"{SECRET}\u20ac"}),
+    (validate.proxy_url, f"ftp://user:{SECRET}@proxy.example"),
+    (validate.proxy_url, f"http://user:{SECRET}@"),
+    (validate.proxy_url, f"http://user:{SECRET}@proxy:port"),
+    (validate.proxy_url, f"http://user:{SECRET}@[proxy"),
+    (validate.proxy_url, f"user:{SECRET}@proxy:3128"),
+    (validate.site_url, f"https:/user:{SECRET}@example.com"),
+    (validate.site_url, f"https://user:1/{SECRET}@example.com"),
+    (validate.site_url, f"https://user:{SECRET}/@example.com"),
+    (validate.site_url, f"https://example.com/?key={SECRET}"),
+    (validate.site_url, f"ftp://{SECRET}@example.com"),
+]
+
+
+@pytest.mark.parametrize(("function", "value", "form"), TAKEN)
+def test_taken(function: Callable[[Any], Any], value: Any, form: Any) -> None:
+    """A valid value is returned in the one form that the rest of the package knows."""
+    taken = function(value)
+    assert (type(taken), taken) == (type(form), form)
+
+
+@pytest.mark.parametrize(("given", "site"), SITES.items())
+def test_sites(given: str, site: str) -> None:
+    """A site's address gets a scheme, loses its trailing slashes, and keeps its directory."""
+    assert validate.site_url(given) == site
+    assert validate.site_url(site) == site
+
+
+@pytest.mark.parametrize(("function", "value", "kind", "words"), REFUSED)
+def test_refused(
+    function: Callable[[Any], Any], value: Any, kind: Type[Exception], words: str
+) -> None:
+    """An invalid value raises ValueError or TypeError, with a message that names it."""
+    with pytest.raises(kind) as caught:
+        function(value)
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(("function", "value"), QUOTES_NO_SECRET)
+def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None:
+    """No message or cause quotes what may be a password or a token."""
+    with pytest.raises(ValueError, match=r"\w") as caught:
+        function(value)
+    error = caught.value
+    assert SECRET not in str(error)
+    assert error.__cause__ is None
+    assert error.__suppress_context__ or error.__context__ is None
+
+
+def test_session_is_itself() -> None:
+    """A session is returned as it is, also one of the caller's own class."""
+    own = type("Own", (requests.Session,), {})()
+    assert validate.session(own) is own
+
+
+def test_optional() -> None:
+    """None passes unchecked; anything else is checked."""
+    assert validate.optional(validate.identifier, None, "it") is None
+    assert validate.optional(validate.identifier, "x", "it") == "x"
+    with pytest.raises(ValueError, match="it is empty"):
+        validate.optional(validate.identifier, "", "it")
+
+
+ENVIRONMENT: List[Tuple[Any, Dict[str, str], str]] = [
+    (None, {}, "default"),
+    (None, {"CHATGPT4ONLINE_BOT": "theirs"}, "theirs"),
+    (None, {"CHATGPT4ONLINE_BOT": ""}, "default"),
+    (None, {"BOT": "other"}, "default"),
+    ("ours", {"CHATGPT4ONLINE_BOT": "theirs"}, "ours"),
+    ("", {"CHATGPT4ONLINE_BOT": "theirs"}, ""),
+]
+
+
+@pytest.mark.parametrize(("given", "environment", "value"), ENVIRONMENT)
+def test_environment(
+    given: Any, environment: Dict[str, str], value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The argument wins, then an environment variable that is not empty, then the default."""
+    for name, content in environment.items():
+        monkeypatch.setenv(name, content)
+    assert validate.from_environment(given, "BOT", "default") == value
