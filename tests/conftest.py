@@ -6,10 +6,10 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
 from typing import Any, Callable, Iterator
 
-import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -68,10 +68,12 @@ def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Measure coverage in the workers of pytest-xdist too, and let them report without delay."""
-    if hasattr(config, "workerinput"):
+    if hasattr(config, "workerinput") and MEASURED in os.environ:
+        import coverage
+
         coverage.process_startup()
-        os.environ.pop(MEASURED, None)  # the programs that tests start are not measured
-    elif coverage.Coverage.current():
+        os.environ.pop(MEASURED)  # the programs that tests start are not measured
+    elif "coverage" in sys.modules:
         os.environ[MEASURED] = str(config.inipath)
     sock = getattr(getattr(config, "failures_db", None), "sock", None)
     if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
