@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 import threading
 from typing import Any, Callable, Iterator
 
@@ -26,6 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LEAK_LIMIT = 5.0
+MEASURED = "COVERAGE_PROCESS_START"
 
 
 def is_loopback(host: Any) -> bool:
@@ -61,6 +63,21 @@ def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
         return pytest.fail(f"a test looks up {host}")
 
     return getaddrinfo
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure coverage in the workers of pytest-xdist too, and let them report without delay."""
+    if hasattr(config, "workerinput") and MEASURED in os.environ:
+        import coverage
+
+        coverage.process_startup()
+        os.environ.pop(MEASURED)  # the programs that tests start are not measured
+    elif "coverage" in sys.modules:
+        os.environ[MEASURED] = str(config.inipath)
+    sock = getattr(getattr(config, "failures_db", None), "sock", None)
+    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.fixture(autouse=True)

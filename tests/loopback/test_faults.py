@@ -82,13 +82,19 @@ WAYS: Dict[str, Way] = {
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, ssl.SSLContext]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the certificate that clients trust; a process reads a path only once."""
+    return tmp_path_factory.mktemp("authority") / "authority.pem"
+
+
+@pytest.fixture(scope="module")
+def certificates(authority: Path) -> Dict[str, ssl.SSLContext]:
     """Return the server's side of TLS for each certificate that rows name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography warns of each old Python
         import trustme
     known, unknown = trustme.CA(), trustme.CA()
-    known.cert_pem.write_to_path(str(authority(tmp_path_factory)))
+    known.cert_pem.write_to_path(str(authority))
     past = datetime(2020, 1, 1, tzinfo=timezone.utc)
     issued = {
         "good": known.issue_cert("127.0.0.1"),
@@ -104,19 +110,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, ssl.SSLC
     return contexts
 
 
-def authority(factory: pytest.TempPathFactory) -> Path:
-    """Return the path of the certificate that clients trust."""
-    return factory.getbasetemp() / "faults-authority.pem"
-
-
 @pytest.fixture(autouse=True)
 def _rows_apply(
-    certificates: Dict[str, ssl.SSLContext],
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    authority: Path, certificates: Dict[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trust the rows' authority, set their limit, and hardly wait between attempts."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority(tmp_path_factory)))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
     monkeypatch.setattr(events, "LIMIT", LIMIT)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
