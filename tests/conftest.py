@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import ipaddress
 import os
 import signal
 import socket
 import sys
 import threading
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -128,3 +130,29 @@ def client(server: Server) -> Iterator[Client]:
     """Make a client of that site, as a guest."""
     with Client(server.url) as guest:
         yield guest
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_open_no_connection(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fail a unit test that connects a socket or listens on one."""
+    if "/unit/" not in request.node.nodeid:
+        return
+
+    def refuse(self: socket.socket, *args: Any) -> None:
+        pytest.fail("a unit test opens a connection")
+
+    for name in ("connect", "connect_ex", "listen"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> Optional[bool]:
+    """Run a test that is a coroutine function, as LangChain's are, without a plugin."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    names = inspect.signature(test).parameters
+    asyncio.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True
