@@ -10,90 +10,76 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Deque, Iterable, Iterator, Union
+from typing import Deque, Iterable, Iterator, List, Union
 
 from sseclient import SSEClient
 
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
+from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Event
 
-#: sseclient takes seconds to join more lines than that; the plugin sends one.
+#: The most lines of one event, and the most bytes that sseclient copies to join them: for each
+#: line, it copies those before it. The plugin sends one line.
 _MOST_LINES = 1000
+_MOST_COPIED = 64 * 1024 * 1024
 
 #: sseclient logs each event, by the logger of its class's module.
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
-class _Source:
-    """What sseclient reads from. It can be set anew, so that a parser serves many streams."""
-
-    def __init__(self) -> None:
-        self.blocks: Iterator[bytes] = iter(())
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self.blocks
-
-
 class _Parser(SSEClient):
-    """sseclient, used for one stream after another."""
+    """sseclient, used for one event after another."""
 
     def __init__(self) -> None:
-        self._source = _Source()
-        super().__init__(self._source)  # type: ignore[arg-type] # it only iterates
+        self._blocks: List[bytes] = []
+        # As Latin-1, a text takes one byte per character, whatever its bytes are.
+        super().__init__(self._blocks, char_enc="latin-1")  # type: ignore[arg-type] # iterated only
 
-    def parse(self, blocks: Iterator[bytes]) -> Iterator[str]:
-        """Yield the data of each event."""
-        self._source.blocks = blocks
-        for event in self.events():
-            yield event.data
-        _idle_parsers.append(self)
+    def data_of(self, event: bytes) -> str:
+        """Return the data of one event, in Latin-1. The copies in sseclient are freed."""
+        self._blocks[:] = event, b"\n\n"
+        parsed = next(self.events(), None)
+        self._blocks.clear()
+        return "" if parsed is None else parsed.data
 
 
 #: Parsers that are not in use. To make one takes a lock of logging's.
 _idle_parsers: Deque[_Parser] = deque(maxlen=64)
 
 
-def _parser() -> _Parser:
-    try:
-        return _idle_parsers.pop()
-    except IndexError:
-        return _Parser()
-
-
-def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, events.End, events.Failure]]:
+def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
     """
-    Yield what each event says, as `events.parse_event` returns it.
+    Return an iterator of what each event says, as `events.parse_event` returns it.
+
+    It keeps no reference to an event's bytes, text or meaning while it works on the next step.
 
     Args:
         chunks: the bytes of the stream, from its first event on, cut anywhere.
 
     Raises:
-        ProtocolError: an event is not the plugin's, not UTF-8, or over the limit.
+        ProtocolError: an event is not the plugin's, not UTF-8, or over a limit.
     """
-    parse_event = events.parse_event
+    return filter(None, map(parse_event, map(_data_of, _single_events(chunks))))
+
+
+def _data_of(event: bytes) -> str:
+    """Return the data of one event, empty if it has none."""
     try:
-        for data in _parser().parse(_single_events(chunks)):
-            item = parse_event(data)
-            if item is not None:
-                yield item
+        parser = _idle_parsers.pop()
+    except IndexError:
+        parser = _Parser()
+    data = parser.data_of(event)
+    _idle_parsers.append(parser)
+    try:
+        return data if data.isascii() else data.encode("latin-1").decode("utf-8")
     except UnicodeDecodeError:
         raise ProtocolError("an event is not UTF-8") from None
 
 
 def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield each event with the ``\n\n`` at its end."""
-    for block in _whole_events(chunks):
-        for event in block.split(b"\n\n"):
-            if event.count(b"\n") >= _MOST_LINES:
-                raise ProtocolError(f"an event has more than {_MOST_LINES} lines")
-            if event:
-                yield event + b"\n\n"
-
-
-def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Yield blocks that end at the end of an event, joined once each.
+    Yield each event, without the empty line at its end.
 
     What is left when the chunks end is an unfinished event, and dropped.
     """
@@ -102,10 +88,9 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
         end = _end_of_events(chunk, held.endswith(b"\n"))
         if end:
             held += chunk[:end]
-            yield _taken(held)
+            yield from _split(_taken(held))
         held += chunk[end:]
-        if len(held) > events.LIMIT:
-            raise ProtocolError(f"an event is larger than {events.LIMIT} bytes")
+        _check_size(len(held))
 
 
 def _taken(held: bytearray) -> bytes:
@@ -113,6 +98,27 @@ def _taken(held: bytearray) -> bytes:
     block = bytes(held)
     held.clear()
     return block
+
+
+def _split(block: bytes) -> Iterator[bytes]:
+    """Yield the events in a block that ends at the end of one, without a reference to them."""
+    found = [event for event in reversed(block.split(b"\n\n")) if event]
+    del block
+    while found:
+        _check_size(len(found[-1]) + 2)
+        _check_lines(found[-1])
+        yield found.pop()
+
+
+def _check_size(size: int) -> None:
+    if size > fields.LIMIT:
+        raise ProtocolError(f"an event is larger than {fields.LIMIT} bytes")
+
+
+def _check_lines(event: bytes) -> None:
+    most = min(_MOST_LINES, _MOST_COPIED // len(event))
+    if event.count(b"\n") >= most:
+        raise ProtocolError(f"an event has more than {most} lines")
 
 
 def _end_of_events(chunk: bytes, after_newline: bool) -> int:

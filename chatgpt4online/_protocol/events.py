@@ -9,9 +9,6 @@ from chatgpt4online.types import Event
 
 from .fields import as_dict, as_number, as_str, as_text, parse_json, plain_text
 
-#: The most bytes of one event or JSON body, and of a reply's text, that are held in memory.
-LIMIT = 32 * 1024 * 1024
-
 
 class End(NamedTuple):
     """The last event of a stream: the answer's JSON object, or None if it could not be read."""

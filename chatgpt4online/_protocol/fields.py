@@ -10,13 +10,29 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from chatgpt4online._validation import LONE_SURROGATE
 from chatgpt4online.errors import ProtocolError
 
+#: The most bytes of one event or JSON body. A text in it may take as many in memory, where one
+#: character beyond U+00FF makes Python take 2 bytes for each, and one beyond U+FFFF 4 bytes. The
+#: deltas of one stream may have as many characters in all.
+LIMIT = 8 * 1024 * 1024
+
+#: The most values of one JSON text, counted by its commas and opening brackets.
+MOST_VALUES = 500_000
+
+#: What the json module of Python 3.8 turns into objects, but later ones do not: escapes.
+_ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
+
+#: What a str takes in memory besides its characters, in bytes.
+_STR_OVERHEAD = sys.getsizeof("\U00010000")
+
 _MOST_DIGITS = 1000
+_ENCODED_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 
 def parse_json(text: str) -> Any:
@@ -26,15 +42,38 @@ def parse_json(text: str) -> Any:
     A lone surrogate, which no text can hold when it is printed or sent back, becomes U+FFFD.
 
     Raises:
-        ProtocolError: the text does not begin with a JSON value.
+        ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
     """
+    check_size(text)
     try:
-        value = _decode(text.lstrip())[0]
+        value = _decode(text, len(text) - len(text.lstrip()))[0]
         # Looking for a backslash first is by far the quickest.
         has_surrogates = "\\" in text and ("\\ud" in text or "\\uD" in text)
         return _without_surrogates(value) if has_surrogates else value
     except (ValueError, RecursionError):
         raise ProtocolError("the response is not JSON") from None
+
+
+def check_size(text: str) -> None:
+    """
+    Check that parsing a JSON text costs little memory, without parsing it.
+
+    Parsing takes at most 12 times what the text takes in memory, and 150 bytes per value.
+
+    Raises:
+        ProtocolError: the text exceeds `LIMIT` or `MOST_VALUES`.
+    """
+    if sys.getsizeof(text) - _STR_OVERHEAD > LIMIT:
+        raise ProtocolError(f"a text of the answer takes more than {LIMIT} bytes in memory")
+    if len(text) > MOST_VALUES and _count_values(text) > MOST_VALUES:
+        raise ProtocolError(f"the JSON of the answer has more than {MOST_VALUES} values")
+
+
+def _count_values(text: str) -> int:
+    """Return the number of values in a JSON text, or more, since strings hold commas too."""
+    escapes = text.count("\\") - text.count("\\\\")
+    values = text.count(",") + text.count("[") + text.count("{")
+    return values + escapes * _ESCAPES_ARE_VALUES
 
 
 def _integer(digits: str) -> int:
@@ -48,13 +87,26 @@ _decode = json.JSONDecoder(parse_int=_integer).raw_decode
 
 
 def _without_surrogates(value: Any) -> Any:
+    """Return a JSON value without lone surrogates. Lists and objects are changed in place."""
     if isinstance(value, str):
-        return LONE_SURROGATE.sub("\ufffd", value)
+        return _replace_surrogates(value)
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        for index, item in enumerate(value):
+            value[index] = _without_surrogates(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _without_surrogates(item)
+        if any(map(LONE_SURROGATE.search, value)):
+            return {_replace_surrogates(key): item for key, item in value.items()}
     return value
+
+
+def _replace_surrogates(text: str) -> str:
+    """Return a text with U+FFFD for each lone surrogate. UTF-8 takes least memory for that."""
+    if not LONE_SURROGATE.search(text):
+        return text
+    encoded = text.encode("utf-8", "surrogatepass")
+    return _ENCODED_SURROGATE.sub(b"\xef\xbf\xbd", encoded).decode("utf-8")
 
 
 def as_dict(value: object) -> Dict[str, Any]:
