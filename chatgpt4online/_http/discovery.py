@@ -10,6 +10,7 @@ from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.answers import parse_namespaces, parse_session_nonce
 from chatgpt4online._protocol.failures import check_object, check_user, login_error
 from chatgpt4online._protocol.headers import plain_headers
+from chatgpt4online._protocol.prelude import INDEX_KEYS, USER_KEYS
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError
 
 from .call import Call, CallEnded
@@ -67,7 +68,13 @@ def _prove_login(transport: Transport, call: Call) -> None:
     """
     headers = plain_headers(accept="application/json")
     request = Request(
-        routes.ME, headers, method="GET", with_nonce=False, idempotent=True, check=check_user
+        routes.ME,
+        headers,
+        method="GET",
+        with_nonce=False,
+        idempotent=True,
+        check=check_user,
+        keys=USER_KEYS,
     )
     try:
         transport.fetch(request, call, dict)
@@ -114,6 +121,7 @@ def _index(transport: Transport, call: Call) -> List[str]:
         with_nonce=False,
         idempotent=True,
         check=check_object,
+        keys=INDEX_KEYS,
     )
     return transport.fetch(request, call, parse_namespaces)
 

@@ -71,7 +71,7 @@ def _timeout(phase: str) -> Timeout:
     if phase == "connect":
         return Timeout("no connection within the time limit. Is the site up?", phase=phase)
     return Timeout(
-        "the site was silent for longer than the time limit. It may have run the question: look"
+        "the site was silent for longer than the time limit. It may have run the question: check"
         " before you ask again, or allow more time.",
         phase=phase,
     )

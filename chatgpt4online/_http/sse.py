@@ -24,35 +24,75 @@ from chatgpt4online.types import Event
 _MOST_LINES = 1000
 _MOST_COPIED = 64 * 1024 * 1024
 
+#: From this size on, in bytes, the memory of an event matters.
+_LONG = 64 * 1024
+
 #: sseclient logs each event, by the logger of its class's module.
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
-class _Parser(SSEClient):
-    """sseclient, used for one event after another."""
+class _Source:
+    """What sseclient reads from. It can be set anew, so that a parser serves many streams."""
 
     def __init__(self) -> None:
-        self._blocks: List[bytes] = []
-        # As Latin-1, a text takes one byte per character, whatever its bytes are.
-        super().__init__(self._blocks, char_enc="latin-1")  # type: ignore[arg-type] # iterated only
+        self.blocks: Iterator[bytes] = iter(())
 
-    def data_of(self, event: bytes) -> str:
-        """Return the data of one event, in Latin-1. The copies in sseclient are freed."""
-        self._blocks[:] = event, b"\n\n"
-        parsed = next(self.events(), None)
-        self._blocks.clear()
-        return "" if parsed is None else parsed.data
+    def __iter__(self) -> Iterator[bytes]:
+        return self.blocks
+
+
+class _Parser(SSEClient):
+    """sseclient, used for one stream after another."""
+
+    def __init__(self) -> None:
+        self._source = _Source()
+        # As Latin-1, a text takes one byte per character, whatever its bytes are.
+        super().__init__(self._source, char_enc="latin-1")  # type: ignore[arg-type] # iterated only
+
+    def parse(self, events: Iterator[bytes]) -> Iterator[str]:
+        """
+        Yield the data of each event.
+
+        After a long one sseclient begins anew, which frees its eight copies of the event.
+        """
+        self._source.blocks = events
+        while True:
+            data = ""
+            for event in self.events():
+                if len(event.data) > _LONG:
+                    data = event.data
+                    break
+                yield _decoded(event.data)
+            if not data:
+                break
+            del event
+            data = _decoded(data)
+            yield data
+        _idle_parsers.append(self)
 
 
 #: Parsers that are not in use. To make one takes a lock of logging's.
 _idle_parsers: Deque[_Parser] = deque(maxlen=64)
 
 
+def _parser() -> _Parser:
+    try:
+        return _idle_parsers.pop()
+    except IndexError:
+        return _Parser()
+
+
+def _decoded(data: str) -> str:
+    """Return the text that sseclient took for Latin-1."""
+    try:
+        return data if data.isascii() else data.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProtocolError("an event is not UTF-8") from None
+
+
 def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
     """
     Return an iterator of what each event says, as `events.parse_event` returns it.
-
-    It keeps no reference to an event's bytes, text or meaning while it works on the next step.
 
     Args:
         chunks: the bytes of the stream, from its first event on, cut anywhere.
@@ -60,26 +100,40 @@ def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
     Raises:
         ProtocolError: an event is not the plugin's, not UTF-8, or over a limit.
     """
-    return filter(None, map(parse_event, map(_data_of, _single_events(chunks))))
-
-
-def _data_of(event: bytes) -> str:
-    """Return the data of one event, empty if it has none."""
-    try:
-        parser = _idle_parsers.pop()
-    except IndexError:
-        parser = _Parser()
-    data = parser.data_of(event)
-    _idle_parsers.append(parser)
-    try:
-        return data if data.isascii() else data.encode("latin-1").decode("utf-8")
-    except UnicodeDecodeError:
-        raise ProtocolError("an event is not UTF-8") from None
+    # Unlike loops, these keep no event in a variable while they parse the next.
+    return filter(None, map(parse_event, _parser().parse(_single_events(chunks))))
 
 
 def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield each event with the empty line at its end, without keeping a reference to it."""
+    for block in _whole_events(chunks):
+        found = block.split(b"\n\n")
+        del block
+        found.reverse()
+        while found:
+            if b"\n" in found[-1] or len(found[-1]) > fields.LIMIT:
+                _check_event(found[-1])
+            if found[-1]:
+                yield found.pop() + b"\n\n"
+            else:
+                del found[-1]
+
+
+def _check_event(event: bytes) -> None:
+    _check_size(len(event))
+    most = min(_MOST_LINES, _MOST_COPIED // len(event))
+    if event.count(b"\n") >= most:
+        raise ProtocolError(f"an event has more than {most} lines")
+
+
+def _check_size(size: int) -> None:
+    if size > fields.LIMIT:
+        raise ProtocolError(f"an event is larger than {fields.LIMIT} bytes")
+
+
+def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """
-    Yield each event, without the empty line at its end.
+    Yield blocks that end at the end of an event, joined once each.
 
     What is left when the chunks end is an unfinished event, and dropped.
     """
@@ -88,7 +142,7 @@ def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
         end = _end_of_events(chunk, held.endswith(b"\n"))
         if end:
             held += chunk[:end]
-            yield from _split(_taken(held))
+            yield _taken(held)
         held += chunk[end:]
         _check_size(len(held))
 
@@ -98,27 +152,6 @@ def _taken(held: bytearray) -> bytes:
     block = bytes(held)
     held.clear()
     return block
-
-
-def _split(block: bytes) -> Iterator[bytes]:
-    """Yield the events in a block that ends at the end of one, without a reference to them."""
-    found = [event for event in reversed(block.split(b"\n\n")) if event]
-    del block
-    while found:
-        _check_size(len(found[-1]) + 2)
-        _check_lines(found[-1])
-        yield found.pop()
-
-
-def _check_size(size: int) -> None:
-    if size > fields.LIMIT:
-        raise ProtocolError(f"an event is larger than {fields.LIMIT} bytes")
-
-
-def _check_lines(event: bytes) -> None:
-    most = min(_MOST_LINES, _MOST_COPIED // len(event))
-    if event.count(b"\n") >= most:
-        raise ProtocolError(f"an event has more than {most} lines")
 
 
 def _end_of_events(chunk: bytes, after_newline: bool) -> int:

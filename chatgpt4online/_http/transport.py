@@ -356,7 +356,7 @@ class Transport:
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
     ) -> Dict[str, Any]:
         with self._exchange(request, nonce, call) as response:
-            answer = response.json(response.begin(), request.check)
+            answer = response.json(request.check, request.keys)
             response.finish()
             return answer
 

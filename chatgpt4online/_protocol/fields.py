@@ -32,7 +32,7 @@ _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
 _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
 _MOST_DIGITS = 1000
-_ENCODED_SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
+_BLOCK = 64 * 1024
 
 
 def parse_json(text: str) -> Any:
@@ -54,6 +54,20 @@ def parse_json(text: str) -> Any:
         raise ProtocolError("the response is not JSON") from None
 
 
+def json_end(text: str) -> int:
+    """
+    Return where the JSON value ends that a text begins with.
+
+    Raises:
+        ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
+    """
+    check_size(text)
+    try:
+        return _decode(text)[1]
+    except (ValueError, RecursionError):
+        raise ProtocolError("the response is not JSON") from None
+
+
 def check_size(text: str) -> None:
     """
     Check that parsing a JSON text costs little memory, without parsing it.
@@ -63,9 +77,11 @@ def check_size(text: str) -> None:
     Raises:
         ProtocolError: the text exceeds `LIMIT` or `MOST_VALUES`.
     """
+    if len(text) <= MOST_VALUES:
+        return  # in memory, it takes at most 4 bytes for each
     if sys.getsizeof(text) - _STR_OVERHEAD > LIMIT:
         raise ProtocolError(f"a text of the answer takes more than {LIMIT} bytes in memory")
-    if len(text) > MOST_VALUES and _count_values(text) > MOST_VALUES:
+    if _count_values(text) > MOST_VALUES:
         raise ProtocolError(f"the JSON of the answer has more than {MOST_VALUES} values")
 
 
@@ -102,11 +118,15 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def _replace_surrogates(text: str) -> str:
-    """Return a text with U+FFFD for each lone surrogate. UTF-8 takes least memory for that."""
+    """Return a text with U+FFFD for each lone surrogate."""
+    if len(text) <= _BLOCK:
+        return LONE_SURROGATE.sub("\ufffd", text)
     if not LONE_SURROGATE.search(text):
         return text
-    encoded = text.encode("utf-8", "surrogatepass")
-    return _ENCODED_SURROGATE.sub(b"\xef\xbf\xbd", encoded).decode("utf-8")
+    # In blocks, and joined as UTF-8, because both the pieces of a text with many surrogates and
+    # those of a text with wide characters take many times its size.
+    blocks = (text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
+    return b"".join(LONE_SURROGATE.sub("\ufffd", block).encode() for block in blocks).decode()
 
 
 def as_dict(value: object) -> Dict[str, Any]:

@@ -35,7 +35,7 @@ from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
 from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
 from chatgpt4online._http import retry
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
 
 Way = Callable[[Client, str], object]
 
@@ -115,7 +115,7 @@ def _rows_apply(
 ) -> None:
     """Trust the rows' authority, have their limit, and wait for hardly any time between tries."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority(tmp_path_factory)))
-    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    monkeypatch.setattr(fields, "LIMIT", LIMIT)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 
