@@ -63,6 +63,8 @@ def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
     text = answer.get("reply", so_far or None)
     if not isinstance(text, str):
         raise ProtocolError("the answer contains no reply")
+    raw = dict(answer)
+    raw.pop(_NEW_NONCE, None)
     return Reply(
         text,
         usage=_usage(answer.get("usage")),
@@ -72,7 +74,7 @@ def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
         blocks=tuple(list_of(answer, "blocks", dict)),
         response_id=as_str(answer.get("responseId")),
         chat_id=chat_id,
-        raw={name: value for name, value in answer.items() if name != _NEW_NONCE},
+        raw=raw,
     )
 
 

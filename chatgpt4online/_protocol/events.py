@@ -7,10 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Union
 from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Event
 
-from .fields import as_dict, as_number, as_str, as_text, parse_json, plain_text
-
-#: The largest event, JSON body or reply that is held in memory, in bytes.
-LIMIT = 32 * 1024 * 1024
+from .fields import as_dict, as_number, as_str, as_text, check_size, parse_json, plain_text
 
 
 class End(NamedTuple):
@@ -81,6 +78,7 @@ def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
 def _answer(value: object) -> Optional[Dict[str, Any]]:
     """Return the object in an `end`: a JSON text, or ``false`` if PHP could not encode it."""
     if isinstance(value, str):
+        check_size(value)
         try:
             value = parse_json(value)
         except ProtocolError:

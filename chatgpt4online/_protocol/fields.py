@@ -10,15 +10,31 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import datetime, timezone
 from typing import Any, Dict, List, Mapping, Optional
 
 from chatgpt4online._validation import LONE_SURROGATE
 from chatgpt4online.errors import ProtocolError
 
+#: The most bytes of one event or JSON body. A text in it may take as many in memory, where one
+#: character beyond U+00FF makes Python take 2 bytes for each, and one beyond U+FFFF 4 bytes. The
+#: deltas of one stream may have as many characters in all.
+LIMIT = 8 * 1024 * 1024
+
+#: The most values of one JSON text, counted by its commas and opening brackets.
+MOST_VALUES = 500_000
+
+#: What the json module of Python 3.8 turns into objects, but later ones do not: escapes.
+_ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
+
+#: What a str takes in memory besides its characters, in bytes.
+_STR_OVERHEAD = sys.getsizeof("\U00010000")
+
 _MOST_DIGITS = 1000
 #: No character has a number of more digits.
 _LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
+_BLOCK = 64 * 1024
 
 
 def parse_json(text: str) -> Any:
@@ -28,10 +44,11 @@ def parse_json(text: str) -> Any:
     A lone surrogate becomes U+FFFD, because it can be neither printed nor sent back.
 
     Raises:
-        ProtocolError: the text does not begin with a JSON value.
+        ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
     """
+    check_size(text)
     try:
-        value = _decode(text.lstrip())[0]
+        value = _decode(text, len(text) - len(text.lstrip()))[0]
         # Most texts have no backslash, and looking for one is the cheapest test.
         has_surrogates = "\\" in text and ("\\ud" in text or "\\uD" in text)
         return _without_surrogates(value) if has_surrogates else value
@@ -44,12 +61,37 @@ def json_end(text: str) -> int:
     Return where the JSON value ends that a text begins with.
 
     Raises:
-        ProtocolError: the text does not begin with a JSON value.
+        ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
     """
+    check_size(text)
     try:
         return _decode(text)[1]
     except (ValueError, RecursionError):
         raise ProtocolError("the response is not JSON") from None
+
+
+def check_size(text: str) -> None:
+    """
+    Check that parsing a JSON text costs little memory, without parsing it.
+
+    Parsing takes at most 12 times what the text takes in memory, and 150 bytes per value.
+
+    Raises:
+        ProtocolError: the text exceeds `LIMIT` or `MOST_VALUES`.
+    """
+    if len(text) <= MOST_VALUES:
+        return  # in memory, it takes at most 4 bytes for each
+    if sys.getsizeof(text) - _STR_OVERHEAD > LIMIT:
+        raise ProtocolError(f"a text of the answer takes more than {LIMIT} bytes in memory")
+    if _count_values(text) > MOST_VALUES:
+        raise ProtocolError(f"the JSON of the answer has more than {MOST_VALUES} values")
+
+
+def _count_values(text: str) -> int:
+    """Return the number of values in a JSON text, or more, since strings hold commas too."""
+    escapes = text.count("\\") - text.count("\\\\")
+    values = text.count(",") + text.count("[") + text.count("{")
+    return values + escapes * _ESCAPES_ARE_VALUES
 
 
 def _integer(digits: str) -> int:
@@ -63,13 +105,30 @@ _decode = json.JSONDecoder(parse_int=_integer).raw_decode
 
 
 def _without_surrogates(value: Any) -> Any:
+    """Return a JSON value without lone surrogates. Lists and objects are changed in place."""
     if isinstance(value, str):
-        return LONE_SURROGATE.sub("\ufffd", value)
+        return _replace_surrogates(value)
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        for index, item in enumerate(value):
+            value[index] = _without_surrogates(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            value[key] = _without_surrogates(item)
+        if any(map(LONE_SURROGATE.search, value)):
+            return {_replace_surrogates(key): item for key, item in value.items()}
     return value
+
+
+def _replace_surrogates(text: str) -> str:
+    """Return a text with U+FFFD for each lone surrogate."""
+    if len(text) <= _BLOCK:
+        return LONE_SURROGATE.sub("\ufffd", text)
+    if not LONE_SURROGATE.search(text):
+        return text
+    # In blocks, and joined as UTF-8, because both the pieces of a text with many surrogates and
+    # those of a text with wide characters take many times its size.
+    blocks = (text[at : at + _BLOCK] for at in range(0, len(text), _BLOCK))
+    return b"".join(LONE_SURROGATE.sub("\ufffd", block).encode() for block in blocks).decode()
 
 
 def as_dict(value: object) -> Dict[str, Any]:

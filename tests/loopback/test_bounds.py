@@ -26,7 +26,7 @@ from support import (
 )
 
 from chatgpt4online import Client, ProtocolError, ServerError, TransportError
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 UNTIL_CLOSE = head("200 OK", "Connection: close")
@@ -38,7 +38,7 @@ BLOCK = b"x" * 65536
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limit, for memory is measured slowly."""
-    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    monkeypatch.setattr(fields, "LIMIT", LIMIT)
 
 
 def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:

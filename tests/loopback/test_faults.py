@@ -35,7 +35,7 @@ from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
 from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
 from chatgpt4online._http import retry
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
 
 Way = Callable[[Client, str], object]
 
@@ -116,7 +116,7 @@ def _rows_apply(
 ) -> None:
     """Trust the rows' authority, set their limit, and hardly wait between attempts."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
-    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    monkeypatch.setattr(fields, "LIMIT", LIMIT)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 

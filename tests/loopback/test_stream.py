@@ -15,7 +15,7 @@ from chatgpt4online import (
     ReplyError,
     StreamInterrupted,
 )
-from chatgpt4online._protocol import events, routes
+from chatgpt4online._protocol import events, fields, routes
 from chatgpt4online.testing import Server, event
 
 STATUS: Dict[str, Any] = {"subtype": "status", "data": "Starting stream...", "timestamp": 1.5}
@@ -233,7 +233,7 @@ def test_interrupted_by_the_caller(
 
 def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text over the limit raises ProtocolError, however small its deltas are."""
-    monkeypatch.setattr(events, "LIMIT", 2_000)
+    monkeypatch.setattr(fields, "LIMIT", 2_000)
     server.says(*["1234567890" * 10] * 20, final="x")
     server.says(*["1234567890" * 10] * 21, final="x")
     assert len("".join(client.stream("Hi"))) == 2_000
