@@ -12,7 +12,6 @@ from ._http.credentials import Credential
 from ._http.request import Request
 from ._http.transport import Transport
 from ._protocol import routes
-from ._protocol.headers import plain_headers
 from ._protocol.public_api import (
     api_chatbot_body,
     api_moderate_body,
@@ -244,5 +243,5 @@ class PublicAPI:
         return self._transport.ask(request, parse)
 
     def _request(self, route: str) -> Request:
-        headers = plain_headers(accept="application/json")
+        headers = self._transport.plain(accept="application/json")
         return Request(route, headers, credential=self._credential, with_nonce=False)

@@ -575,7 +575,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 @pytest.mark.parametrize(
     ("before", "module"),
     [
-        ("importlib, typing", "chatgpt4online.testing"),
+        ("__future__, importlib, typing", "chatgpt4online.testing"),
         ("pytest", "chatgpt4online.testing.pytest_plugin"),
     ],
 )

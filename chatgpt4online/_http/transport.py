@@ -20,7 +20,7 @@ from chatgpt4online import _validation as validate
 from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
-from chatgpt4online._protocol.headers import NONCE_HEADER, widget_headers
+from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget_headers
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
@@ -33,14 +33,22 @@ from .nonce import IssuedNonce, Nonce
 from .request import Request, Settings
 from .response import Response
 from .retry import Action, Attempt, Failure
-from .session import LOCATION, Headers, OutgoingRequest, ProgressFailed, Session, session_for
+from .session import (
+    LOCATION,
+    Headers,
+    OutgoingRequest,
+    ProgressFailed,
+    Session,
+    may_cross,
+    session_for,
+)
 
 T = TypeVar("T")
 
 log = logging.getLogger("chatgpt4online")
 
-#: Headers of the caller's that another origin does not see.
-_SECRETS = ("authorization", "cookie")
+#: Headers of the caller's that hold for the widget's requests only.
+_OF_CONTENT = ("accept", "content-type")
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -223,6 +231,15 @@ class Transport:
         """Return what the site's widget sends, with the caller's changes; None is not sent."""
         return widget_headers(self._settings.headers, accept_encoding="identity", **further)
 
+    def plain(self, **further: Optional[str]) -> Headers:
+        """
+        Return the headers of a request that no widget makes, with the caller's changes.
+
+        What they say of the content stays as the route needs it.
+        """
+        theirs = {n: each for n, each in self._settings.headers.items() if n not in _OF_CONTENT}
+        return {**plain_headers(**further), **theirs}
+
     def issued_nonce(self, call: Call) -> IssuedNonce:
         """
         Return the nonce, fetched if need be.
@@ -356,7 +373,7 @@ class Transport:
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
     ) -> Dict[str, Any]:
         with self._exchange(request, nonce, call) as response:
-            answer = response.json(response.begin(), request.check)
+            answer = response.json(request.check, request.keys)
             response.finish()
             return answer
 
@@ -393,8 +410,10 @@ class Transport:
         url = self._url(request)
         origin = origin_of(url)
         headers = {"origin": origin, "referer": origin + "/", **request.headers}
-        if origin != origin_of(self.site):
-            headers = {name: each for name, each in headers.items() if name not in _SECRETS}
+        to_site = origin == origin_of(self.site)
+        if not to_site:
+            theirs = self._settings.headers
+            headers = {n: each for n, each in headers.items() if n not in theirs or may_cross(n)}
         return self._session.send(
             OutgoingRequest(
                 request.method,
@@ -403,6 +422,7 @@ class Transport:
                 self._extra_headers(request, url, nonce),
                 request.body,
                 request.progress,
+                to_site,
             ),
             call,
         )

@@ -39,7 +39,7 @@ _ADVICE: Mapping[Type[StatusError], str] = {
         "Check the site's address, and that AI Engine 2.4.4 or newer and its chatbot are on there."
     ),
     RateLimitError: "Wait before you ask again.",
-    ServerError: "The site may have done it all the same: look before you ask again.",
+    ServerError: "The site may have run the request: check before you ask again.",
 }
 
 

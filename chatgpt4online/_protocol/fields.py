@@ -17,6 +17,8 @@ from chatgpt4online._validation import LONE_SURROGATE
 from chatgpt4online.errors import ProtocolError
 
 _MOST_DIGITS = 1000
+#: No character's number has this many digits.
+_LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
 
 
 def parse_json(text: str) -> Any:
@@ -33,6 +35,19 @@ def parse_json(text: str) -> Any:
         # Most texts have no backslash, and looking for one is the cheapest test.
         has_surrogates = "\\" in text and ("\\ud" in text or "\\uD" in text)
         return _without_surrogates(value) if has_surrogates else value
+    except (ValueError, RecursionError):
+        raise ProtocolError("the response is not JSON") from None
+
+
+def json_end(text: str) -> int:
+    """
+    Return where the JSON value at the start of a text ends.
+
+    Raises:
+        ProtocolError: the text does not begin with a JSON value.
+    """
+    try:
+        return _decode(text)[1]
     except (ValueError, RecursionError):
         raise ProtocolError("the response is not JSON") from None
 
@@ -120,9 +135,15 @@ def plain_text(value: object) -> str:
         return "" if value is None or value is False else plain_text(_dumped(value))
     from html import unescape  # imported here to keep `import chatgpt4online` fast
 
-    words = unescape(re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])).split()
+    untagged = re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])
+    words = unescape(without_long_references(untagged)).split()
     printable = " ".join(filter(None, ("".join(filter(str.isprintable, word)) for word in words)))
     return printable if len(printable) <= 500 else printable[:499] + "…"
+
+
+def without_long_references(html: str) -> str:
+    """Replace character references such as ``&#99...9;``, whose numbers Python cannot parse."""
+    return _LONG_REFERENCE.sub("\ufffd", html)
 
 
 def _dumped(value: object) -> str:

@@ -56,7 +56,7 @@ def widget_headers(
     return headers
 
 
-def plain_headers(**changes: str) -> Dict[str, Optional[str]]:
+def plain_headers(**changes: Optional[str]) -> Dict[str, Optional[str]]:
     """Return the headers of a request that the widget never makes. They name this package."""
     headers: Dict[str, Optional[str]] = {
         "origin": None,

@@ -15,7 +15,7 @@ from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Bot
 
 from .answers import parse_bot, parse_page_nonce
-from .fields import as_dict, parse_json
+from .fields import as_dict, parse_json, without_long_references
 from .headers import REST_ROOT_REL, linked_root
 from .routes import named_root
 
@@ -45,7 +45,7 @@ def parse_page(
     reader = _Reader(checkpoint)
     # Older parsers raise for some broken pages; what they have read until then counts.
     with suppress(AssertionError, NotImplementedError):
-        reader.feed(html)
+        reader.feed(without_long_references(html))
     rest_root = named_root(linked_root(link_header) or reader.rest_root, url)
     systems = [_json(element, "data-system") for element in reader.chatbots]
     params = [_json(element, "data-params") for element in reader.chatbots]

@@ -156,7 +156,7 @@ def parse_api_image(fields: Mapping[str, Any]) -> Image:
     Source: mwai/v1/simpleImageQuery and simpleImageEditQuery.
     """
     text = parse_api_text(fields)
-    linked = re.search(r"!\[[^\]]*\]\(([^()\s]+)\)", text)
+    linked = re.search(r"!\[[^\[\]]*\]\(([^()\s]+)\)", text)
     return Image(linked.group(1) if linked else text.strip())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 from urllib.parse import urljoin, urlsplit
 
@@ -85,9 +84,11 @@ def named_root(address: object, page: str) -> Optional[str]:
 
 def site_of(url: str) -> str:
     """Return the site that a REST root belongs to; for any other URL, its scheme and host."""
-    below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
-    if below:
-        return below.group(1)
+    for mark in ("/?rest_route=", "/index.php?rest_route="):
+        if mark in url:
+            return url.partition(mark)[0]
+    if url.rstrip("/").endswith("/wp-json"):
+        return url.rstrip("/")[: -len("/wp-json")]
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 

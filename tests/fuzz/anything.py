@@ -7,11 +7,11 @@ import re
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import requests
-from chatgpt4online._answer import Answer
 
 from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.framing import Chunked
+from chatgpt4online._http.response import Response
 
 STATUSES = (200, 200, 200, 200, 403, 429, 500, 503)
 CODINGS = ("", "", "gzip", "deflate")
@@ -52,27 +52,32 @@ class Case:
         """Return the result of the answer if its body arrives in these pieces."""
         events: List[Event] = []
         try:
-            answer = self._answer(pieces)
+            response = self._response(pieces)
             if self.status != 200:
-                raise answer.refusal()
-            stream = Stream(answer, "abc")
+                raise response.error()
+            stream = Stream(response, "abc")
             events.extend(stream.events())
             return Result(events, stream.result(), ("", ""))
         except ChatGPT4OnlineError as error:
             return Result(events, None, (type(error).__name__, str(error)))
 
-    def _answer(self, pieces: Sequence[bytes]) -> Answer:
-        response = requests.Response()
-        response.status_code = self.status
-        response.headers["content-encoding"] = self.coding
-        response.headers["retry-after"] = self.body[:40].decode("latin-1")
-        response.raw = RawBody(pieces)
-        answer = Answer(
-            response, Call(), site="https://a.example", route="chat", adopt=ignore, park=ignore
+    def _response(self, pieces: Sequence[bytes]) -> Response:
+        received = requests.Response()
+        received.status_code = self.status
+        received.headers["content-encoding"] = self.coding
+        received.headers["retry-after"] = self.body[:40].decode("latin-1")
+        received.raw = RawBody(pieces)
+        response = Response(
+            received,
+            Call(),
+            site="https://a.example",
+            route="chat",
+            update_nonce=ignore,
+            defer_release=ignore,
         )
         if self.chunked:
-            answer._body._framing = Chunked()
-        return answer
+            response._body._framing = Chunked()
+        return response
 
 
 class RawBody:

@@ -287,17 +287,17 @@ def test_a_session_of_the_callers_stays_open() -> None:
         assert session.get(server.url, stream=True).status_code == 200
 
 
-def test_what_is_parked_in_a_closed_client_is_closed() -> None:
+def test_a_deferred_body_of_a_closed_client_is_closed() -> None:
     """A response whose answer is complete when the client closes is not kept for its end."""
     answer = PHP.answer()
     with RawServer(holding(answer.head, *answer.parts)) as server:
         client = Client(server.url)
         assert client.chat("Hi") == "Hello"
         transport = client._transport
-        body = transport._parked.pop()
+        body = transport._deferred.pop()
         client.close()
         assert server.gone.empty()
-        transport.park(body)
+        transport.defer_release(body)
         server.gone.get(timeout=SOON)
 
 

@@ -29,7 +29,6 @@ from support import (
     json_reply,
     live,
     reply,
-    session_reply,
     tls_context,
 )
 
@@ -356,26 +355,9 @@ def test_an_unfinished_stream_gives_its_connection_to_nobody() -> None:
 # What a connection sends.
 
 
-def test_head_and_body_travel_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A short question is written at once, so that it takes one packet."""
-    arrived: List[bytes] = []
-
-    def serve(peer: Peer) -> None:
-        if peer.receive():
-            peer.send(session_reply())
-            arrived.append(peer.arrival())
-            peer.send(PHP.answer().bytes)
-
-    context = tls_context(tmp_path, monkeypatch)
-    with RawServer(serve, context) as server, Client(server.url) as client:
-        assert client.chat("Hi") == "Hello"
-    assert arrived[0].startswith(b"POST ")
-    assert arrived[0].endswith(b"}")
-
-
 @pytest.mark.parametrize("size", [1, 60_000, 64 * 1024, 1_000_000])
 def test_questions_of_any_size_arrive_whole(size: int) -> None:
-    """A question longer than what is written at once arrives as it is."""
+    """A question of any length arrives as it is."""
     with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
         assert client.chat("x" * size) == "Hello"
         assert json.loads(server.questions[0].body)["newMessage"] == "x" * size

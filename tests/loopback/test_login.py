@@ -254,8 +254,11 @@ def moving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Moving]:
 @pytest.mark.parametrize("own", [False, True], ids=["own session", "caller's session"])
 def test_no_redirect_takes_a_secret_along(own: bool, moving: Moving) -> None:
     """What was given for http is not shown to https: login, token, nor the caller's headers."""
-    headers = {"Authorization": "Custom c4ller", "Cookie": "c4ller=1", "X-Mine": "kept"}
+    headers = {"Authorization": "Custom c4ller", "Cookie": "c4ller=1", "X-Mine": "m1ne"}
+    headers.update({"User-Agent": "me/1", "Accept-Language": "de"})
     with requests.Session() as session:
+        session.auth = ("ada", "s3ssion")
+        session.headers["X-Api-Key"] = "k3y"
         options: Dict[str, Any] = {"session": session} if own else {}
         site = f"http://{moving.address}"
         with Client(site, auth=USER, token=TOKEN, headers=headers, **options) as client:
@@ -267,7 +270,9 @@ def test_no_redirect_takes_a_secret_along(own: bool, moving: Moving) -> None:
     for received in moving.https:
         assert "authorization" not in received.headers
         assert "c4ller" not in received.headers.get("cookie", "")
-    assert moving.https[0].headers["x-mine"] == "kept"
+        assert not {"x-mine", "x-api-key"} & received.headers.keys()
+        assert received.headers["user-agent"] == "me/1"
+        assert received.headers["accept-language"] == "de"
 
 
 def test_a_page_takes_no_secret_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -244,10 +244,15 @@ def documented(kind: type) -> Dict[str, str]:
 
 @pytest.mark.parametrize("kind", [vars(types)[name] for name in types.__all__])
 def test_fields_are_documented(kind: Any) -> None:
-    """Each field has a docstring of whole sentences, and one that may be None says when."""
+    """
+    Each field has a docstring of whole sentences, and one that may be None says when.
+
+    None has a colon in its first line: Sphinx would take what is before it for a type.
+    """
     sentences = documented(kind)
     assert list(sentences) == list(kind.__annotations__)
     assert all(text.endswith(".") for text in sentences.values())
+    assert not [text for text in sentences.values() if ": " in text.splitlines()[0]]
     optional = [name for name, type_ in kind.__annotations__.items() if "Optional" in str(type_)]
     assert not [name for name in optional if "None" not in sentences[name]]
 
