@@ -95,6 +95,20 @@ def _only_loopback(
 
 
 @pytest.fixture(autouse=True)
+def _no_connection_in_unit_tests(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fail a unit test that connects a socket or listens on one."""
+
+    def refuse(*_: Any) -> None:
+        pytest.fail("a unit test opens a connection")
+
+    if request.path.parent.name == "unit":
+        for name in ("connect", "connect_ex", "listen"):
+            monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.fixture(autouse=True)
 def _bare_environment(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
 _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
 _MOST_DIGITS = 1000
-#: No character has a number of more digits.
+#: No character's number has this many digits.
 _LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
 _BLOCK = 64 * 1024
 
@@ -58,7 +58,7 @@ def parse_json(text: str) -> Any:
 
 def json_end(text: str) -> int:
     """
-    Return where the JSON value ends that a text begins with.
+    Return where the JSON value at the start of a text ends.
 
     Raises:
         ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
@@ -201,7 +201,7 @@ def plain_text(value: object) -> str:
 
 
 def without_long_references(html: str) -> str:
-    """Replace character references like ``&#99...9;``, whose numbers Python refuses to read."""
+    """Replace character references such as ``&#99...9;``, whose numbers Python cannot parse."""
     return _LONG_REFERENCE.sub("\ufffd", html)
 
 

@@ -40,6 +40,8 @@ SITES = [
     ("https://example.com/wp-json", "https://example.com"),
     ("https://example.com/wp-json/", "https://example.com"),
     ("https://example.com/a/b/wp-json", "https://example.com/a/b"),
+    ("https://example.com/blog/wp-json/", "https://example.com/blog"),
+    ("https://example.com/page", "https://example.com"),
     ("https://example.com/?rest_route=", "https://example.com"),
     ("https://example.com/blog/index.php?rest_route=/", "https://example.com/blog"),
     ("https://example.com/blog/chat/?a=b", "https://example.com"),
