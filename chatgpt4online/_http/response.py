@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import chain
 from time import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 import requests
 
@@ -20,6 +20,9 @@ from . import sse
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .failures import cause, translate
+
+#: So few bytes decide what most bodies are.
+_FEW = 64
 
 #: The most bytes of a page that are read.
 _LONGEST_PAGE = 4 * 1024 * 1024
@@ -67,40 +70,53 @@ class Response:
         except (*READ_ERRORS, CallEnded, ProtocolError) as error:
             raise self.translate(error) from cause(error)
 
-    def begin(self) -> bytes:
-        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
-        head = b""
+    def _begin(self, keys: FrozenSet[str]) -> Tuple[bytes, bool]:
+        """Return the first bytes, from where the answer starts, and whether it is a stream."""
+        head = bytearray()
+        data = self.read()
         while True:
-            data = self.read()
+            is_news = len(head) < _FEW or b"\n" in data or b"\r" in data or not data
             head += data
-            at = prelude.answer_start(head, ended=not data)
-            if at >= 0:
-                return head[at:]
+            start = None
+            if is_news:  # looking at the same bytes again and again would take quadratic time
+                start = prelude.find_start(bytes(head), ended=not data, keys=keys)
+            if start is not None:
+                return bytes(head[start.at :]), start.is_stream
+            if len(head) > events.LIMIT:
+                raise self.translate(_too_large())
+            data = self.read()
 
     def items(self) -> Iterator[Union[str, Event, End, Failure]]:
         """
-        Yield what an answer says: pieces of text, other events, its end or a failure.
+        Yield what an answer says: deltas, other events, its end or a failure.
 
         An answer in plain JSON is an end.
 
         Raises:
             ChatGPT4OnlineError: what went wrong.
         """
-        first = self.begin()
-        if prelude.is_stream(first):
+        first, is_stream = self._begin(prelude.PLUGIN_KEYS)
+        if is_stream:
             yield from sse.parse(self._chunks(first))
         else:
-            yield End(self.json(first))
+            yield End(self._json(first, check_success))
 
     def _chunks(self, first: bytes) -> Iterator[bytes]:
         return chain((first,), iter(self.read, b""))
 
     def json(
-        self,
-        first: bytes,
-        check: Callable[[object, int], Dict[str, Any]] = check_success,
+        self, check: Callable[[object, int], Dict[str, Any]], keys: FrozenSet[str]
     ) -> Dict[str, Any]:
-        """Return the JSON object of an answer, after a check that it reports success."""
+        """
+        Return the JSON object of an answer, after a check that it reports success.
+
+        Args:
+            check: returns the object if it does, and raises if not.
+            keys: the first keys of such an object, by which it is found behind other output.
+        """
+        return self._json(self._begin(keys)[0], check)
+
+    def _json(self, first: bytes, check: Callable[[object, int], Dict[str, Any]]) -> Dict[str, Any]:
         try:
             if first.startswith(b"{"):
                 return check(self._parse(first), self.status)
@@ -122,7 +138,7 @@ class Response:
         for chunk in self._chunks(first):
             body += chunk
             if len(body) > events.LIMIT:
-                raise ProtocolError(f"the answer is larger than {events.LIMIT} bytes")
+                raise _too_large()
         return bytes(body)
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
@@ -188,3 +204,7 @@ class Response:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _too_large() -> ProtocolError:
+    return ProtocolError(f"the answer is larger than {events.LIMIT} bytes")

@@ -107,7 +107,7 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),
     (lambda it: it.answers(200, body={"success": True}, route="start_session"), "nonce",
-     "no nonce that could be used"),
+     "no usable nonce"),
     (lambda it: it.fails("Our chatbot went to sleep."), "answer", "went to sleep"),
     (lambda it: it.cuts("Half an "), "answer", "stopped before its end"),
     (lambda it: it.answers(524), "answer", "HTTP 524"),

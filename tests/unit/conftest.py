@@ -1,4 +1,4 @@
-"""Unit tests open no connection."""
+"""Unit tests open no connections."""
 
 from __future__ import annotations
 
