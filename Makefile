@@ -46,7 +46,7 @@ cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependenc
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
 
-bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick 1 3" for less)
+bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick short-chat" for less)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/fuzz.stamp ## fuzz RUNS=1000000 responses (twenty minutes; Linux, Python 3.11+)

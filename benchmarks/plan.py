@@ -1,4 +1,4 @@
-"""What the server shall answer. The question itself carries it, so that any library can ask."""
+"""What the server is to answer. The question itself carries it, so any library can ask for it."""
 
 from __future__ import annotations
 

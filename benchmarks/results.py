@@ -1,4 +1,4 @@
-"""A run's figures as text, and as tables and a chart for docs/performance.rst."""
+"""The figures of a run as text, and as tables and a chart for docs/performance.rst."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Iterator, List
 
 from .bench import FLOOR, OURS
 from .chart import Panel, chart
-from .scenarios import LARGE_EVENT, SCENARIOS, SHORT_CHAT, SMALL_EVENTS
+from .scenarios import LARGE_EVENT, SCENARIOS, SHORT_CHAT, SMALL_EVENTS, tunings
 from .summary import Run, Summary
+from .tunings import TUNINGS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -51,7 +52,7 @@ def _target(summary: Summary) -> str:
     if summary.target is None:
         return ""
     sign = "≥" if summary.at_least else "≤"
-    return f"{sign} {summary.target:g}{' x' if summary.base else ''}"
+    return f"{sign} {summary.target:g} {'x' if summary.base else summary.unit}".strip()
 
 
 def cell(summary: Summary, library: str) -> str:
@@ -62,7 +63,7 @@ def cell(summary: Summary, library: str) -> str:
     if summary.base and library != summary.base:
         shown = f"{_number(figures.median)} x"
     else:
-        shown = f"{_number(figures.value)} {summary.unit}"
+        shown = f"{_number(figures.value)} {summary.unit}".strip()
     return f"{shown}, {note}" if note else shown
 
 
@@ -114,6 +115,8 @@ def _sections(summaries: List[Summary]) -> Iterator[str]:
             title, _, explanation = (getdoc(scenario) or "").partition("\n\n")
             title = title.rstrip(".")
             yield f"{title}\n{'~' * len(title)}\n\n{explanation}\n"
+            if scenario is tunings:
+                yield from (f"*{name}*\n   {each.summary}\n" for name, each in TUNINGS.items())
             yield _table(mine)
 
 

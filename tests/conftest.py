@@ -1,4 +1,4 @@
-"""What every test stands on: a site, a client, no network but loopback, nothing left running."""
+"""Fixtures for all tests: a site and a client, only loopback, and no thread left running."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from hypothesis import HealthCheck, settings
 from chatgpt4online import Client
 from chatgpt4online.testing import Server
 
-# How long an example takes is the machine's business; what it finds is the test's.
+# A slow machine is not a failure.
 settings.register_profile(
     "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tests")
 
-# A shell lets what it runs in the background ignore Ctrl-C, which some tests are about.
+# Programs that a shell runs in the background ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -43,7 +43,7 @@ def is_loopback(host: Any) -> bool:
 
 
 def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``connect`` or ``connect_ex`` as it is, but for other machines, where a test fails."""
+    """Return ``connect`` or ``connect_ex``, which fails a test that connects to another machine."""
 
     def connect(self: socket.socket, address: Any) -> Any:
         is_network = self.family in (socket.AF_INET, socket.AF_INET6)
@@ -55,7 +55,7 @@ def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``getaddrinfo`` that asks no name server; ``.invalid`` is unknown (RFC 6761)."""
+    """Return a ``getaddrinfo`` without name servers; ``.invalid`` is unknown (RFC 6761)."""
 
     def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
         if host is None or is_loopback(host):
@@ -74,7 +74,7 @@ def pytest_configure(config: pytest.Config) -> None:
         import coverage
 
         coverage.process_startup()
-        os.environ.pop(MEASURED)  # the programs that tests start are not measured
+        os.environ.pop(MEASURED)  # programs that tests start are not measured
     elif "coverage" in sys.modules:
         os.environ[MEASURED] = str(config.inipath)
     sock = getattr(getattr(config, "failures_db", None), "sock", None)
@@ -86,7 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _only_loopback(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keep every test on this machine, but for those marked as live."""
+    """Keep every test on this machine, except those marked as live."""
     if request.node.get_closest_marker("live"):
         return
     for name in ("connect", "connect_ex"):
@@ -112,7 +112,7 @@ def _no_connection_in_unit_tests(
 def _bare_environment(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hide from a test the proxies and settings of whoever runs it."""
+    """Hide the proxies and settings of the person who runs a test."""
     if request.node.get_closest_marker("live"):
         return
     for name in list(os.environ):
@@ -122,7 +122,7 @@ def _bare_environment(
 
 @pytest.fixture(autouse=True)
 def _no_thread_left() -> Iterator[None]:
-    """Fail a test that leaves a thread running which it, or what it used, has started."""
+    """Fail a test that leaves a thread running."""
     before = set(threading.enumerate())
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
@@ -134,14 +134,14 @@ def _no_thread_left() -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Start an AI Engine 3.6.2 site on loopback that echoes what it is not told to say."""
+    """Start an AI Engine 3.6.2 site on loopback; it echoes questions without a scripted answer."""
     with Server(version="3.6.2") as site:
         yield site
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    """Make a client of that site, as a guest."""
+    """Create a client of that site, as a guest."""
     with Client(server.url) as guest:
         yield guest
 
