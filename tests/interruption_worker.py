@@ -1,0 +1,400 @@
+"""
+The process in which calls are interrupted, since one that goes wrong may hang, or leak.
+
+It prints a line with number, action and target before each injection, and ``done`` at the end. Where
+something goes wrong it prints what, or the stack of a hang, and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import gc
+import os
+import queue
+import random
+import sys
+import threading
+import traceback
+import weakref
+from functools import partial
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from instructions import Executed, Target, record, run_with
+
+from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
+
+#: Where Ctrl-C breaks the standard library itself, and nothing above it can help: module, or
+#: module and function, and why. What these call is left out, too.
+LOCKING = {
+    "http.cookiejar": "acquires the jar's lock before the try block that releases it; requests"
+    " reads cookies from each response",
+    "importlib._bootstrap": "holds a module's lock while it imports",
+    "importlib._bootstrap_external": "as above",
+    "threading:start": "holds the locks of a handshake with the thread that begins",
+}
+
+#: The action at each instruction: collect a cycle that holds a stream; close the client, as a
+#: signal's handler may; press Ctrl-C.
+ACTIONS = ("collect", "close", "interrupt")
+
+#: Seconds within which the next call is answered, and after which a call hangs.
+DEADLINE = 5.0
+HANGS = 10.0
+
+#: The questions that the server answers, lets wait, and answers along with those that wait.
+HI, WAIT, GO = "Hi", "wait", "go"
+ANSWER = "Hello"
+
+
+def chat(client: Client) -> str:
+    """Chat."""
+    return client.chat(HI)
+
+
+def chat_with_deadline(client: Client) -> str:
+    """Chat within a deadline."""
+    return client.chat(HI, deadline=10 * DEADLINE)
+
+
+def leave_stream(client: Client) -> str:
+    """Leave a stream after its first delta."""
+    with client.stream(HI) as stream:
+        return ANSWER if next(stream) == "Hel" else ""
+
+
+class Scenario(NamedTuple):
+    """A call to interrupt; by a new client if `first`, next to a reader that waits if `parked`."""
+
+    call: Callable[[Client], str]
+    first: bool = False
+    parked: bool = False
+
+
+SCENARIOS = {
+    "chat": Scenario(chat),
+    "deadline": Scenario(chat_with_deadline),
+    "left early": Scenario(leave_stream),
+    "parked": Scenario(chat, parked=True),
+    "first": Scenario(chat_with_deadline, first=True),
+}
+
+
+class Wrong(Exception):
+    """What an injection broke."""
+
+
+def expect(condition: object, message: str) -> None:
+    """Fail unless a condition holds."""
+    if not condition:
+        raise Wrong(message)
+
+
+class Helper:
+    """A thread that does one task at a time."""
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[object] = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="helper", daemon=True).start()
+
+    def begin(self, task: Callable[[], object]) -> None:
+        """Begin a task."""
+        self._tasks.put(task)
+
+    def result(self) -> Any:
+        """Return what the task has returned or raised."""
+        return self._results.get()
+
+    def run(self, task: Callable[[], object]) -> Any:
+        """Do a task, and return what it has returned or raised."""
+        self.begin(task)
+        return self.result()
+
+    def _run(self) -> None:
+        while True:
+            self._results.put(outcome(self._tasks.get()))
+
+
+def outcome(task: Callable[[], object]) -> object:
+    """Return what a task returns or raises, without the frames that an error holds."""
+    try:
+        return task()
+    except BaseException as error:  # noqa: BLE001 - whoever asks looks at it
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        return error
+
+
+class Cycle:
+    """What only the collector can free, with the stream that it holds."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.me = self
+        self.stream = stream
+
+
+class Held(NamedTuple):
+    """How many descriptors and threads this process has."""
+
+    files: int
+    threads: int
+
+
+def held() -> Held:
+    """Return what this process holds; no descriptors where the system does not list them."""
+    directory = Path("/dev/fd")
+    return Held(len(os.listdir(directory)) if directory.exists() else 0, threading.active_count())  # noqa: PTH208 - in a hurry
+
+
+class Subject:
+    """A client whose calls are interrupted, and that must be as good as new after each."""
+
+    def __init__(self, url: str, scenario: Scenario) -> None:
+        self._url = url
+        self._scenario = scenario
+        self._other = Helper()
+        self._reader = Helper()
+        self._ignored: List[object] = []  # exceptions that Python could not raise
+        self._client: Optional[Client] = None
+        sys.unraisablehook = lambda hook: self._ignored.append(hook.exc_type)
+        self._files = self._most_files = held().files
+        self._most_threads = sys.maxsize
+
+    def warm_up(self) -> List[Executed]:
+        """Return the instructions of a call, after two traced ones."""
+        executed: List[Executed] = []
+
+        def run(call: Callable[[], str]) -> str:
+            def note() -> None:
+                said.append(call())
+
+            said: List[str] = []
+            executed[:] = record(note, __file__, LOCKING)
+            return said[0]
+
+        for _ in range(3):
+            self._prepare()
+            self._hold("", self._run_next_to_reader(run))
+            self._most_files = held().files  # idle connections are kept
+        sleep(0.1)  # threads that are ending have ended then
+        self._most_threads = held().threads  # one that is shared may stay
+        self._close()
+        gc.freeze()
+        return executed
+
+    def inject(self, action: str, target: Target) -> bool:
+        """Act at a target, and hold the client to be well then; return whether it was reached."""
+        self._prepare()
+        reached: List[bool] = []
+        act = self._act(action)
+
+        def note_and_act() -> None:
+            reached.append(True)
+            act()
+
+        run = partial(run_with, target, note_and_act)
+        results = self._run_next_to_reader(run)
+        self._hold(action if reached else "", results)
+        return bool(reached)
+
+    def _act(self, action: str) -> Callable[[], object]:
+        if action == "collect":
+            return self._collector()
+        return self._known.close if action == "close" else _interrupt
+
+    def _collector(self) -> Callable[[], object]:
+        """Return what collects a cycle with a stream that is open now."""
+        if self._scenario.first:
+            cycle = Cycle(Client(self._url).stream(HI))
+        else:
+            cycle = Cycle(self._known.stream(HI))
+            self._ask(HI)  # which leaves a connection for the call that follows
+        alive = weakref.ref(cycle)
+
+        def collect() -> None:
+            gc.collect()
+            expect(alive() is None, "the cycle was not collected")
+
+        return collect
+
+    def _prepare(self) -> None:
+        self._ignored.clear()
+        if self._scenario.first and self._client is not None:
+            self._close()
+        if self._client is None:
+            self._client = Client(self._url)
+            if not self._scenario.first:
+                self._ask(HI)
+
+    def _ask(self, message: str) -> None:
+        expect(self._known.chat(message) == ANSWER, "the client is not well")
+
+    def _run_next_to_reader(self, run: Callable[[Callable[[], str]], object]) -> object:
+        """Return the outcome of a call, made while a stream waits if the scenario has one."""
+        client = self._known
+        if self._scenario.parked:
+            begun = threading.Semaphore(0)
+            self._reader.begin(partial(_read, client, begun))
+            begun.acquire()
+        return outcome(partial(run, partial(self._scenario.call, client)))
+
+    def _hold(self, action: str, result: object) -> None:
+        """Hold everything that may have suffered to be well."""
+        good = result == ANSWER
+        if action == "interrupt":  # where a finalizer runs, Python ignores Ctrl-C
+            good = isinstance(result, KeyboardInterrupt) or (good and bool(self._ignored))
+        elif action == "close":
+            good = good or isinstance(result, ChatGPT4OnlineError) or _says_closed(result)
+        expect(good, f"the call got {result!r}")
+        self._hold_next(action)
+        if self._scenario.parked:
+            read = self._reader.result()
+            closed = action == "close" and isinstance(read, StreamInterrupted)
+            expect(read == ANSWER or closed, f"the reader got {read!r}")
+        closed = self._known if action == "close" else None  # which somebody still refers to
+        if closed is not None:
+            self._client = None
+        self._hold_held()
+        del closed
+
+    def _hold_next(self, action: str) -> None:
+        """Hold the next calls to be answered, in this thread and in another one."""
+        ask = partial(self._known.chat, GO, deadline=DEADLINE)
+        for answer in (outcome(ask), self._other.run(ask)):
+            good = _says_closed(answer) if action == "close" else answer == ANSWER
+            expect(good, f"the next call got {answer!r}")
+
+    def _hold_held(self) -> None:
+        """Hold the process to have no more threads, nor more descriptors than idle connections."""
+        gc.collect()
+        ends = monotonic() + DEADLINE
+        while threading.active_count() > self._most_threads and monotonic() < ends:
+            sleep(0.0002)
+        names = [thread.name for thread in threading.enumerate()]
+        expect(len(names) <= self._most_threads, f"threads are left: {names}")
+        if self._client is None or held().files > self._most_files:
+            self._close()
+
+    @property
+    def _known(self) -> Client:
+        assert self._client is not None
+        return self._client
+
+    def _close(self) -> None:
+        """Close the client, and hold it to leave no descriptor."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+        gc.collect()
+        left = held().files - self._files
+        expect(left <= 0, f"{left} descriptors are left")
+
+    def close(self) -> None:
+        """Hold everything to be gone."""
+        self._close()
+
+
+def _read(client: Client, begun: threading.Semaphore) -> str:
+    try:
+        stream = client.stream(WAIT)
+        first = next(stream)
+    finally:
+        begun.release()
+    return first + "".join(stream)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def _says_closed(result: object) -> bool:
+    return isinstance(result, ValueError) and "closed" in str(result)
+
+
+# Which injections.
+
+
+def choose(
+    executed: List[Executed], action: str, sample: Optional[int], seed: int
+) -> List[Target]:
+    """
+    Return targets for an action: each instruction once, at one of its executions.
+
+    Args:
+        executed: the instructions.
+        action: what is to be done there.
+        sample: how many to choose, as many different functions as possible; None is all.
+        seed: of the choice.
+    """
+    choice = random.Random(f"{seed} {action}")
+    found = []
+    for each in executed:
+        occurrences = each.interruptible if action == "interrupt" else range(1, each.count + 1)
+        if occurrences:
+            found.append(each.at(choice.choice(occurrences)))
+    return found if sample is None else _spread(found, sample, choice)
+
+
+def _spread(targets: List[Target], sample: int, choice: random.Random) -> List[Target]:
+    """Return a sample, in turns one target of each function."""
+    by_code: Dict[int, List[Target]] = {}
+    for target in choice.sample(targets, len(targets)):
+        by_code.setdefault(id(target.code), []).append(target)
+    ranked = [(rank, target) for each in by_code.values() for rank, target in enumerate(each)]
+    ranked.sort(key=lambda pair: pair[0])  # stable
+    return [target for _, target in ranked[:sample]]
+
+
+def find(executed: List[Executed], name: str) -> Target:
+    """Return the target of this name."""
+    occurrence = int(name.rpartition("#")[2])
+    for each in executed:
+        if str(each.at(occurrence)) == name:
+            return each.at(occurrence)
+    raise SystemExit(f"no such instruction: {name}")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Interrupt one call after the other."""
+    faulthandler.dump_traceback_later(3 * HANGS, exit=True)
+    subject = Subject(options.url, SCENARIOS[options.scenario])
+    executed = subject.warm_up()
+    plan = []
+    for action in options.actions:
+        targets = choose(executed, action, options.sample, options.seed)
+        plan += [(action, each) for each in targets]
+    if options.at:
+        plan = [(options.actions[0], find(executed, options.at))]
+    missed = 0
+    for number, (action, target) in enumerate(plan[options.start :], options.start):
+        print(number, action, target, flush=True)  # noqa: T201 - its language
+        faulthandler.dump_traceback_later(HANGS, exit=True)
+        missed += not subject.inject(action, target)
+    subject.close()
+    faulthandler.cancel_dump_traceback_later()
+    print("done", len(plan) - options.start, missed, flush=True)  # noqa: T201
+
+
+def main() -> None:
+    """Read the options, and work."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("scenario")
+    parser.add_argument("actions", type=lambda text: text.split(","))
+    parser.add_argument("--sample", type=int)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--at")
+    gc.disable()
+    try:
+        work(parser.parse_args())
+    except Wrong:
+        traceback.print_exc(file=sys.stdout)
+        sys.stdout.flush()
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
