@@ -21,7 +21,7 @@ from support import HELLO, PHP, Peer, RawServer, Received, chunk, head, json_rep
 import chatgpt4online
 
 WORKER = Path(__file__).with_name("interruption_worker.py")
-_BEGUN = re.compile(rf"\d+ ({'|'.join(ACTIONS)}) ")
+_BEGUN = re.compile(r"\d+ '")
 _MOST_LINES = 60
 
 _NONCE = "0123456789"
@@ -77,8 +77,7 @@ class Report(NamedTuple):
 
 
 def interrupt(
-    scenario: str,
-    *,
+    *scenarios: str,
     actions: Sequence[str] = ACTIONS,
     sample: Optional[int] = None,
     seed: int = 0,
@@ -88,25 +87,25 @@ def interrupt(
     Interrupt calls.
 
     Args:
-        scenario: one of the worker's `SCENARIOS`.
+        scenarios: some of the worker's `SCENARIOS`.
         actions: some of the worker's `ACTIONS`.
-        sample: how many instructions for each action; None is all.
+        sample: how many instructions for each scenario and action; None is all.
         seed: of the choice of instructions, and of their executions.
         most_failures: after so many, stop.
     """
-    options = [scenario, ",".join(actions), f"--seed={seed}"]
+    options = [",".join(scenarios), ",".join(actions), f"--seed={seed}"]
     if sample is not None:
         options.append(f"--sample={sample}")
     made = missed = 0
     failures: List[str] = []
     with Site() as site:
         while len(failures) < most_failures:
-            lines = run_guarded([str(WORKER), site.url, *options, f"--start={made}"])
+            lines = run_guarded(str(WORKER), site.url, *options, f"--start={made}")
             if lines[-1:] and lines[-1].startswith("done "):
                 _, more, unreached = lines[-1].split()
                 return Report(made + int(more), missed + int(unreached), failures)
             begun = [line for line in lines if _BEGUN.match(line)]
-            failures.append(_failure(scenario, begun, lines))
+            failures.append(_failure(begun, lines))
             made = int(begun[-1].split()[0]) + 1 if begun else made
     return Report(made, missed, failures)
 
@@ -114,13 +113,13 @@ def interrupt(
 def repeat(scenario: str, action: str, target: str) -> Optional[str]:
     """Make one injection; return how it failed, if it did."""
     with Site() as site:
-        lines = run_guarded([str(WORKER), site.url, scenario, action, f"--at={target}"])
+        lines = run_guarded(str(WORKER), site.url, scenario, action, f"--at={target}")
     if lines[-1:] and lines[-1].startswith("done "):
         return None
-    return _failure(scenario, [line for line in lines if _BEGUN.match(line)], lines)
+    return _failure([line for line in lines if _BEGUN.match(line)], lines)
 
 
-def run_guarded(arguments: Sequence[str]) -> List[str]:
+def run_guarded(*arguments: str) -> List[str]:
     """Run Python with this package, and return the lines that it has printed."""
     path = [str(Path(chatgpt4online.__file__).parent.parent), str(WORKER.parent)]
     done = subprocess.run(
@@ -134,14 +133,14 @@ def run_guarded(arguments: Sequence[str]) -> List[str]:
     return done.stdout.splitlines()
 
 
-def _failure(scenario: str, begun: List[str], lines: List[str]) -> str:
+def _failure(begun: List[str], lines: List[str]) -> str:
     """Return what failed, and how to repeat it."""
     if not begun:
-        return "\n".join([f"{scenario}: no injection was made", *lines[-_MOST_LINES:]])
-    _, action, target = begun[-1].split(" ", 2)
+        return "\n".join(["no injection was made:", *lines[-_MOST_LINES:]])
+    injection = begun[-1].partition(" ")[2]
     said = lines[lines.index(begun[-1]) + 1 :][-_MOST_LINES:]
-    command = f"python tests/interruption.py '{scenario}' {action} '{target}'"
-    return "\n".join([f"{scenario}: {action} at {target}", *said, f"Repeat: {command}"])
+    repetition = f"to repeat it: python tests/interruption.py {injection}"
+    return "\n".join([f"after {injection}:", *said, repetition])
 
 
 if __name__ == "__main__":

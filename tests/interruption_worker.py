@@ -1,8 +1,8 @@
 """
 The process in which calls are interrupted, since one that goes wrong may hang, or leak.
 
-It prints a line with number, action and target before each injection, and ``done`` at the end. Where
-something goes wrong it prints what, or the stack of a hang, and exits with 1.
+It prints a line with number, scenario, action and target before each injection, and ``done`` at the
+end. Where something goes wrong it prints what, or the stack of a hang, and exits with 1.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ import weakref
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from instructions import Executed, Target, record, run_with
 
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
 
-#: Where Ctrl-C breaks the standard library itself, and nothing above it can help: module, or
-#: module and function, and why. What these call is left out, too.
-LOCKING = {
-    "http.cookiejar": "acquires the jar's lock before the try block that releases it; requests"
-    " reads cookies from each response",
+#: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: nothing above the standard
+#: library can help there. What these call is left out, too.
+EXCLUDED = {
+    "http.cookiejar": "acquires the jar's lock before the try block that releases it, and requests"
+    " looks for cookies in each response",
     "importlib._bootstrap": "holds a module's lock while it imports",
-    "importlib._bootstrap_external": "as above",
+    "importlib._bootstrap_external": "called with that lock held",
     "threading:start": "holds the locks of a handshake with the thread that begins",
+    "urllib3.response:closed": "called by io's finalizer, which drops any exception unseen",
 }
 
 #: The action at each instruction: collect a cycle that holds a stream; close the client, as a
@@ -98,7 +99,8 @@ class Helper:
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[object] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="helper", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="helper", daemon=True)
+        self._thread.start()
 
     def begin(self, task: Callable[[], object]) -> None:
         """Begin a task."""
@@ -113,9 +115,18 @@ class Helper:
         self.begin(task)
         return self.result()
 
+    def end(self) -> None:
+        """End the thread."""
+        self._tasks.put(sys.exit)
+        self._thread.join()
+
     def _run(self) -> None:
         while True:
-            self._results.put(outcome(self._tasks.get()))
+            task = self._tasks.get()
+            if task is sys.exit:
+                return
+            self._results.put(outcome(task))
+            del task  # which refers to a client
 
 
 def outcome(task: Callable[[], object]) -> object:
@@ -171,7 +182,7 @@ class Subject:
                 said.append(call())
 
             said: List[str] = []
-            executed[:] = record(note, __file__, LOCKING)
+            executed[:] = record(note, __file__, EXCLUDED)
             return said[0]
 
         for _ in range(3):
@@ -292,8 +303,10 @@ class Subject:
         expect(left <= 0, f"{left} descriptors are left")
 
     def close(self) -> None:
-        """Hold everything to be gone."""
+        """Close the client and end the threads, and hold everything to be gone."""
         self._close()
+        for helper in (self._other, self._reader):
+            helper.end()
 
 
 def _read(client: Client, begun: threading.Semaphore) -> str:
@@ -357,32 +370,42 @@ def find(executed: List[Executed], name: str) -> Target:
 
 
 def work(options: argparse.Namespace) -> None:
-    """Interrupt one call after the other."""
-    faulthandler.dump_traceback_later(3 * HANGS, exit=True)
-    subject = Subject(options.url, SCENARIOS[options.scenario])
-    executed = subject.warm_up()
-    plan = []
-    for action in options.actions:
-        targets = choose(executed, action, options.sample, options.seed)
-        plan += [(action, each) for each in targets]
-    if options.at:
-        plan = [(options.actions[0], find(executed, options.at))]
-    missed = 0
-    for number, (action, target) in enumerate(plan[options.start :], options.start):
-        print(number, action, target, flush=True)  # noqa: T201 - its language
-        faulthandler.dump_traceback_later(HANGS, exit=True)
-        missed += not subject.inject(action, target)
-    subject.close()
+    """Interrupt one call after the other, in one scenario after the other."""
+    number = missed = 0
+    for scenario in options.scenarios:
+        faulthandler.dump_traceback_later(3 * HANGS, exit=True)
+        subject = Subject(options.url, SCENARIOS[scenario])
+        for action, target in plan(subject.warm_up(), options):
+            if number >= options.start:
+                print(number, f"{scenario!r} {action} {str(target)!r}", flush=True)  # noqa: T201
+                faulthandler.dump_traceback_later(HANGS, exit=True)
+                missed += not subject.inject(action, target)
+            number += 1
+        subject.close()
     faulthandler.cancel_dump_traceback_later()
-    print("done", len(plan) - options.start, missed, flush=True)  # noqa: T201
+    print("done", number - options.start, missed, flush=True)  # noqa: T201
+
+
+def plan(executed: List[Executed], options: argparse.Namespace) -> Iterator[Tuple[str, Target]]:
+    """Yield the actions and where they are done."""
+    for action in options.actions:
+        if options.at:
+            yield action, find(executed, options.at)
+        else:
+            for target in choose(executed, action, options.sample, options.seed):
+                yield action, target
+
+
+def _words(text: str) -> List[str]:
+    return text.split(",")
 
 
 def main() -> None:
     """Read the options, and work."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
-    parser.add_argument("scenario")
-    parser.add_argument("actions", type=lambda text: text.split(","))
+    parser.add_argument("scenarios", type=_words)
+    parser.add_argument("actions", type=_words)
     parser.add_argument("--sample", type=int)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--start", type=int, default=0)
