@@ -2,8 +2,8 @@
 The distinct instructions that a function executes, and doing something just before one of them.
 
 An instruction is a code object and an offset in it. `record` lists those that a function executes
-in this thread, in whatever library; `run_with` runs the function again and acts at one of them. Both
-depend on the sequence of instructions only, not on time.
+in this thread, in whatever library; `run_with` runs the function again and acts at one of them.
+Both depend on the sequence of instructions only, not on time.
 """
 
 from __future__ import annotations
@@ -167,8 +167,11 @@ class _Frame:
             if now.offset <= last.offset:
                 last.interruptible.append(last.count)
         elif last is None or (_is_call(before) and not self._is_inlined()):
-            if self._recorder.operation(self._code, now.offset) not in _UNINTERRUPTIBLE:
-                now.interruptible.append(now.count)
+            now.interruptible += self._if_interruptible(now)
+
+    def _if_interruptible(self, now: Executed) -> List[int]:
+        uninterruptible = self._recorder.operation(self._code, now.offset) in _UNINTERRUPTIBLE
+        return [] if uninterruptible else [now.count]
 
     def _is_inlined(self) -> bool:
         """Return whether the last call was one that does not look for signals as it returns."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
+import pytest
 from interruption_worker import ACTIONS
 from support import HELLO, PHP, Peer, RawServer, Received, chunk, head, json_reply
 
@@ -141,6 +143,79 @@ def _failure(begun: List[str], lines: List[str]) -> str:
     said = lines[lines.index(begun[-1]) + 1 :][-_MOST_LINES:]
     repetition = f"to repeat it: python tests/interruption.py {injection}"
     return "\n".join([f"after {injection}:", *said, repetition])
+
+
+# The same by the collector and by signals themselves, wherever they happen to strike.
+
+_BEGIN = """
+import faulthandler, gc, random, signal, sys
+from chatgpt4online import ChatGPT4OnlineError, Client
+
+url, rounds, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+faulthandler.dump_traceback_later(limit, exit=True)
+chance = random.Random(0)
+armed = []
+
+def arm(act):
+    def handle(*_):
+        if armed:
+            armed.clear()
+            act()
+
+    signal.signal(signal.SIGALRM, handle)
+    armed.append(True)
+    signal.setitimer(signal.ITIMER_REAL, 1e-5 * 100 ** chance.random())  # 10 us to 1 ms
+"""
+
+PROGRAMS = {
+    "the collector frees streams": """
+class Cycle:
+    pass
+
+gc.set_threshold(97, 10, 10)
+with Client(url) as client:
+    for _ in range(rounds):
+        cycle = Cycle()
+        cycle.me = cycle
+        cycle.stream = client.stream("Hi")
+        del cycle
+""",
+    "Ctrl-C": """
+sys.unraisablehook = lambda _: None  # where a finalizer runs, Python ignores Ctrl-C
+
+def interrupt():
+    raise KeyboardInterrupt
+
+with Client(url) as client:
+    for _ in range(rounds):
+        try:
+            arm(interrupt)
+            client.chat("Hi")
+            armed.clear()
+        except KeyboardInterrupt:
+            pass
+        assert client.chat("Hi", deadline=5) == "Hello"
+""",
+    "a handler closes the client": """
+for _ in range(rounds):
+    client = Client(url)
+    try:
+        arm(client.close)
+        assert client.chat("Hi") == client.chat("Hi", deadline=5) == "Hello"
+    except (ChatGPT4OnlineError, ValueError) as error:
+        assert "closed" in str(error), error
+    armed.clear()
+    client.close()
+""",
+}
+
+
+def run_program(name: str, rounds: int, limit: int = 20) -> List[str]:
+    """Run a program for so many rounds; return what it prints, which is how it failed."""
+    if name != "the collector frees streams" and not hasattr(signal, "setitimer"):
+        pytest.skip("this system has no timer that sends signals")
+    with Site() as site:
+        return run_guarded("-c", _BEGIN + PROGRAMS[name], site.url, str(rounds), str(limit))
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from instructions import Executed, Target, record, run_with
 
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
 
-#: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: nothing above the standard
-#: library can help there. What these call is left out, too.
+#: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: nothing above the
+#: standard library can help there. What these call is left out, too.
 EXCLUDED = {
     "http.cookiejar": "acquires the jar's lock before the try block that releases it, and requests"
     " looks for cookies in each response",
@@ -262,13 +262,13 @@ class Subject:
         self._hold_next(action)
         if self._scenario.parked:
             read = self._reader.result()
-            closed = action == "close" and isinstance(read, StreamInterrupted)
-            expect(read == ANSWER or closed, f"the reader got {read!r}")
-        closed = self._known if action == "close" else None  # which somebody still refers to
-        if closed is not None:
+            good = read == ANSWER or (action == "close" and isinstance(read, StreamInterrupted))
+            expect(good, f"the reader got {read!r}")
+        client = self._known  # a closed one leaves nothing, though somebody may refer to it
+        if action == "close":
             self._client = None
         self._hold_held()
-        del closed
+        del client
 
     def _hold_next(self, action: str) -> None:
         """Hold the next calls to be answered, in this thread and in another one."""
