@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dis
 import inspect
+import random
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
@@ -83,6 +84,44 @@ def record(
 def run_with(target: Target, act: Callable[[], object], function: Callable[[], T]) -> T:
     """Run a function, and act just before a target, as a part of what is executed there."""
     return _traced(_Actor(target, act), function)
+
+
+def choose(
+    executed: List[Executed], chance: random.Random, *, only_interruptible: bool
+) -> List[Target]:
+    """Return each instruction, or each interruptible one, at one of its executions, shuffled."""
+    found = []
+    for each in executed:
+        count = range(1, each.count + 1)
+        occurrences = each.interruptible if only_interruptible else count
+        if occurrences:
+            found.append(each.at(chance.choice(occurrences)))
+    chance.shuffle(found)
+    return found
+
+
+def spread(targets: List[Target], size: int) -> List[Target]:
+    """Return some of the targets, in as many different functions as possible."""
+    by_code: Dict[int, List[Target]] = {}
+    for target in targets:
+        by_code.setdefault(id(target.code), []).append(target)
+    ranked = [(rank, target) for each in by_code.values() for rank, target in enumerate(each)]
+    ranked.sort(key=lambda pair: pair[0])  # stable, so that each function has its turn
+    return [target for _, target in ranked[:size]]
+
+
+def find(executed: List[Executed], name: str) -> Target:
+    """
+    Return the target of this name.
+
+    Raises:
+        LookupError: nothing of this name is executed.
+    """
+    occurrence = int(name.rpartition("#")[2])
+    for each in executed:
+        if str(each.at(occurrence)) == name:
+            return each.at(occurrence)
+    raise LookupError(f"no such instruction: {name}")
 
 
 def _traced(tracer: Any, function: Callable[[], T]) -> T:

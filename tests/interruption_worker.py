@@ -20,9 +20,9 @@ import weakref
 from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
-from instructions import Executed, Target, record, run_with
+from instructions import Executed, Target, choose, find, record, run_with, spread
 
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
 
@@ -170,8 +170,8 @@ class Subject:
         self._ignored: List[object] = []  # exceptions that Python could not raise
         self._client: Optional[Client] = None
         sys.unraisablehook = lambda hook: self._ignored.append(hook.exc_type)
-        self._files = self._most_files = held().files
-        self._most_threads = sys.maxsize
+        self._files = held().files
+        self._most_files = self._most_threads = sys.maxsize
 
     def warm_up(self) -> List[Executed]:
         """Return the instructions of a call, after two traced ones."""
@@ -187,10 +187,9 @@ class Subject:
 
         for _ in range(3):
             self._prepare()
-            self._hold("", self._run_next_to_reader(run))
-            self._most_files = held().files  # idle connections are kept
+            self._hold("", self._call(run))
         sleep(0.1)  # threads that are ending have ended then
-        self._most_threads = held().threads  # one that is shared may stay
+        self._most_files, self._most_threads = held()  # idle connections and a shared thread stay
         self._close()
         gc.freeze()
         return executed
@@ -206,7 +205,7 @@ class Subject:
             act()
 
         run = partial(run_with, target, note_and_act)
-        results = self._run_next_to_reader(run)
+        results = self._call(run)
         self._hold(action if reached else "", results)
         return bool(reached)
 
@@ -221,7 +220,7 @@ class Subject:
             cycle = Cycle(Client(self._url).stream(HI))
         else:
             cycle = Cycle(self._known.stream(HI))
-            self._ask(HI)  # which leaves a connection for the call that follows
+            self._connect()  # for the call that follows
         alive = weakref.ref(cycle)
 
         def collect() -> None:
@@ -237,19 +236,32 @@ class Subject:
         if self._client is None:
             self._client = Client(self._url)
             if not self._scenario.first:
-                self._ask(HI)
+                self._connect()
 
-    def _ask(self, message: str) -> None:
-        expect(self._known.chat(message) == ANSWER, "the client is not well")
+    def _connect(self) -> None:
+        """Leave as many idle connections as a call needs, its reader included."""
+        self._park()
+        expect(self._known.chat(GO) == ANSWER, "the client is not well")
+        self._unpark("")
 
-    def _run_next_to_reader(self, run: Callable[[Callable[[], str]], object]) -> object:
-        """Return the outcome of a call, made while a stream waits if the scenario has one."""
-        client = self._known
+    def _park(self) -> None:
+        """Have a stream wait in another thread, if the scenario has one."""
         if self._scenario.parked:
             begun = threading.Semaphore(0)
-            self._reader.begin(partial(_read, client, begun))
+            self._reader.begin(partial(_read, self._known, begun))
             begun.acquire()
-        return outcome(partial(run, partial(self._scenario.call, client)))
+
+    def _unpark(self, action: str) -> None:
+        """Hold the stream that waited to be whole, unless its client has been closed."""
+        if self._scenario.parked:
+            read = self._reader.result()
+            good = read == ANSWER or (action == "close" and isinstance(read, StreamInterrupted))
+            expect(good, f"the reader got {read!r}")
+
+    def _call(self, run: Callable[[Callable[[], str]], object]) -> object:
+        """Return the outcome of a call, made while a stream waits if the scenario has one."""
+        self._park()
+        return outcome(partial(run, partial(self._scenario.call, self._known)))
 
     def _hold(self, action: str, result: object) -> None:
         """Hold everything that may have suffered to be well."""
@@ -260,10 +272,7 @@ class Subject:
             good = good or isinstance(result, ChatGPT4OnlineError) or _says_closed(result)
         expect(good, f"the call got {result!r}")
         self._hold_next(action)
-        if self._scenario.parked:
-            read = self._reader.result()
-            good = read == ANSWER or (action == "close" and isinstance(read, StreamInterrupted))
-            expect(good, f"the reader got {read!r}")
+        self._unpark(action)
         client = self._known  # a closed one leaves nothing, though somebody may refer to it
         if action == "close":
             self._client = None
@@ -326,49 +335,6 @@ def _says_closed(result: object) -> bool:
     return isinstance(result, ValueError) and "closed" in str(result)
 
 
-# Which injections.
-
-
-def choose(
-    executed: List[Executed], action: str, sample: Optional[int], seed: int
-) -> List[Target]:
-    """
-    Return targets for an action: each instruction once, at one of its executions.
-
-    Args:
-        executed: the instructions.
-        action: what is to be done there.
-        sample: how many to choose, as many different functions as possible; None is all.
-        seed: of the choice.
-    """
-    choice = random.Random(f"{seed} {action}")
-    found = []
-    for each in executed:
-        occurrences = each.interruptible if action == "interrupt" else range(1, each.count + 1)
-        if occurrences:
-            found.append(each.at(choice.choice(occurrences)))
-    return found if sample is None else _spread(found, sample, choice)
-
-
-def _spread(targets: List[Target], sample: int, choice: random.Random) -> List[Target]:
-    """Return a sample, in turns one target of each function."""
-    by_code: Dict[int, List[Target]] = {}
-    for target in choice.sample(targets, len(targets)):
-        by_code.setdefault(id(target.code), []).append(target)
-    ranked = [(rank, target) for each in by_code.values() for rank, target in enumerate(each)]
-    ranked.sort(key=lambda pair: pair[0])  # stable
-    return [target for _, target in ranked[:sample]]
-
-
-def find(executed: List[Executed], name: str) -> Target:
-    """Return the target of this name."""
-    occurrence = int(name.rpartition("#")[2])
-    for each in executed:
-        if str(each.at(occurrence)) == name:
-            return each.at(occurrence)
-    raise SystemExit(f"no such instruction: {name}")
-
-
 def work(options: argparse.Namespace) -> None:
     """Interrupt one call after the other, in one scenario after the other."""
     number = missed = 0
@@ -392,7 +358,9 @@ def plan(executed: List[Executed], options: argparse.Namespace) -> Iterator[Tupl
         if options.at:
             yield action, find(executed, options.at)
         else:
-            for target in choose(executed, action, options.sample, options.seed):
+            chance = random.Random(f"{options.seed} {action}")
+            found = choose(executed, chance, only_interruptible=action == "interrupt")
+            for target in found if options.sample is None else spread(found, options.sample):
                 yield action, target
 
 
