@@ -189,14 +189,17 @@ class _Frame:
         self._recorder = recorder
         self._code = code
         self._last: Optional[Executed] = None
+        self._raised = False
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> _Frame:
         """Trace an instruction."""
         if event == "opcode":
             last, self._last = self._last, self._recorder.executes(frame)
-            if not self.locks:
+            if not (self.locks or self._raised):
                 self._mark(last, self._last)
-            self.callee = None
+            self.callee, self._raised = None, False
+        elif event == "exception":  # nothing has returned, nor has the frame been entered anew
+            self._raised = True
         return self
 
     def _mark(self, last: Optional[Executed], now: Executed) -> None:

@@ -67,18 +67,18 @@ def leave_stream(client: Client) -> str:
 
 
 class Scenario(NamedTuple):
-    """A call to interrupt; by a new client if `first`, next to a reader that waits if `parked`."""
+    """A call to interrupt: a new client's if `first`, next to a blocked reader if `with_reader`."""
 
     call: Callable[[Client], str]
     first: bool = False
-    parked: bool = False
+    with_reader: bool = False
 
 
 SCENARIOS = {
     "chat": Scenario(chat),
     "deadline": Scenario(chat_with_deadline),
     "left early": Scenario(leave_stream),
-    "parked": Scenario(chat, parked=True),
+    "blocked reader": Scenario(chat, with_reader=True),
     "first": Scenario(chat_with_deadline, first=True),
 }
 
@@ -240,27 +240,27 @@ class Subject:
 
     def _connect(self) -> None:
         """Leave as many idle connections as a call needs, its reader included."""
-        self._park()
+        self._block_reader()
         expect(self._known.chat(GO) == ANSWER, "the client is not well")
-        self._unpark("")
+        self._release_reader("")
 
-    def _park(self) -> None:
-        """Have a stream wait in another thread, if the scenario has one."""
-        if self._scenario.parked:
+    def _block_reader(self) -> None:
+        """Have another thread wait for a stream, if the scenario has a reader."""
+        if self._scenario.with_reader:
             begun = threading.Semaphore(0)
             self._reader.begin(partial(_read, self._known, begun))
             begun.acquire()
 
-    def _unpark(self, action: str) -> None:
-        """Hold the stream that waited to be whole, unless its client has been closed."""
-        if self._scenario.parked:
+    def _release_reader(self, action: str) -> None:
+        """Hold the reader's stream to be whole, unless its client has been closed."""
+        if self._scenario.with_reader:
             read = self._reader.result()
             good = read == ANSWER or (action == "close" and isinstance(read, StreamInterrupted))
             expect(good, f"the reader got {read!r}")
 
     def _call(self, run: Callable[[Callable[[], str]], object]) -> object:
-        """Return the outcome of a call, made while a stream waits if the scenario has one."""
-        self._park()
+        """Return the outcome of a call, made while the reader waits if there is one."""
+        self._block_reader()
         return outcome(partial(run, partial(self._scenario.call, self._known)))
 
     def _hold(self, action: str, result: object) -> None:
@@ -272,7 +272,7 @@ class Subject:
             good = good or isinstance(result, ChatGPT4OnlineError) or _says_closed(result)
         expect(good, f"the call got {result!r}")
         self._hold_next(action)
-        self._unpark(action)
+        self._release_reader(action)
         client = self._known  # a closed one leaves nothing, though somebody may refer to it
         if action == "close":
             self._client = None
