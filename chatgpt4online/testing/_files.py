@@ -103,7 +103,7 @@ class Files:
 
     def _stored_name(self, file_id: str, upload: Upload) -> str:
         if self._profile.keeps_file_names:
-            return upload.name
+            return upload.name.replace(" ", "-")
         return f"{file_id}.{file_extension(upload.name)}"
 
     def add_image(self, user: User, session: str) -> StoredFile:
