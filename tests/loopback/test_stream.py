@@ -52,7 +52,8 @@ def test_one_pass(server: Server, client: Client) -> None:
     assert next(stream) == "c"
     assert stream.text == "abc"
     assert stream.result() == "abcd"
-    assert list(stream) == list(stream.events()) == []
+    assert list(stream) == []
+    assert list(stream.events()) == []
     assert stream.text == "abcd"
     with pytest.raises(StopIteration):
         next(stream)
