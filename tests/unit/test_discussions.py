@@ -111,12 +111,14 @@ def test_which_bot(server: Server, ada: Client) -> None:
 
 
 def test_renamed(ada: Client) -> None:
-    """A discussion can be renamed, as itself or by its id; the site cuts its title."""
+    """A discussion can be renamed, as itself or by its id; the site takes 64 characters."""
     ada.chat("Hi", chat_id="mine")
     ada.discussions.rename("mine", "Opening hours")
     (found,) = ada.discussions.list()
     assert found.title == "Opening hours"
-    ada.discussions.rename(found, "\u00e9" * 70)
+    ada.discussions.rename(found, "\u00e9" * 64)
+    with pytest.raises(ReplyError, match="Failed to update the discussion"):
+        ada.discussions.rename(found, "\u00e9" * 65)
     assert ada.discussions.list()[0].title == "\u00e9" * 64
 
 

@@ -98,9 +98,9 @@ def test_a_file_in_small_pieces(client: Client) -> None:
 
 def test_an_open_file_goes_from_where_it_stands(client: Client) -> None:
     """Of an open file the rest is uploaded; it stays open."""
-    file = io.BytesIO(b"headPNG")
+    file = io.BytesIO(b"head" + PNG)
     file.seek(4)
-    assert requests.get(client.files.upload(file, name="a.png").url).content == b"PNG"
+    assert requests.get(client.files.upload(file, name="a.png").url).content == PNG
     assert not file.closed
 
 
@@ -143,8 +143,9 @@ def test_odd_names(name: str, sent: bytes, server: Server, client: Client) -> No
 )
 def test_types(name: str, kind: str, content_type: bytes, server: Server, client: Client) -> None:
     """A file's ending tells its type."""
-    assert client.files.upload(io.BytesIO(b"x"), name=name).type == kind
-    assert b"\r\nContent-Type: %b\r\n\r\nx" % content_type in uploads(server)[0]
+    content = {"a.PNG": PNG, "a.txt": b"x", "a.mp3": b"ID3"}[name]
+    assert client.files.upload(io.BytesIO(content), name=name).type == kind
+    assert b"\r\nContent-Type: %b\r\n\r\n%b" % (content_type, content) in uploads(server)[0]
 
 
 def test_an_unknown_type_is_for_the_site_to_refuse(server: Server, client: Client) -> None:
@@ -343,9 +344,7 @@ def test_progress_of_an_upload_that_is_sent_again(
     ids=lambda reason: type(reason).__name__,
 )
 @pytest.mark.parametrize("own", [False, True], ids=["own session", "caller's session"])
-def test_progress_that_raises(
-    own: bool, reason: Exception, server: Server, picture: Path
-) -> None:
+def test_progress_that_raises(own: bool, reason: Exception, server: Server, picture: Path) -> None:
     """What a progress function raises comes out as it is, at once; the client goes on to work."""
     told: List[int] = []
 
@@ -493,7 +492,7 @@ def test_listed_and_deleted(member: Client, picture: Path) -> None:
     assert {file.id for file in listed} == {file.id for file in files}
     (one,) = member.files.list(page=3, limit=1)
     assert one in listed
-    assert (one.type, one.purpose, one.name) == ("image", "analysis", one.id + ".png")
+    assert (one.type, one.purpose, one.name) == ("file", "analysis", one.id + ".png")
     assert one.created
     assert one.expires
     assert one.created.utcoffset() == timedelta(0)
