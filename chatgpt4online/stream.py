@@ -7,7 +7,7 @@ from typing import Callable, Iterator, List, Optional, Union
 
 from ._http.call import CallEnded
 from ._http.response import Response
-from ._protocol import events
+from ._protocol import fields
 from ._protocol.answers import parse_reply
 from ._protocol.events import End, Failure
 from ._protocol.failures import reply_error
@@ -42,6 +42,7 @@ class Stream:
         self._call = response.call
         self._chat_id = chat_id
         self._text = StringIO()
+        self._whole = ""  # the whole text, if it arrives as one delta at the end
         self._size = 0
         self._has_failed = False
         self._reply: Optional[Reply] = None
@@ -88,7 +89,7 @@ class Stream:
     @property
     def text(self) -> str:
         """The deltas yielded so far, joined. Any thread may read it."""
-        return self._text.getvalue()
+        return self._text.getvalue() or self._whole
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
         """
@@ -125,7 +126,10 @@ class Stream:
         else:
             item = self._read()
         if type(item) is str:
-            self._text.write(item)
+            if self._reply is None:
+                self._text.write(item)
+            else:
+                self._whole = item  # writing it would copy it
         return item
 
     def _read(self) -> Union[str, Event, None]:
@@ -162,8 +166,8 @@ class Stream:
 
     def _count(self, delta: str) -> None:
         self._size += len(delta)
-        if self._size > events.LIMIT:
-            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
+        if self._size > fields.LIMIT:
+            raise ProtocolError(f"the answer is longer than {fields.LIMIT} characters")
 
     def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""
@@ -184,7 +188,7 @@ class Stream:
         if self._size or not self._reply:
             return None
         self._count(self._reply)
-        return str(self._reply)
+        return str(self._reply.raw["reply"])  # unlike a copy of the reply, it takes no memory
 
     def __enter__(self) -> Stream:
         """Return the stream itself."""

@@ -1,4 +1,4 @@
-"""From a status, headers and a body to the exception that they stand for, with what to do next."""
+"""Turn a status, headers and a body into an exception that says what to do next."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chatgpt4online.errors import (
 
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 
-#: Marks of the pages that firewalls and CDNs send in place of an answer.
+#: Text by which the pages that firewalls and CDNs send instead of an answer are recognized.
 _CHALLENGE = (
     r"(?i)just a moment\.\.\.|cf-chl|_cf_chl_opt|challenge-platform"
     r"|attention required! \| cloudflare|checking your browser|error code: 10\d\d"
@@ -48,7 +48,7 @@ _ADVICE: Mapping[Type[StatusError], str] = {
 
 def check_success(answer: object, status: int) -> Dict[str, Any]:
     """
-    Return the JSON object of a plugin's answer if it reports success.
+    Return the JSON object of the plugin's answer if it reports success.
 
     Raises:
         ReplyError: the plugin's `success` is false.
@@ -70,7 +70,7 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
 
 def check_object(answer: object, status: int) -> Dict[str, Any]:
     """
-    Return the JSON object of an answer of WordPress itself.
+    Return the JSON object of an answer from WordPress itself.
 
     Raises:
         ProtocolError: it is another JSON value.
@@ -121,7 +121,7 @@ def error_from_response(
 
     Args:
         status: the HTTP status.
-        headers: the response's headers, in a mapping that ignores case or with names in lower case.
+        headers: the response's headers, in a case-insensitive mapping or with lower-case names.
         body: the beginning of its body.
         now: the time, in seconds since 1970.
     """
@@ -174,7 +174,7 @@ def page_error(
     status: int, headers: Mapping[str, str], body: str, *, now: float
 ) -> ChatGPT4OnlineError:
     """
-    Return the error for a web page that came, under a status of success, in place of an answer.
+    Return the error for a web page that came, with a success status, instead of an answer.
 
     Args:
         status: the HTTP status.
@@ -213,7 +213,7 @@ def _without_secrets(url: str) -> str:
 
 def retry_after(headers: Mapping[str, str], now: float) -> Optional[float]:
     """
-    Return the seconds that a response asks to wait, or None if it does not say (RFC 9110).
+    Return how many seconds to wait, or None if the response does not say (RFC 9110).
 
     Args:
         headers: as for `error_from_response`.
@@ -247,8 +247,8 @@ def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:
     """
     Return the error for a login that could not be proven.
 
-    A site that is down, asks to wait, or was not reached says nothing about the login: that error
-    is returned as it is.
+    If the site is down, asks to wait, or was not reached, the login may be right: that error is
+    returned as it is.
     """
     is_refused = isinstance(error, StatusError) and error.status < 500 and error.status != 429
     if not is_refused and type(error) is not ProtocolError:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 from urllib.parse import urljoin, urlsplit
 
 DEFAULT_SITE = "https://chatgpt4online.org"
 
-#: The bot that each installation of AI Engine has.
+#: The bot that every installation of AI Engine has.
 DEFAULT_BOT = "default"
 
-# Routes stand below a site's REST root. Each names the version of AI Engine that brought it.
+# Routes, relative to a site's REST root, with the version of AI Engine that introduced each.
 
 CHAT = "mwai-ui/v1/chats/submit"  # 1.6.76
 START_SESSION = "mwai/v1/start_session"  # 2.4.4
@@ -22,7 +21,7 @@ LIST_DISCUSSIONS = "mwai-ui/v1/discussions/list"  # 1.6.79
 RENAME_DISCUSSION = "mwai-ui/v1/discussions/edit"  # 2.6.5
 DELETE_DISCUSSIONS = "mwai-ui/v1/discussions/delete"  # 2.6.5
 
-# The public API, which a site's owner has to switch on.
+# The public API, which a site's owner has to enable.
 
 API_TEXT = "mwai/v1/simpleTextQuery"  # 1.3.90
 API_MODERATE = "mwai/v1/moderationCheck"  # 1.3.90
@@ -69,7 +68,7 @@ def named_root(address: object, page: str) -> Optional[str]:
     Return the REST root that a page names, as an absolute URL; None if it names none.
 
     Args:
-        address: what the page says, which may be relative, or no address at all.
+        address: the page's value, which may be a relative URL or no URL at all.
         page: the page's URL.
     """
     if not isinstance(address, str) or not address:
@@ -85,9 +84,11 @@ def named_root(address: object, page: str) -> Optional[str]:
 
 def site_of(url: str) -> str:
     """Return the site that a REST root belongs to; of any other URL, scheme and host."""
-    below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
-    if below:
-        return below.group(1)
+    for mark in ("/?rest_route=", "/index.php?rest_route="):
+        if mark in url:
+            return url.partition(mark)[0]
+    if url.rstrip("/").endswith("/wp-json"):
+        return url.rstrip("/")[: -len("/wp-json")]
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -119,9 +120,9 @@ def moved_root(root: str, route: str, location: str) -> Optional[str]:
     It must keep the route at its end, and lead to the same site.
 
     Args:
-        root: the REST root that was asked.
-        route: the route that was asked.
-        location: the URL that it redirects to.
+        root: the REST root of the request.
+        route: the route of the request.
+        location: the URL that the response redirects to.
     """
     target = location.partition("#")[0].rstrip("?")
     is_kept = target.endswith("/" + route) and ("?" in target) == ("?" in root)

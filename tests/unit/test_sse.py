@@ -10,7 +10,7 @@ import pytest
 
 from chatgpt4online import Event, ProtocolError
 from chatgpt4online._http import sse
-from chatgpt4online._protocol import events, prelude
+from chatgpt4online._protocol import fields
 from chatgpt4online._protocol.events import End, Failure
 
 BOM = b"\xef\xbb\xbf"
@@ -31,109 +31,6 @@ def items(*chunks: bytes) -> List[Item]:
 def cut(body: bytes, size: int) -> List[bytes]:
     """Cut bytes into pieces of a size."""
     return [body[at : at + size] for at in range(0, len(body), size)]
-
-
-def begin(body: bytes, *, ended: bool = True) -> bytes:
-    """Return a body from where its answer starts."""
-    at = prelude.answer_start(body, ended)
-    assert at >= 0
-    return body[at:]
-
-
-ANSWERS = [
-    HEL,
-    b": keepalive\n\n" + HEL,
-    b"event: message\n" + HEL,
-    b"id: 5\n" + HEL,
-    b"retry: 1000\n\n" + HEL,
-    b"data:{}\n\n",
-    b'{"success":true}',
-    b"<!DOCTYPE html><html></html>",
-    b"<html>data: x</html>",
-    b"<b>Fatal error</b>",
-    b"null",
-    b"[]",
-    b"OK",
-]
-BEFORE = [b"", BOM, b"\n", b"\r\n \t", BOM + b"\n\n"]
-WARNINGS = [
-    WARNING,
-    WARNING * 3,
-    b"<br>\nWarning: x in /x.php on line 5\n",
-    b"Warning: x in /x.php on line 5\n",
-    b"Notice: data: x\n",
-    b"Deprecated: x\r\n",
-    b"PHP Warning:  x in /x.php on line 5\n",
-    b"<br />\n" + b"x" * 60_000 + b"\n",
-]
-
-
-@pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("before", BEFORE)
-def test_start(before: bytes, answer: bytes) -> None:
-    """An answer starts after a byte order mark and white space, whatever kind it is."""
-    assert begin(before + answer) == answer
-
-
-@pytest.mark.parametrize("answer", ANSWERS[:7])
-@pytest.mark.parametrize("warning", WARNINGS, ids=lambda warning: warning[:9])
-@pytest.mark.parametrize("before", BEFORE)
-def test_start_after_warnings(before: bytes, warning: bytes, answer: bytes) -> None:
-    """PHP's warnings before a stream or a JSON object are passed over."""
-    assert begin(before + warning + answer) == answer
-
-
-@pytest.mark.parametrize("before", [b"", BOM, b"\n", WARNING, BOM + b"\n" + WARNING])
-@pytest.mark.parametrize("answer", [HEL, b'{"success":true}', b": keepalive\n\n"])
-def test_start_cut_anywhere(before: bytes, answer: bytes) -> None:
-    """However few bytes have come, no answer is begun at a wrong place; more bytes tell."""
-    body = before + answer
-    decided = [prelude.answer_start(body[:size], ended=False) for size in range(len(body) + 1)]
-    first = next(size for size, at in enumerate(decided) if at >= 0)
-    assert decided[:first] == [-1] * first
-    assert set(decided[first:]) == {len(before)}
-    assert first <= len(before) + len(b"data: ")
-
-
-@pytest.mark.parametrize("body", [b"", b" \n", BOM, b"\xef", b"da", b"<", b"<br /", b"PH"])
-def test_start_undecided(body: bytes) -> None:
-    """Too few bytes to tell are waited upon, and taken as they are if no more come."""
-    assert prelude.answer_start(body, ended=False) == -1
-    assert begin(body, ended=True) == body[len(BOM) if body == BOM else 0 :].lstrip()
-
-
-@pytest.mark.parametrize("body", [b"dad", b"<h", b"PHX", b"\xef\xbb ", b"x"])
-def test_start_decided(body: bytes) -> None:
-    """Bytes that can become neither a stream nor a warning are not waited upon."""
-    assert prelude.answer_start(body, ended=False) == 0
-
-
-@pytest.mark.parametrize("filling", [b" ", WARNING])
-def test_start_gives_up(filling: bytes) -> None:
-    """After 64 KiB of white space or warnings, no answer is expected any more."""
-    few, many = 65536 // len(filling), 65536 // len(filling) + 1
-    assert prelude.answer_start(filling * few, ended=False) == -1
-    assert prelude.answer_start(filling * many, ended=False) >= 0
-    assert not prelude.is_stream(begin(filling * many, ended=False))
-
-
-def test_warnings_alone() -> None:
-    """Warnings that nothing follows are a page."""
-    assert begin(WARNING) == WARNING
-
-
-@pytest.mark.parametrize("body", ANSWERS[:6])
-def test_is_stream(body: bytes) -> None:
-    """What starts with a field or a comment is a stream."""
-    assert prelude.is_stream(body)
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"<html>", b"data", b"datum: x", b"DATA: x", BOM + HEL]
-)
-def test_is_no_stream(body: bytes) -> None:
-    """Nothing else is."""
-    assert not prelude.is_stream(body)
 
 
 def test_events() -> None:
@@ -262,7 +159,7 @@ def test_broken_event() -> None:
 
 def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event may be as large as the limit, whatever its chunks; not a byte larger."""
-    monkeypatch.setattr(events, "LIMIT", 100)
+    monkeypatch.setattr(fields, "LIMIT", 100)
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
@@ -275,7 +172,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream may be longer than the limit of an event."""
-    monkeypatch.setattr(events, "LIMIT", 100)
+    monkeypatch.setattr(fields, "LIMIT", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
 

@@ -1,4 +1,10 @@
-"""The bytes of answers: one text in the languages of all libraries, and in all framings."""
+"""
+The bytes of responses: the same text for the API of each library, and in each framing.
+
+Framings are ``event`` (a chunk per event), ``php`` (two chunks per event), ``tiny`` (chunks of a
+few bytes), ``big`` (one chunk), ``length`` (Content-Length), ``close`` (until the connection
+closes), ``gzip`` and ``close+gzip``.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +14,17 @@ from typing import Callable, Dict, Iterable, List, NamedTuple
 
 from .plan import Plan
 
-#: The route of each language.
+#: The route of each API.
 AI_ENGINE = "/wp-json/mwai-ui/v1/chats/submit"
 OPENAI = "/v1/chat/completions"
 ANTHROPIC = "/v1/messages"
 OLLAMA = "/api/chat"
 
-_TINY = 5  # bytes of one HTTP chunk
+_TINY = 5  # bytes per HTTP chunk
 
 
-class Answer(NamedTuple):
-    """A response in blocks: its headers, what goes before and with each piece, and its end."""
+class Response(NamedTuple):
+    """A response: its head, what precedes the text, an item per piece of text, and the rest."""
 
     head: bytes
     before: bytes
@@ -33,14 +39,14 @@ class _Events(NamedTuple):
     after: List[bytes]
 
 
-def answer(route: str, plan: Plan) -> Answer:
-    """Return what a route answers to a plan."""
-    events = _LANGUAGES[route](plan)
+def response(route: str, plan: Plan) -> Response:
+    """Return the response of a route to a plan."""
+    events = _APIS[route](plan)
     blocks = [*events.before, *events.pieces, *events.after]
     head, framed, end = _framed(blocks, plan)
     first, last = len(events.before), len(events.before) + plan.events
     pieces = framed[first:last]
-    return Answer(head, b"".join(framed[:first]), pieces, b"".join(framed[last:]), end)
+    return Response(head, b"".join(framed[:first]), pieces, b"".join(framed[last:]), end)
 
 
 def _sse(value: object, name: str = "") -> bytes:
@@ -106,7 +112,7 @@ def _ollama(plan: Plan) -> _Events:
     return _Events([], pieces, [line("", done=True)])
 
 
-_LANGUAGES: Dict[str, Callable[[Plan], _Events]] = {
+_APIS: Dict[str, Callable[[Plan], _Events]] = {
     AI_ENGINE: _ai_engine,
     OPENAI: _openai,
     ANTHROPIC: _anthropic,
@@ -121,7 +127,7 @@ class _Framed(NamedTuple):
 
 
 def _framed(blocks: List[bytes], plan: Plan) -> _Framed:
-    """Put events into a framing. ``php`` sends the blank line after an event by itself."""
+    """Frame events. ``php`` sends the blank line after an event in a chunk of its own."""
     fields, end = [b"Content-Type: text/event-stream;charset=UTF-8"], b""
     if "gzip" in plan.framing:
         fields.append(b"Content-Encoding: gzip")
@@ -138,12 +144,12 @@ def _framed(blocks: List[bytes], plan: Plan) -> _Framed:
         blocks[-1] += b"\r\n"
     if plan.lock:
         fields.append(b"Set-Cookie: PHPSESSID=cb2lhg2r; path=/")
-    fields.append(b"Connection: " + (b"keep-alive" if kept(plan) else b"close"))
+    fields.append(b"Connection: " + (b"keep-alive" if keeps_alive(plan) else b"close"))
     return _Framed(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n" % b"\r\n".join(fields), blocks, end)
 
 
-def kept(plan: Plan) -> bool:
-    """Say whether the connection stays open after this answer."""
+def keeps_alive(plan: Plan) -> bool:
+    """Return whether the connection stays open after this response."""
     return bool(plan.keep) and not plan.framing.startswith("close")
 
 

@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, Tuple, Type
 
 import pytest
 import requests
@@ -33,27 +33,27 @@ USER = ("ada", "abcd efgh")
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Start a site that has its public API switched on."""
+    """Start a site whose public API is enabled."""
     with Server(token=TOKEN) as site:
         yield site
 
 
 @pytest.fixture
 def api(server: Server) -> Iterator[PublicAPI]:
-    """Make the public API of that site."""
+    """Return the public API of that site."""
     with Client(server.url, token=TOKEN) as client:
         yield client.api
 
 
 def answers(server: Server, route: str, **fields: Any) -> None:
-    """Let a route answer with success and these fields."""
+    """Make a route answer with success and these fields."""
     body = json.dumps({"success": True, **fields}).encode()
     server.sends(body, content_type="application/json", route=route)
 
 
-#: A method, its call, the route and fields that it sends, and what it returns of "Hello".
+#: A call, the route and the fields that it sends, and what it returns for "Hello".
 Case = Tuple[Callable[[PublicAPI], Any], str, Dict[str, Any], Any]
-ASKS: List[Case] = [
+CASES: List[Case] = [
     (lambda api: api.text("Hi"), "simpleTextQuery", {"message": "Hi"}, "Hello"),
     (lambda api: api.fast_text("Hi"), "simpleFastTextQuery", {"message": "Hi"}, "Hello"),
     (
@@ -114,9 +114,9 @@ ASKS: List[Case] = [
 ]
 
 
-@pytest.mark.parametrize("case", ASKS)
+@pytest.mark.parametrize("case", CASES)
 def test_what_is_sent_and_returned(case: Case, server: Server, api: PublicAPI) -> None:
-    """A method asks its route once, with the plugin's field names, and returns its data."""
+    """A method sends one request, with the plugin's field names, and returns the data."""
     ask, route, fields, value = case
     answers(server, route, data="Hello")
     assert ask(api) == value
@@ -129,7 +129,7 @@ def test_what_is_sent_and_returned(case: Case, server: Server, api: PublicAPI) -
 
 
 def test_against_the_embedded_site(server: Server, api: PublicAPI) -> None:
-    """What the methods send is what the site takes."""
+    """The embedded site accepts what the methods send."""
     assert api.text("Hi") == api.fast_text("Hi") == "Echo(1 msgs): Hi"
     assert "a.png" in api.vision("What?", "https://example.com/a.png")
     for image in (api.image("A dot"), api.edit_image("Bigger", 7)):
@@ -142,13 +142,13 @@ def test_against_the_embedded_site(server: Server, api: PublicAPI) -> None:
 
 @pytest.mark.parametrize("value", [0, False, "", [], {}, {"a": [1, None]}, 1.5])
 def test_json(value: Any, server: Server, api: PublicAPI) -> None:
-    """JSON is returned as its value, false ones too."""
+    """JSON is returned as a Python value, even if it is falsy."""
     server.says(json.dumps(value), route="simpleJsonQuery")
     assert api.json("List") == value
 
 
 def test_no_json(server: Server, api: PublicAPI) -> None:
-    """If the model wrote no JSON that is an error, which says where."""
+    """If the model did not write JSON, ReplyError names the route."""
     server.says("Certainly!", route="simpleJsonQuery")
     with pytest.raises(ReplyError, match="What the model wrote is not JSON") as caught:
         api.json("List")
@@ -156,7 +156,7 @@ def test_no_json(server: Server, api: PublicAPI) -> None:
 
 
 def test_no_verdict(server: Server, api: PublicAPI) -> None:
-    """No verdict is neither yes nor no; what is not a verdict is none."""
+    """A missing verdict raises ReplyError, and a value that is not one ProtocolError."""
     answers(server, "moderationCheck", data=None)
     with pytest.raises(ReplyError, match="gave no verdict") as caught:
         api.moderate("text")
@@ -168,7 +168,7 @@ def test_no_verdict(server: Server, api: PublicAPI) -> None:
 
 @pytest.mark.parametrize("data", [None, 5, ["Hello"], {}])
 def test_no_text(data: Any, server: Server, api: PublicAPI) -> None:
-    """Where text is due nothing else is taken for it, and the error says where."""
+    """A value that is not text raises ProtocolError with the site and the route."""
     answers(server, "simpleTextQuery", data=data)
     with pytest.raises(ProtocolError, match="contains no text") as caught:
         api.text("Hi")
@@ -178,14 +178,14 @@ def test_no_text(data: Any, server: Server, api: PublicAPI) -> None:
 @pytest.mark.parametrize(
     "text", ["https://a/b.png", "![Image](https://a/b.png)", " https://a/b.png\n"]
 )
-def test_where_an_image_is(text: str, server: Server, api: PublicAPI) -> None:
-    """A picture's address may stand alone or in Markdown."""
+def test_image_urls(text: str, server: Server, api: PublicAPI) -> None:
+    """The URL of an image may be plain text or in Markdown."""
     answers(server, "simpleImageQuery", data=text)
     assert api.image("A dot") == Image("https://a/b.png")
 
 
-def test_a_chat(server: Server, api: PublicAPI) -> None:
-    """A chatbot's answer is a Reply whose chat_id goes on with it; the site remembers."""
+def test_a_conversation(server: Server, api: PublicAPI) -> None:
+    """The chat id of a chatbot's reply continues the conversation that the site stores."""
     reply = api.chatbot("Hi")
     assert (reply, reply.chat_id) == ("Echo(1 msgs): Hi", reply.raw["extra"]["chatId"])
     assert api.chatbot("And?", chat_id=reply.chat_id) == "Echo(4 msgs): And?"
@@ -195,15 +195,15 @@ def test_a_chat(server: Server, api: PublicAPI) -> None:
     assert action == Action("function", "open", {"x": 1}, {"name": "open", "args": {"x": 1}})
 
 
-def test_a_chat_of_an_old_site() -> None:
-    """Where a site says nothing beside the text, nothing is made up."""
+def test_a_chatbot_of_an_old_site() -> None:
+    """A reply from an old site, which sends only the text, has no chat id or actions."""
     with Server(version="2.4.7", token=TOKEN) as old, Client(old.url, token=TOKEN) as client:
         reply = client.api.chatbot("Hi")
     assert (reply, reply.actions, reply.chat_id) == ("Echo(1 msgs): Hi", (), None)
 
 
 def test_bots(server: Server, api: PublicAPI) -> None:
-    """The site's chatbots are listed as `Bot`s, with what the list tells."""
+    """The site's chatbots are listed with the fields that the site sends."""
     server.bot("painter", name="Painter", mode="images")
     first, second = api.bots()
     assert first.id == "default"
@@ -213,7 +213,7 @@ def test_bots(server: Server, api: PublicAPI) -> None:
 
 
 def test_upload(server: Server, api: PublicAPI, tmp_path: Path) -> None:
-    """A file can be uploaded, and then asked about."""
+    """A file is uploaded, and can be sent with a question."""
     (tmp_path / "dot.png").write_bytes(PNG)
     file = api.upload(tmp_path / "dot.png")
     assert requests.get(file.url).content == PNG
@@ -247,12 +247,12 @@ BAD: List[Tuple[Callable[[PublicAPI], Any], Type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("ask", "kind", "words"), BAD)
+@pytest.mark.parametrize(("ask", "error_type", "message"), BAD)
 def test_bad_arguments(
-    ask: Any, kind: Type[Exception], words: str, server: Server, api: PublicAPI
+    ask: Any, error_type: Type[Exception], message: str, server: Server, api: PublicAPI
 ) -> None:
-    """What cannot be asked is refused before anything is sent."""
-    with pytest.raises(kind, match=words):
+    """Invalid arguments raise before anything is sent."""
+    with pytest.raises(error_type, match=message):
         ask(api)
     assert server.requests == []
 
@@ -263,13 +263,13 @@ METHODS: List[Tuple[str, Callable[[PublicAPI], Any]]] = [
     ("moderationCheck", lambda api: api.moderate("a")),
     ("simpleFileUpload", lambda api: api.upload(io.BytesIO(b"x"), name="a.png")),
     ("simpleJsonQuery", lambda api: api.json("a")),
-    *((route, ask) for ask, route, _, _ in ASKS),
+    *((route, ask) for ask, route, _, _ in CASES),
 ]
 
 
 @pytest.mark.parametrize(("route", "ask"), METHODS)
 def test_failures(route: str, ask: Any, server: Server, api: PublicAPI) -> None:
-    """The plugin's failure, a 500 with ``success: false``, is a ReplyError with its sentence."""
+    """A failure of the plugin, status 500 with ``success: false``, raises ReplyError."""
     server.fails("No API Key provided.", route=route)
     with pytest.raises(ReplyError) as caught:
         ask(api)
@@ -280,7 +280,7 @@ def test_failures(route: str, ask: Any, server: Server, api: PublicAPI) -> None:
 
 @pytest.mark.parametrize(("route", "ask"), METHODS)
 def test_a_wrong_token(route: str, ask: Any, server: Server) -> None:
-    """A wrong token is an AuthError, at once, and the token is in no message."""
+    """A wrong token raises AuthError after one request, without the token in the message."""
     with Client(server.url, token="wr0ng-t0ken") as client, pytest.raises(AuthError) as caught:
         ask(client.api)
     assert (caught.value.status, caught.value.code) == (401, "rest_forbidden")
@@ -289,16 +289,16 @@ def test_a_wrong_token(route: str, ask: Any, server: Server) -> None:
 
 
 @pytest.mark.parametrize(("route", "ask"), METHODS)
-def test_switched_off(route: str, ask: Any) -> None:
-    """A site whose public API is off has no such route."""
-    with Server() as off, Client(off.url, token=TOKEN) as client:
+def test_disabled(route: str, ask: Any) -> None:
+    """A site whose public API is disabled raises NotFoundError."""
+    with Server() as site, Client(site.url, token=TOKEN) as client:
         with pytest.raises(NotFoundError, match="rest_no_route"):
             ask(client.api)
-        assert len(off.requests) == 1
+        assert len(site.requests) == 1
 
 
 def test_what_is_sent_again(server: Server, api: PublicAPI) -> None:
-    """A question is sent once, a look at what there is may be repeated."""
+    """A question is sent once; a list may be requested again."""
     server.answers(502, route="simpleTextQuery")
     with pytest.raises(ChatGPT4OnlineError):
         api.text("Hi")
@@ -311,8 +311,8 @@ def test_what_is_sent_again(server: Server, api: PublicAPI) -> None:
         api.text("Hi")
 
 
-def test_what_is_no_answer(server: Server, api: PublicAPI) -> None:
-    """A stream, a page or half an answer is none."""
+def test_unexpected_bodies(server: Server, api: PublicAPI) -> None:
+    """A stream, a page, truncated or foreign JSON raises ProtocolError."""
     for body in (event("live", "Hello"), b"<html>", b'{"success":tr', b"", b"[]", b'{"a":1}'):
         server.sends(body, content_type="application/json", route="simpleTextQuery")
         with pytest.raises(ProtocolError):
@@ -320,13 +320,13 @@ def test_what_is_no_answer(server: Server, api: PublicAPI) -> None:
 
 
 def test_without_token_or_login(client: Client) -> None:
-    """The public API needs a token, or a login."""
-    with pytest.raises(ValueError, match="the public API needs a token, or auth"):
-        client.api  # noqa: B018 - asking is what is tested
+    """The public API needs a token or a login."""
+    with pytest.raises(ValueError, match="the public API needs a token or auth"):
+        client.api  # noqa: B018 - the property raises
 
 
 def test_as_a_user(server: Server) -> None:
-    """A user may use the public API; with a token too, the token goes."""
+    """A login opens the public API, but a token takes precedence."""
     server.user(*USER)
     with Client(server.url, auth=USER) as client:
         assert client.api.whoami() == "ada@example.com"
@@ -338,8 +338,8 @@ def test_as_a_user(server: Server) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"auth": USER}])
-def test_the_session_has_a_login_too(server: Server, options: Dict[str, Any]) -> None:
-    """A token, or a login, of the client's goes in place of its session's own."""
+def test_a_session_with_a_login(server: Server, options: Dict[str, Any]) -> None:
+    """The client's token or login is sent instead of that of its session."""
     server.user(*USER)
     server.user("eve", "pass")
     with requests.Session() as session:
@@ -361,8 +361,8 @@ def test_the_session_has_a_login_too(server: Server, options: Dict[str, Any]) ->
         ({"path": "/blog"}, "/blog/wp-json"),
     ],
 )
-def test_where_it_is(options: Dict[str, Any], root: str) -> None:
-    """The public API is found wherever the site has it, by its first call too."""
+def test_rest_roots(options: Dict[str, Any], root: str) -> None:
+    """The first call finds the public API wherever the site's REST root is."""
     with Server(token=TOKEN, **options) as site, Client(site.url, token=TOKEN) as client:
         assert client.api.text("Hi") == "Echo(1 msgs): Hi"
         assert client.api.whoami() == "admin@example.com"
@@ -371,19 +371,18 @@ def test_where_it_is(options: Dict[str, Any], root: str) -> None:
 
 @pytest.mark.parametrize("token", ["", 5, "a b", "caf\u00e9", "a\n"])
 def test_bad_tokens(token: Any) -> None:
-    """What cannot be a token is refused when the client is made, and not quoted."""
+    """An invalid token raises when the client is created, and is not quoted."""
     with pytest.raises((ValueError, TypeError), match="token") as caught:
         Client("https://example.com", token=token)
     assert not token or str(token) not in str(caught.value)
 
 
 def test_a_token_of_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment's token goes to the environment's site, however that was named."""
+    """The token from the environment is used for the site from the environment only."""
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     monkeypatch.setenv("CHATGPT4ONLINE_TOKEN", TOKEN)
     for site in (None, server.url):
         with Client(site) as client:
             assert client.api.whoami() == "admin@example.com"
-    other: Optional[str] = "https://example.com"
-    with Client(other) as client, pytest.raises(ValueError, match="needs a token"):
-        client.api  # noqa: B018 - asking is what is tested
+    with Client("https://example.com") as client, pytest.raises(ValueError, match="needs a token"):
+        client.api  # noqa: B018 - the property raises

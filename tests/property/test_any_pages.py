@@ -1,4 +1,4 @@
-"""Any page, and any Link header, can be read; what a page says of a chatbot comes out as it is."""
+"""Any page and any Link header can be parsed, and a chatbot's fields come out unchanged."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatgpt4online._protocol.page import parse_page
 
 URL = "https://example.com/chat/"
 
-#: What is near to what the reader looks for.
+#: Fragments close to what the parser looks for.
 PARTS = st.sampled_from(
     [
         "<div class='mwai-chatbot-container'",
@@ -58,9 +58,9 @@ PARAMS = st.fixed_dictionaries(
 
 
 def check_bot(bot: Bot) -> None:
-    """Hold a chatbot's fields to their kinds."""
-    for word in (bot.id, bot.custom_id, bot.rest_url, bot.mode, bot.start_sentence, bot.name):
-        assert word is None or isinstance(word, str)
+    """Check the types of a chatbot's fields."""
+    for text in (bot.id, bot.custom_id, bot.rest_url, bot.mode, bot.start_sentence, bot.name):
+        assert text is None or isinstance(text, str)
     for number in (bot.context_id, bot.max_length):
         assert number is None or (type(number) is int and number >= 0)
     assert urlsplit(bot.site).scheme in ("http", "https")
@@ -71,7 +71,7 @@ def check_bot(bot: Bot) -> None:
 @example("<link rel='https://api.w.org/' href='http://['>", "")
 @example("", '<http://[>; rel="https://api.w.org/"')
 def test_any_page(html: str, link: str) -> None:
-    """Any page can be read, and any header."""
+    """Any page and any Link header can be parsed."""
     page = parse_page(html, URL, link)
     for bot in page.bots:
         check_bot(bot)
@@ -80,19 +80,19 @@ def test_any_page(html: str, link: str) -> None:
 
 @given(SYSTEM, PARAMS, st.sampled_from("'\""))
 def test_any_json(system: Dict[str, Any], params: Dict[str, Any], quote: str) -> None:
-    """An element whose JSON holds anything is one chatbot, with fields of the right kinds."""
+    """An element with any JSON is one chatbot, whose fields have the right types."""
     first, second = (quote + escape(json.dumps(each)) + quote for each in (system, params))
     html = f"<div class='mwai-chatbot-container' data-system={first} data-params={second}>"
     (bot,) = parse_page(html, URL).bots
     check_bot(bot)
 
 
-WORDS = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1)
+TEXTS = st.text(st.characters(blacklist_categories=["Cs"]), min_size=1)
 
 
-@given(WORDS, WORDS, st.integers(1, 10**9))
-def test_what_is_said_comes_out(bot_id: str, sentence: str, limit: int) -> None:
-    """Texts of any letters come out of the attributes as they went in."""
+@given(TEXTS, TEXTS, st.integers(1, 10**9))
+def test_fields_are_unchanged(bot_id: str, sentence: str, limit: int) -> None:
+    """Any text in the attributes comes out unchanged."""
     system = escape(json.dumps({"botId": bot_id}))
     params = escape(json.dumps({"startSentence": sentence, "textInputMaxLength": limit}))
     html = f"<p><div data-params='{params}' data-system='{system}' class='mwai-chatbot-container'>"

@@ -1,4 +1,4 @@
-"""No secret comes out: not in a repr, not in a log, not in an error."""
+"""No repr, log or error contains a secret."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from chatgpt4online import ChatGPT4OnlineError, Client
 from chatgpt4online.testing import Server
 
 SECRET = "hunter2"
-#: A new nonce in an answer, which nobody else should see.
-TOKEN = "feedfacecafe"
+#: A fresh nonce in an answer.
+FRESH_NONCE = "feedfacecafe"
 
 
 @pytest.fixture
-def everything(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Keep whatever any logger says."""
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Capture the records of all loggers."""
     caplog.set_level(logging.DEBUG)
     for name in ("chatgpt4online", "sseclient", "urllib3", "requests"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -28,7 +28,7 @@ def everything(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def test_repr() -> None:
-    """Neither repr nor str of a client shows what it was given to be kept."""
+    """Neither the repr nor the str of a client shows a header or a proxy's password."""
     client = Client(
         "https://example.com",
         headers={"authorization": SECRET, "cookie": SECRET},
@@ -39,46 +39,45 @@ def test_repr() -> None:
 
 
 def end(**fields: Any) -> bytes:
-    """Return a whole stream, whose end brings a new nonce."""
-    answer = f'{{"success":true,"reply":"Hello {SECRET}","new_token":"{TOKEN}"}}'
+    """Return a complete stream whose end contains a fresh nonce."""
+    answer = f'{{"success":true,"reply":"Hello {SECRET}","new_token":"{FRESH_NONCE}"}}'
     quoted = answer.replace('"', '\\"')
     live = f'data: {{"type":"live","data":"Hello {SECRET}"}}\n\n'
     return f'{live}odd: {SECRET}\ndata: {{"type":"end","data":"{quoted}"}}\n\n'.encode()
 
 
-def test_logs(server: Server, everything: pytest.LogCaptureFixture) -> None:
-    """At the lowest level, the log names routes and statuses, and nothing that was said or kept."""
+def test_logs(server: Server, log: pytest.LogCaptureFixture) -> None:
+    """At every level, the log names routes and statuses, but no secret, question or answer."""
     server.sends(end())
     nonce = server.nonce
     with Client(server.url, headers={"authorization": SECRET}) as client:
         assert client.chat(f"I am {SECRET}") == f"Hello {SECRET}"
-        assert client.nonce == TOKEN
+        assert client.nonce == FRESH_NONCE
     server.answers(503, retry_after=0)
     server.sends(end())
     with requests.Session() as session:
         session.auth = ("user", SECRET)
         with Client(server.url, session=session) as client:
             client.chat(SECRET)
-    log = everything.text
-    for secret in (SECRET, TOKEN, nonce, "Hello"):
-        assert secret not in log
-    ours = [record for record in everything.records if record.name == "chatgpt4online"]
-    assert {record.levelno for record in ours} == {logging.DEBUG}
-    said = " ".join(record.getMessage() for record in ours)
+    for secret in (SECRET, FRESH_NONCE, nonce, "Hello"):
+        assert secret not in log.text
+    records = [record for record in log.records if record.name == "chatgpt4online"]
+    assert {record.levelno for record in records} == {logging.DEBUG}
+    messages = " ".join(record.getMessage() for record in records)
     for part in ("mwai/v1/start_session: 200 after", "mwai-ui/v1/chats/submit: 503", "sent again"):
-        assert part in said
+        assert part in messages
 
 
 def dead_port() -> int:
-    """Return a port where nobody listens."""
+    """Return a port on which nothing listens."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
 
 
-def told(error: BaseException) -> str:
-    """Return all that Python prints of an error that nobody caught, its causes included."""
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback that Python prints for an uncaught error, its causes included."""
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
@@ -94,8 +93,8 @@ FAILURES: List[Tuple[str, Dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("site", "settings"), FAILURES)
-def test_errors(site: str, settings: Dict[str, Any], everything: pytest.LogCaptureFixture) -> None:
-    """What goes wrong on the way names no password, also not in the cause or in the log."""
+def test_errors(site: str, settings: Dict[str, Any], log: pytest.LogCaptureFixture) -> None:
+    """An error on the way to a site contains no secret, nor do its causes and the log."""
     dead = dead_port()
 
     def fill(value: Any) -> Any:
@@ -106,11 +105,11 @@ def test_errors(site: str, settings: Dict[str, Any], everything: pytest.LogCaptu
     try:
         client = Client(fill(site), retries=0, **fill(settings))
     except ValueError as error:
-        assert SECRET not in told(error)  # noqa: PT017 - it may be refused now or later
+        assert SECRET not in traceback_of(error)  # noqa: PT017 - it may raise now or later
         return
     with client, pytest.raises(ChatGPT4OnlineError) as caught:
         client.chat(SECRET)
-    assert SECRET not in told(caught.value) + everything.text
+    assert SECRET not in traceback_of(caught.value) + log.text
 
 
 @pytest.mark.parametrize(
@@ -124,20 +123,20 @@ def test_errors(site: str, settings: Dict[str, Any], everything: pytest.LogCaptu
     ],
 )
 def test_proxies_of_the_environment(
-    proxy: str, monkeypatch: pytest.MonkeyPatch, everything: pytest.LogCaptureFixture
+    proxy: str, monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture
 ) -> None:
-    """What is wrong with a proxy of the environment is told without its password."""
+    """An error about a proxy from the environment does not contain its password."""
     monkeypatch.setenv("http_proxy", proxy.format(secret=SECRET))
     client = Client("http://site.invalid", retries=0)
     with client, pytest.raises(ChatGPT4OnlineError) as caught:
         client.chat("Hi")
-    assert SECRET not in told(caught.value) + everything.text
+    assert SECRET not in traceback_of(caught.value) + log.text
 
 
 @pytest.mark.parametrize("location", [f"https://user:{SECRET}@other.example/", f"/?key={SECRET}"])
-def test_redirects(location: str, server: Server, everything: pytest.LogCaptureFixture) -> None:
-    """A redirect's address is named without the login and the query that it holds."""
+def test_redirects(location: str, server: Server, log: pytest.LogCaptureFixture) -> None:
+    """An error about a redirect names its URL without its login and query."""
     server.answers(302, headers={"Location": location})
     with Client(server.url) as client, pytest.raises(ChatGPT4OnlineError) as caught:
         client.chat("Hi")
-    assert SECRET not in told(caught.value) + everything.text
+    assert SECRET not in traceback_of(caught.value) + log.text

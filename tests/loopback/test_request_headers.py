@@ -16,24 +16,24 @@ CHAT, SESSION = "chats/submit", "start_session"
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """Make a session of the caller's."""
-    with requests.Session() as own:
-        yield own
+    """Return a session of the caller's."""
+    with requests.Session() as session:
+        yield session
 
 
 def sent(server: Server, route: str) -> Request:
-    """Return the first request of a route."""
+    """Return the first request to a route."""
     return next(request for request in server.requests if request.path.endswith(route))
 
 
 def fields(request: Request) -> Dict[str, str]:
-    """Return a request's headers by name in lower case, less those that depend on the run."""
+    """Return a request's headers by lower-case name, without those that differ between runs."""
     names = {"host", "content-length", "cookie", "x-wp-nonce"}
     return {n.lower(): v for n, v in request.headers.items() if n.lower() not in names}
 
 
 def widget(server: Server) -> Dict[str, str]:
-    """Return what the widget sends with a question."""
+    """Return the headers that the widget sends with a question."""
     return {
         "accept": "text/event-stream",
         "accept-encoding": "identity",
@@ -57,7 +57,7 @@ def widget(server: Server) -> Dict[str, str]:
 
 
 def test_question(server: Server, client: Client) -> None:
-    """A question has the widget's headers, and no other."""
+    """A question has the widget's headers and no others."""
     client.chat("Hi")
     request = sent(server, CHAT)
     assert fields(request) == widget(server)
@@ -66,7 +66,7 @@ def test_question(server: Server, client: Client) -> None:
 
 
 def test_start_session(server: Server, client: Client) -> None:
-    """`start_session` has the widget's headers for JSON, no body, and never a nonce."""
+    """`start_session` has the widget's headers for JSON, no body and no nonce."""
     client.chat("Hi")
     server.expire_nonce()
     client.chat("Hi")
@@ -81,13 +81,13 @@ def test_start_session(server: Server, client: Client) -> None:
 
 
 def test_widget_headers_are_public(server: Server) -> None:
-    """`WIDGET_HEADERS` is what is sent by default, less what depends on the site or the route."""
+    """`WIDGET_HEADERS` are the default headers, without those that depend on the site."""
     ours = {"origin", "referer", "accept-encoding"}
     assert {n: v for n, v in widget(server).items() if n not in ours} == dict(WIDGET_HEADERS)
 
 
 def test_directory() -> None:
-    """The origin of a site in a directory is the site's without it."""
+    """The origin of a site in a directory does not contain the directory."""
     with Server(path="/blog") as server, Client(server.url) as client:
         client.chat("Hi")
         origin = server.url[: -len("/blog")]
@@ -118,20 +118,20 @@ def test_changes(
     server: Server,
     session: requests.Session,
 ) -> None:
-    """Headers of the caller's replace the widget's, None removes one, an agent its hints."""
+    """The caller's headers replace the widget's, None removes one, a user agent its hints."""
     session.headers.clear()
-    own = session if with_session else None
-    with Client(server.url, headers=changes, session=own) as client:
+    given = session if with_session else None
+    with Client(server.url, headers=changes, session=given) as client:
         client.chat("Hi")
-    gone = {name.lower() for name in changes} | (HINTS if "user-agent" in changes else set())
+    names = {name.lower() for name in changes} | (HINTS if "user-agent" in changes else set())
     for route in (CHAT, SESSION):
         headers = fields(sent(server, route))
-        assert {n: v for n, v in headers.items() if n in gone} == changed
-        assert set(headers) >= set(WIDGET_HEADERS) - gone - {"content-type"}
+        assert {n: v for n, v in headers.items() if n in names} == changed
+        assert set(headers) >= set(WIDGET_HEADERS) - names - {"content-type"}
 
 
-def test_nonce_is_ours(server: Server, session: requests.Session) -> None:
-    """A nonce among the caller's headers is not sent, to `start_session` least of all."""
+def test_the_callers_nonce_is_not_sent(server: Server, session: requests.Session) -> None:
+    """A nonce in the caller's headers is never sent."""
     session.headers["X-WP-Nonce"] = "0000000000"
     for client in (
         Client(server.url, headers={"X-WP-Nonce": "1111111111"}),
@@ -143,8 +143,8 @@ def test_nonce_is_ours(server: Server, session: requests.Session) -> None:
     assert nonces == [None, server.nonce, None, server.nonce]
 
 
-def test_bare_session(server: Server, session: requests.Session) -> None:
-    """With an unchanged session of the caller's, the widget's headers are sent all the same."""
+def test_unchanged_session(server: Server, session: requests.Session) -> None:
+    """With an unchanged session of the caller's, the widget's headers are sent."""
     with Client(server.url, session=session) as client:
         client.chat("Hi")
     headers = fields(sent(server, CHAT))
@@ -153,8 +153,8 @@ def test_bare_session(server: Server, session: requests.Session) -> None:
     assert sent(server, SESSION).headers["accept-encoding"] == "identity"
 
 
-def test_session_headers_win(server: Server, session: requests.Session) -> None:
-    """Headers that the caller has set on a session win, and an agent of theirs has no hints."""
+def test_session_headers_take_precedence(server: Server, session: requests.Session) -> None:
+    """Headers set on a session take precedence, and its user agent removes the hints."""
     session.headers.update({"User-Agent": "theirs", "DNT": "0", "X-Own": "1"})
     with Client(server.url, session=session) as client:
         client.chat("Hi")
@@ -166,7 +166,7 @@ def test_session_headers_win(server: Server, session: requests.Session) -> None:
 
 
 def test_session_without_agent(server: Server, session: requests.Session) -> None:
-    """A session whose own agent has been removed sends the widget's."""
+    """A session without a user agent sends the widget's."""
     del session.headers["User-Agent"]
     with Client(server.url, session=session) as client:
         client.chat("Hi")
@@ -174,7 +174,7 @@ def test_session_without_agent(server: Server, session: requests.Session) -> Non
 
 
 def test_content_type_is_needed(server: Server, session: requests.Session) -> None:
-    """The site reads a question as JSON alone, so a session's own content type does not count."""
+    """A session's content type is not sent, because the site only parses questions as JSON."""
     session.headers["Content-Type"] = "text/plain"
     with Client(server.url, session=session) as client:
         assert client.chat("Hi") == "Echo(1 msgs): Hi"
@@ -182,10 +182,10 @@ def test_content_type_is_needed(server: Server, session: requests.Session) -> No
 
 
 def test_cookies() -> None:
-    """The plugin's cookie goes back, that of PHP's session does not (3.6.2 sets both)."""
+    """The plugin's cookie is sent back, but not PHP's session (3.6.2 sets both)."""
     with Server() as server, requests.Session() as session:
-        for own in (None, session):
-            with Client(server.url, session=own) as client:
+        for given in (None, session):
+            with Client(server.url, session=given) as client:
                 client.chat("Hi")
                 client.chat("Hi")
         for question in server.questions:
@@ -196,19 +196,19 @@ def test_cookies() -> None:
         assert "PHPSESSID" in session.cookies
 
 
-OWN_COOKIES = [
+SESSION_COOKIES = [
     ("a=b; PHPSESSID=x; c=d", "a=b; c=d"),
     ("PHPSESSID=x", None),
     ("a=PHPSESSID=x", "a=PHPSESSID=x"),
 ]
 
 
-@pytest.mark.parametrize(("given", "kept"), OWN_COOKIES)
+@pytest.mark.parametrize(("cookie", "expected"), SESSION_COOKIES)
 def test_session_cookie_header(
-    *, given: str, kept: Any, server: Server, session: requests.Session
+    *, cookie: str, expected: Any, server: Server, session: requests.Session
 ) -> None:
-    """A cookie header of the caller's stays as it is, but for PHP's session."""
-    session.headers["Cookie"] = given
+    """A session's cookie header is sent unchanged, except for PHP's session."""
+    session.headers["Cookie"] = cookie
     with Client(server.url, session=session) as client:
         client.chat("Hi")
-    assert sent(server, CHAT).headers.get("cookie") == kept
+    assert sent(server, CHAT).headers.get("cookie") == expected

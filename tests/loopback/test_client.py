@@ -1,4 +1,4 @@
-"""The client's arguments: what is sent for them, and that nothing is sent for bad ones."""
+"""The client's arguments: what they send, and that invalid ones send nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import requests
 from chatgpt4online import Client, Message, Reply, Stream
 from chatgpt4online.testing import Server
 
-HALF = "\ud83d"  # a lone surrogate
+SURROGATE = "\ud83d"  # a lone one
 
 USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
@@ -25,7 +25,7 @@ BAD_SETTINGS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ({"site": "ftp://example.com"}, ValueError, "site must be a URL that begins with https://"),
     ({"bot": ""}, ValueError, "bot is empty"),
     ({"bot": 5}, TypeError, "bot must be a str, not int"),
-    ({"bot": HALF}, ValueError, "bot contains a lone surrogate"),
+    ({"bot": SURROGATE}, ValueError, "bot contains a lone surrogate"),
     ({"custom_id": " "}, ValueError, "custom_id is empty"),
     ({"custom_id": 5}, TypeError, "custom_id must be a str, not int"),
     ({"context_id": "5"}, TypeError, "context_id must be an int, not str"),
@@ -52,7 +52,7 @@ BAD_SETTINGS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
 BAD_QUESTIONS: List[Tuple[Any, Dict[str, Any], Type[Exception], str]] = [
     ("", {}, ValueError, "the message is empty"),
     (" \n", {}, ValueError, "the message is empty"),
-    (HALF, {}, ValueError, "message contains a lone surrogate"),
+    (SURROGATE, {}, ValueError, "message contains a lone surrogate"),
     (5, {}, TypeError, "not int"),
     (None, {}, TypeError, "not NoneType"),
     (b"Hi", {}, TypeError, "not bytes"),
@@ -71,7 +71,7 @@ BAD_QUESTIONS: List[Tuple[Any, Dict[str, Any], Type[Exception], str]] = [
     ("Hi", {"extra_body": []}, TypeError, "extra_body must be a dict, not list"),
     ("Hi", {"extra_body": {"newMessage": "x"}}, ValueError, "must not replace 'newMessage'"),
     ("Hi", {"extra_body": {"x": object()}}, TypeError, "extra_body cannot be sent as JSON"),
-    ("Hi", {"extra_body": {"x": HALF}}, ValueError, "extra_body cannot be sent as JSON"),
+    ("Hi", {"extra_body": {"x": SURROGATE}}, ValueError, "extra_body cannot be sent as JSON"),
     ("Hi", {"timeout": 0}, ValueError, "timeout must be more than 0 seconds"),
     ("Hi", {"timeout": "x"}, TypeError, "timeout must be a number of seconds, not str"),
     ("Hi", {"deadline": 0}, ValueError, "deadline must be more than 0 seconds"),
@@ -90,46 +90,53 @@ SETTINGS: Dict[str, Any] = {
     "retries": 5,
 }
 
-by_pickle: Callable[[Client], Client] = lambda client: pickle.loads(pickle.dumps(client))  # noqa: E731
+
+def by_pickle(client: Client) -> Client:
+    """Pickle and unpickle a client."""
+    copied: Client = pickle.loads(pickle.dumps(client))
+    return copied
 
 
-@pytest.mark.parametrize(("settings", "kind", "words"), BAD_SETTINGS)
-def test_bad_settings(settings: Dict[str, Any], kind: Type[Exception], words: str) -> None:
-    """What a client cannot be set to is refused when it is made, in words that say why."""
-    with pytest.raises(kind) as caught:
+COPIERS = [copy.copy, copy.deepcopy, by_pickle]
+
+
+@pytest.mark.parametrize(("settings", "error_type", "text"), BAD_SETTINGS)
+def test_bad_settings(settings: Dict[str, Any], error_type: Type[Exception], text: str) -> None:
+    """An invalid setting raises when the client is created, with a message that says why."""
+    with pytest.raises(error_type) as caught:
         Client(**{"site": "https://example.com", **settings})
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert type(caught.value) is error_type
+    assert text in str(caught.value)
 
 
 @pytest.mark.parametrize("method", ["chat", "stream"])
-@pytest.mark.parametrize(("message", "options", "kind", "words"), BAD_QUESTIONS)
+@pytest.mark.parametrize(("message", "options", "error_type", "text"), BAD_QUESTIONS)
 def test_bad_questions(
     *,
     message: Any,
     options: Dict[str, Any],
-    kind: Type[Exception],
-    words: str,
+    error_type: Type[Exception],
+    text: str,
     method: str,
     server: Server,
     client: Client,
 ) -> None:
-    """What cannot be asked is refused before anything is sent, in words that say why."""
-    with pytest.raises(kind) as caught:
+    """An invalid question raises before anything is sent, with a message that says why."""
+    with pytest.raises(error_type) as caught:
         getattr(client, method)(message, **options)
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert type(caught.value) is error_type
+    assert text in str(caught.value)
     assert (server.requests, server.connections) == ([], 0)
 
 
 def test_default_site() -> None:
-    """Without a site, a client is one of the site and the bot that the package is named after."""
+    """Without arguments, a client is for the site that the package is named after."""
     with Client() as client:
         assert (client.site, client.bot) == ("https://chatgpt4online.org", "default")
 
 
 def test_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Site and bot may come from the environment; arguments win over it."""
+    """Site and bot may come from the environment; arguments take precedence."""
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     monkeypatch.setenv("CHATGPT4ONLINE_BOT", "theirs")
     with Client() as client:
@@ -141,14 +148,14 @@ def test_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the environment says is checked like an argument."""
+    """Environment variables are validated like arguments."""
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", "ftp://example.com")
     with pytest.raises(ValueError, match="site must be a URL that begins with https://"):
         Client()
 
 
 def test_question(server: Server, client: Client) -> None:
-    """A question is the widget's fields as JSON, and its answer a reply with their chat id."""
+    """A question sends the widget's fields, and the reply has the chat id that was sent."""
     reply = client.chat("Hi")
     (question,) = server.questions
     assert type(reply) is Reply
@@ -174,7 +181,7 @@ def test_question(server: Server, client: Client) -> None:
     ],
 )
 def test_which_bot(settings: Dict[str, Any], fields: Tuple[Any, ...], server: Server) -> None:
-    """A custom bot is named by its custom id alone, any other by its id."""
+    """A custom bot is named only by its custom id, any other bot by its id."""
     server.bot("c1", custom=True)
     with Client(server.url, **settings) as client:
         client.chat("Hi")
@@ -183,7 +190,7 @@ def test_which_bot(settings: Dict[str, Any], fields: Tuple[Any, ...], server: Se
 
 
 def test_history(server: Server, client: Client) -> None:
-    """Earlier turns, or a whole history as the message, reach the model beside the question."""
+    """Earlier turns are sent as a list, whether in `messages` or in the message itself."""
     assert client.chat("When?", messages=[USER, ASSISTANT]) == "Echo(3 msgs): When?"
     assert client.chat([USER, ASSISTANT, NEXT]) == "Echo(3 msgs): When?"
     for question in server.questions:
@@ -192,7 +199,7 @@ def test_history(server: Server, client: Client) -> None:
 
 
 def test_history_as_prompt(server: Server) -> None:
-    """With ``history="prompt"`` all turns are in the question, as one text."""
+    """With ``history="prompt"``, all turns are merged into the question."""
     with Client(server.url, history="prompt") as client:
         client.chat("When?", messages=[USER, ASSISTANT])
         client.chat("Hi")
@@ -202,8 +209,8 @@ def test_history_as_prompt(server: Server) -> None:
 
 
 def test_model() -> None:
-    """A call's model wins over the client's; neither is sent unless given."""
-    with Server(version="2.4.7") as server:  # which takes any model
+    """A call's model takes precedence over the client's; none is sent unless given."""
+    with Server(version="2.4.7") as server:  # this version accepts any model
         with Client(server.url) as client:
             client.chat("Hi")
         with Client(server.url, model="a") as client:
@@ -214,7 +221,7 @@ def test_model() -> None:
 
 
 def test_extra_body(server: Server, client: Client) -> None:
-    """Further fields of one call go with it, and `stream` may be one of them."""
+    """The extra fields of a call are sent with that call only; `stream` may be one of them."""
     assert client.chat("Hi", extra_body={"stream": False, "session": "s"}) == "Echo(1 msgs): Hi"
     client.chat("Hi")
     first, second = server.questions
@@ -223,7 +230,7 @@ def test_extra_body(server: Server, client: Client) -> None:
 
 
 def test_chat_ids(server: Server, client: Client) -> None:
-    """A question is filed under the id that is given, else under a new one each time."""
+    """A question has the given chat id, else a new one each time."""
     replies = [client.chat("Hi", chat_id="mine"), client.chat("Hi"), client.chat("Hi")]
     sent = [question.json["chatId"] for question in server.questions]
     assert [reply.chat_id for reply in replies] == sent
@@ -231,8 +238,8 @@ def test_chat_ids(server: Server, client: Client) -> None:
     assert len(set(sent)) == 3
 
 
-def test_stream_takes_what_chat_takes(server: Server, client: Client) -> None:
-    """`stream` sends the same question as `chat`."""
+def test_stream_sends_what_chat_sends(server: Server, client: Client) -> None:
+    """`stream` and `chat` send the same question for the same arguments."""
     options: Dict[str, Any] = {
         "messages": [USER, ASSISTANT],
         "chat_id": "mine",
@@ -248,7 +255,7 @@ def test_stream_takes_what_chat_takes(server: Server, client: Client) -> None:
 
 
 def test_nonce_is_cached(server: Server, client: Client) -> None:
-    """The nonce is fetched on first use, and once."""
+    """The nonce is fetched on first use, and only once."""
     assert server.requests == []
     assert client.nonce == client.nonce == server.nonce
     client.chat("Hi")
@@ -265,7 +272,7 @@ def test_refresh_nonce(server: Server, client: Client) -> None:
 
 
 def test_closed(server: Server) -> None:
-    """A closed client sends nothing more; closing twice is closing once."""
+    """A closed client raises ValueError and sends nothing; closing it again has no effect."""
     with Client(server.url) as client:
         client.chat("Hi")
     client.close()
@@ -279,18 +286,18 @@ def test_closed(server: Server) -> None:
 
 
 def test_error_closes(server: Server) -> None:
-    """An error that leaves the ``with`` block goes on, and the client is closed."""
+    """An error in the ``with`` block propagates, and the client is closed."""
     with pytest.raises(KeyError), Client(server.url) as client:
         raise KeyError
     with pytest.raises(ValueError, match="the client is closed"):
         client.chat("Hi")
 
 
-@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, by_pickle])
-def test_copies(way: Callable[[Client], Client], server: Server) -> None:
+@pytest.mark.parametrize("copier", COPIERS)
+def test_copies(copier: Callable[[Client], Client], server: Server) -> None:
     """A client is copied and pickled with all of its settings."""
     server.bot("c1", custom=True)
-    with Client(server.url, **SETTINGS) as client, way(client) as other:
+    with Client(server.url, **SETTINGS) as client, copier(client) as other:
         assert (other.site, other.bot) == (server.url, "support")
         assert other.__getstate__() == client.__getstate__()
         for each in (client, other):
@@ -301,12 +308,12 @@ def test_copies(way: Callable[[Client], Client], server: Server) -> None:
     assert dict(first.headers) == dict(second.headers)
 
 
-@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, by_pickle])
-def test_copies_work_alone(way: Callable[[Client], Client], server: Server) -> None:
-    """A copy has a nonce and connections of its own: it works when the other is closed."""
+@pytest.mark.parametrize("copier", COPIERS)
+def test_copies_are_independent(copier: Callable[[Client], Client], server: Server) -> None:
+    """A copy has its own nonce and connections, and works after the original is closed."""
     with Client(server.url) as client:
         client.chat("Hi")
-        other = way(client)
+        other = copier(client)
     with other:
         assert other.chat("Hi") == "Echo(1 msgs): Hi"
     assert len(server.requests) == 4
@@ -320,15 +327,14 @@ def test_copy_of_a_closed_client(server: Server, client: Client) -> None:
 
 
 def test_copies_of_a_callers_session(server: Server) -> None:
-    """A copy uses the same session of the caller's; a pickle takes it with it."""
+    """A copy shares the caller's session; a pickle contains a copy of it."""
     with requests.Session() as session:
         session.headers["x-own"] = "1"
         with Client(server.url, session=session) as client:
-            same = copy.copy(client)
-            same.chat("Hi")
-            assert same._settings["session"] is session
+            copy.copy(client).chat("Hi")
+            assert "mwai_session_id" in session.cookies
             other = by_pickle(client)
-        with other._settings["session"]:
+        with other._settings["session"]:  # which no client closes
             other.chat("Hi")
     assert [question.headers["x-own"] for question in server.questions] == ["1", "1"]
 
@@ -336,7 +342,7 @@ def test_copies_of_a_callers_session(server: Server) -> None:
 def test_pickle_ignores_the_environment(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client is in another process what it was in the first, whatever is set there."""
+    """An unpickled client keeps its site and bot, whatever the environment says."""
     pickled = pickle.dumps(client)
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
     monkeypatch.setenv("CHATGPT4ONLINE_BOT", "other")
@@ -345,6 +351,6 @@ def test_pickle_ignores_the_environment(
 
 
 def test_repr() -> None:
-    """A client's repr names the site and the bot."""
+    """The repr of a client names the site and the bot."""
     with Client("example.com/blog", bot="support") as client:
         assert repr(client) == "Client('https://example.com/blog', bot='support')"

@@ -1,4 +1,4 @@
-"""A stream: what it yields, what it returns, and what it is after its end."""
+"""Streams: what they yield and return, and how they end."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from chatgpt4online import (
     ReplyError,
     StreamInterrupted,
 )
-from chatgpt4online._protocol import events, routes
+from chatgpt4online._protocol import events, fields, routes
 from chatgpt4online.testing import Server, event
 
 STATUS: Dict[str, Any] = {"subtype": "status", "data": "Starting stream...", "timestamp": 1.5}
 THINKING = {"subtype": "thinking", "data": "Hm", "visibility": "collapsed", "timestamp": 1.5}
 
 
-def test_pieces(server: Server, client: Client) -> None:
-    """A stream yields the text's pieces, none of them empty, and no other event."""
+def test_deltas(server: Server, client: Client) -> None:
+    """A stream yields the non-empty deltas of the text, and no other events."""
     server.says(STATUS, "Hel", THINKING, "", {"subtype": "content", "data": "lo"}, STATUS)
     with client.stream("Hi") as stream:
         assert list(stream) == ["Hel", "lo"]
@@ -31,7 +31,7 @@ def test_pieces(server: Server, client: Client) -> None:
 
 
 def test_events(server: Server, client: Client) -> None:
-    """`events` yields text and all else that came, in order."""
+    """`events` yields deltas and all other events, in order."""
     server.says(STATUS, "Hel", THINKING, "lo")
     with client.stream("Hi") as stream:
         assert list(stream.events()) == [
@@ -43,7 +43,7 @@ def test_events(server: Server, client: Client) -> None:
 
 
 def test_one_pass(server: Server, client: Client) -> None:
-    """A stream is read once, by whichever of its ways: each goes on where another stopped."""
+    """A stream can be read once; each way to read it continues where another stopped."""
     server.says("a", "b", STATUS, "c", "d")
     stream = client.stream("Hi")
     assert next(stream) == "a"
@@ -52,14 +52,15 @@ def test_one_pass(server: Server, client: Client) -> None:
     assert next(stream) == "c"
     assert stream.text == "abc"
     assert stream.result() == "abcd"
-    assert list(stream) == list(stream.events()) == []
+    assert list(stream) == []
+    assert list(stream.events()) == []
     assert stream.text == "abcd"
     with pytest.raises(StopIteration):
         next(stream)
 
 
 def test_result(server: Server, client: Client) -> None:
-    """`result` is the whole answer, which may differ from the pieces; it is the same each time."""
+    """`result` returns the whole answer, which may differ from the deltas, and always the same."""
     server.says("  Hel", "lo  ", final="Hello", response_id="r1")
     stream = client.stream("Hi", chat_id="mine")
     reply = stream.result()
@@ -69,7 +70,7 @@ def test_result(server: Server, client: Client) -> None:
 
 
 def test_answer_without_text(server: Server, client: Client) -> None:
-    """An answer to which no text came before its end is one piece."""
+    """An answer without text before its end is one delta."""
     server.says(STATUS, final="Hello")
     server.says(STATUS, final="Hello")
     assert list(client.stream("Hi")) == ["Hello"]
@@ -79,13 +80,13 @@ def test_answer_without_text(server: Server, client: Client) -> None:
 
 
 def test_plain_answer(server: Server, client: Client) -> None:
-    """An answer that is no stream is one piece."""
+    """An answer that is not a stream is one delta."""
     server.says("Hel", "lo")
     assert list(client.stream("Hi", extra_body={"stream": False})) == ["Hello"]
 
 
 def test_empty_answer(server: Server, client: Client) -> None:
-    """An answer of no text has no piece, and an empty reply with all else that came."""
+    """An empty answer has no deltas, and an empty reply with the answer's other parts."""
     server.says(final="", actions=[{"type": "function", "data": {"name": "alarm", "args": []}}])
     stream = client.stream("Hi")
     assert list(stream) == []
@@ -93,8 +94,8 @@ def test_empty_answer(server: Server, client: Client) -> None:
     assert [action.name for action in stream.result().actions] == ["alarm"]
 
 
-def test_end_that_cannot_be_read(server: Server, client: Client) -> None:
-    """Where the site could not encode its end, the text so far is the reply, and `raw` is empty."""
+def test_unreadable_end(server: Server, client: Client) -> None:
+    """If the end cannot be parsed, the text so far is the reply, and `raw` is empty."""
     for end in (event("end", False), event("end", '{"succ')):
         server.sends(event("live", "Hello") + end)
         reply = client.chat("Hi", chat_id="mine")
@@ -102,13 +103,13 @@ def test_end_that_cannot_be_read(server: Server, client: Client) -> None:
 
 
 def test_empty_error_then_text(server: Server, client: Client) -> None:
-    """An empty error that an answer follows is none."""
+    """An empty error is ignored if text follows."""
     server.says("a", event("error", ""), "b", STATUS, "c")
     assert list(client.stream("Hi")) == ["a", "b", "c"]
 
 
 def test_empty_errors_alone(server: Server, client: Client) -> None:
-    """Empty errors that nothing follows are a failure all the same."""
+    """Empty errors raise ReplyError if nothing follows."""
     empty = event("error", "")
     server.sends(event("live", "a") + empty + empty)
     with pytest.raises(ReplyError) as caught:
@@ -124,7 +125,7 @@ def test_refused_at_once(server: Server, client: Client) -> None:
 
 
 def test_failure_is_raised_again(server: Server, client: Client) -> None:
-    """A stream that has failed raises the same error whenever it is read on."""
+    """Reading a failed stream again raises the same error."""
     server.fails("Died.", after=["Hel", "lo"])
     stream = client.stream("Hi")
     with pytest.raises(ReplyError) as caught:
@@ -137,7 +138,7 @@ def test_failure_is_raised_again(server: Server, client: Client) -> None:
 
 
 def test_closed(server: Server, client: Client) -> None:
-    """A stream that is closed before its end is interrupted, and keeps its text."""
+    """A stream that was closed before its end raises StreamInterrupted, and keeps its text."""
     server.says("a", "b", "c")
     with client.stream("Hi") as stream:
         assert next(stream) == "a"
@@ -152,8 +153,8 @@ def test_closed(server: Server, client: Client) -> None:
     assert client.chat("Hi") == "Echo(1 msgs): Hi"
 
 
-def test_closed_with_a_piece_ahead(server: Server, client: Client) -> None:
-    """The first piece, which `stream` has waited for, is there although the stream is closed."""
+def test_closed_before_the_first_delta(server: Server, client: Client) -> None:
+    """The first delta, for which `stream` waits, can be read after the stream was closed."""
     server.says("a", "b")
     stream = client.stream("Hi")
     stream.close()
@@ -163,7 +164,7 @@ def test_closed_with_a_piece_ahead(server: Server, client: Client) -> None:
 
 
 def test_closed_when_finished(server: Server, client: Client) -> None:
-    """Closing a stream that has ended changes nothing."""
+    """Closing a finished stream has no effect."""
     server.says("Hel", "lo")
     stream = client.stream("Hi")
     reply = stream.result()
@@ -173,7 +174,7 @@ def test_closed_when_finished(server: Server, client: Client) -> None:
 
 
 def test_on_reply(server: Server, client: Client) -> None:
-    """A function is called with the whole answer, once: when it comes, or now if it has come."""
+    """A callback is called once with the whole answer: when it arrives, or at once if it has."""
     server.says("Hel", "lo")
     replies: List[Reply] = []
     stream = client.stream("Hi")
@@ -186,8 +187,8 @@ def test_on_reply(server: Server, client: Client) -> None:
     assert replies[1] is replies[0] is stream.result()
 
 
-def test_on_no_reply(server: Server, client: Client) -> None:
-    """A function is not called with an answer that does not become whole."""
+def test_on_reply_of_an_incomplete_answer(server: Server, client: Client) -> None:
+    """A callback is not called if the answer stays incomplete."""
     server.cuts("Hel", "lo")
     replies: List[Reply] = []
     stream = client.stream("Hi")
@@ -198,7 +199,7 @@ def test_on_no_reply(server: Server, client: Client) -> None:
 
 
 def test_on_reply_that_fails(server: Server, client: Client) -> None:
-    """What such a function raises comes out, and the answer stays whole."""
+    """An exception from a callback propagates, and the answer stays complete."""
     server.says("Hello")
     stream = client.stream("Hi")
 
@@ -214,7 +215,7 @@ def test_on_reply_that_fails(server: Server, client: Client) -> None:
 def test_interrupted_by_the_caller(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What interrupts the reading itself, such as Ctrl-C, comes out and closes the stream."""
+    """An exception such as Ctrl-C while reading propagates and closes the stream."""
     server.says("a", "b", "c")
     stream = client.stream("Hi")
 
@@ -231,8 +232,8 @@ def test_interrupted_by_the_caller(
 
 
 def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A text over the limit is refused, however small its pieces are, and what came is kept."""
-    monkeypatch.setattr(events, "LIMIT", 2_000)
+    """A text over the limit raises ProtocolError, however small its deltas are."""
+    monkeypatch.setattr(fields, "LIMIT", 2_000)
     server.says(*["1234567890" * 10] * 20, final="x")
     server.says(*["1234567890" * 10] * 21, final="x")
     assert len("".join(client.stream("Hi"))) == 2_000
@@ -241,6 +242,6 @@ def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_end_without_a_reply(server: Server, client: Client) -> None:
-    """Where the end brings no reply of its own, the text so far is the reply."""
+    """If the end contains no reply, the text so far is the reply."""
     server.sends(event("live", "Hel") + event("live", "lo") + event("end", {"success": True}))
     assert client.chat("Hi") == "Hello"

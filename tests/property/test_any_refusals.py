@@ -1,4 +1,4 @@
-"""Whatever a site refuses with, or a caller gives: a value, or an error of the right kind."""
+"""Any refusal of a site, and any argument of a caller: a valid value, or the right exception."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ HEADERS = st.dictionaries(
 @quick
 @given(st.integers(300, 999), HEADERS, BODIES)
 def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
-    """Any refusal is one of our errors, with the status that came, in words that can be printed."""
+    """Any refusal becomes an error of the package, with its status and a printable message."""
     error = error_from_response(status, headers, body, now=NOW)
     assert isinstance(error, (StatusError, ReplyError))
     assert str(error).isprintable()
@@ -59,7 +59,7 @@ def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
 @quick
 @given(HEADERS, BODIES)
 def test_page(headers: Dict[str, str], body: str) -> None:
-    """Any page in place of an answer is one of our errors, in words that can be printed."""
+    """Any page instead of an answer becomes an error of the package with a printable message."""
     error = page_error(200, headers, body, now=NOW)
     assert isinstance(error, ChatGPT4OnlineError)
     assert str(error).isprintable()
@@ -67,12 +67,12 @@ def test_page(headers: Dict[str, str], body: str) -> None:
 
 @quick
 @given(st.one_of(st.text(), json_values()))
-def test_plain(value: Any) -> None:
-    """Anything that a site says becomes one line of printable text, of 500 characters at most."""
-    words = plain_text(value)
-    assert words.isprintable()
-    assert len(words) <= 500
-    assert words == words.strip()
+def test_plain_text(value: Any) -> None:
+    """Any message of a site becomes one printable line of at most 500 characters."""
+    text = plain_text(value)
+    assert text.isprintable()
+    assert len(text) <= 500
+    assert text == text.strip()
 
 
 DATES = st.lists(
@@ -86,12 +86,12 @@ DATES = st.lists(
 @given(st.one_of(st.text(), DATES))
 @example("Mon, 23 Nov 0000 00:00:00 GMT")
 def test_retry_after(value: str) -> None:
-    """Any Retry-After is a number of seconds that is not negative, or None."""
+    """Any Retry-After gives a non-negative number of seconds or None."""
     seconds = retry_after({"retry-after": value}, NOW)
     assert seconds is None or seconds >= 0
 
 
-PLACES = st.one_of(
+URLS = st.one_of(
     st.text(),
     st.lists(
         st.sampled_from(
@@ -125,7 +125,7 @@ PLACES = st.one_of(
 
 
 @quick
-@given(PLACES)
+@given(URLS)
 def test_moved_root(location: str) -> None:
     """Wherever a redirect leads, a question follows it to the same host over https alone."""
     moved = moved_root(ROOT, CHAT, location)
@@ -138,18 +138,18 @@ def test_moved_root(location: str) -> None:
 
 
 @quick
-@given(st.integers(300, 399), PLACES)
+@given(st.integers(300, 399), URLS)
 def test_redirect_error(status: int, target: str) -> None:
-    """A redirect to anything is one of our errors, in words that can be printed."""
+    """A redirect to any target becomes an error with its status and a printable message."""
     error = redirect_error(status, target)
     assert error.status == status
     assert str(error).isprintable()
 
 
 @quick
-@given(PLACES)
+@given(URLS)
 def test_site(given_site: str) -> None:
-    """Any text is a site's address, in a form that is kept, or refused with a ValueError."""
+    """Any text is normalized to the URL of a site, or raises ValueError."""
     try:
         site = _validation.site_url(given_site)
     except ValueError:
@@ -163,9 +163,9 @@ def test_site(given_site: str) -> None:
 
 
 @quick
-@given(PLACES)
+@given(URLS)
 def test_proxy(value: str) -> None:
-    """Any text is a proxy's URL, or refused with a ValueError."""
+    """Any text is the URL of a proxy, or raises ValueError."""
     try:
         assert _validation.proxy_url(value) == value
     except ValueError:
@@ -175,12 +175,12 @@ def test_proxy(value: str) -> None:
 @quick
 @given(st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.text(max_size=5))))
 def test_headers(headers: Dict[str, Any]) -> None:
-    """Headers that are taken are those that requests and http.client send."""
+    """Any headers can be sent by requests and http.client, or raise ValueError."""
     try:
-        taken = _validation.headers(headers)
+        accepted = _validation.headers(headers)
     except ValueError:
         return
-    fields = {name: value for name, value in taken.items() if value is not None}
+    fields = {name: value for name, value in accepted.items() if value is not None}
     prepared = requests.Request("POST", ROOT, headers=fields).prepare()
     for name in fields:
         str(prepared.headers[name]).encode("latin-1")

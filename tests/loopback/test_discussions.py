@@ -1,4 +1,4 @@
-"""Discussions: what a site has kept of a user's talks, page by page, renamed and deleted."""
+"""Discussions: listing, resuming, renaming and deleting a user's stored conversations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIST = "discussions/list"
 
 @pytest.fixture
 def ada(server: Server) -> Iterator[Client]:
-    """Make a client of a user."""
+    """Return a client of a user."""
     server.user(*ADA)
     server.user(*BOB)
     with Client(server.url, auth=ADA) as client:
@@ -38,12 +38,12 @@ def ids(discussions: List[Discussion]) -> List[str]:
 
 
 def row(**fields: Any) -> bytes:
-    """Return a list that has one discussion."""
+    """Return a list response with one discussion."""
     return json.dumps({"success": True, "total": "1", "chats": [fields, 5]}).encode()
 
 
-def test_what_was_said_is_listed(ada: Client) -> None:
-    """A discussion holds the turns, the id, the bot and the times of a talk, newest first."""
+def test_discussions_are_listed(ada: Client) -> None:
+    """A discussion has the turns, the id, the bot and the times of a conversation."""
     talk = ada.conversation()
     talk.chat("Who?")
     ada.chat("Other", chat_id="other")
@@ -56,17 +56,17 @@ def test_what_was_said_is_listed(ada: Client) -> None:
     assert found.created <= found.updated
 
 
-def test_a_discussion_goes_on(server: Server, ada: Client) -> None:
-    """A discussion can be resumed, and its next question is filed with it."""
+def test_a_discussion_is_resumed(ada: Client) -> None:
+    """A resumed discussion sends its turns, and its next question is stored with it."""
     ada.chat("Who?", chat_id="mine")
     talk = ada.resume(ada.discussions.list()[0])
-    assert talk.chat("When?").startswith("Echo(4 msgs)")  # the start sentence is a turn too
+    assert talk.chat("When?").startswith("Echo(4 msgs)")  # with the start sentence
     (found,) = ada.discussions
     assert [turn["content"] for turn in found.messages[-2:]] == ["When?", "Echo(4 msgs): When?"]
 
 
-def test_all_are_drawn_page_by_page(server: Server, ada: Client) -> None:
-    """Iterating yields each discussion once, and asks for pages only as they are needed."""
+def test_iterating_fetches_pages(server: Server, ada: Client) -> None:
+    """Iterating yields each discussion once, and fetches pages only as needed."""
     for number in range(23):
         ada.chat("Hi", chat_id=f"chat-{number}")
     before = len(server.requests)
@@ -78,7 +78,7 @@ def test_all_are_drawn_page_by_page(server: Server, ada: Client) -> None:
 
 
 def test_pages_that_overlap(server: Server, ada: Client) -> None:
-    """Iterating yields each discussion once, and ends where a page brings nothing new."""
+    """Iterating over overlapping pages yields each discussion once, and ends without new ones."""
     one, two = ({"chatId": name, "messages": "[]"} for name in ("one", "two"))
     for chats in ([one], [one, two], [one, two], [one]):
         server.answers(200, body={"success": True, "total": "2", "chats": chats}, route=LIST)
@@ -88,7 +88,7 @@ def test_pages_that_overlap(server: Server, ada: Client) -> None:
 
 
 def test_pages(ada: Client) -> None:
-    """`offset` leaves out, `limit` ends a page."""
+    """`offset` skips discussions, `limit` is the most that are returned."""
     for number in range(5):
         ada.chat("Hi", chat_id=f"chat-{number}")
     everything = ids(ada.discussions.list(limit=100))
@@ -98,7 +98,7 @@ def test_pages(ada: Client) -> None:
 
 
 def test_which_bot(server: Server, ada: Client) -> None:
-    """Those of the client's bot are listed, by its id or its custom id."""
+    """Only discussions with the client's bot are listed, by its id or custom id."""
     server.bot("other")
     with Client(server.url, auth=ADA, bot="other") as other:
         other.chat("Hi", chat_id="there")
@@ -111,7 +111,7 @@ def test_which_bot(server: Server, ada: Client) -> None:
 
 
 def test_renamed(ada: Client) -> None:
-    """A discussion can be renamed, as itself or by its id; the site takes 64 characters."""
+    """A discussion is renamed by itself or its id; the site accepts 64 characters of a title."""
     ada.chat("Hi", chat_id="mine")
     ada.discussions.rename("mine", "Opening hours")
     (found,) = ada.discussions.list()
@@ -123,7 +123,7 @@ def test_renamed(ada: Client) -> None:
 
 
 def test_deleted(ada: Client) -> None:
-    """Discussions can be deleted, as themselves or by their ids."""
+    """Discussions are deleted by themselves or their ids."""
     for name in ("a", "b", "c"):
         ada.chat("Hi", chat_id=name)
     first = next(each for each in ada.discussions if each.chat_id == "a")
@@ -131,8 +131,8 @@ def test_deleted(ada: Client) -> None:
     assert ids(ada.discussions.list()) == ["c"]
 
 
-def test_what_is_anothers_stays(server: Server, ada: Client) -> None:
-    """Of foreign discussions none is listed or renamed, and deleting one deletes none."""
+def test_discussions_of_others(server: Server, ada: Client) -> None:
+    """Another user's discussions are not listed or renamed, and deleting one deletes nothing."""
     ada.chat("Hi", chat_id="adas")
     with Client(server.url, auth=BOB) as bob:
         bob.chat("Hi", chat_id="bobs")
@@ -145,7 +145,7 @@ def test_what_is_anothers_stays(server: Server, ada: Client) -> None:
 
 
 def test_guests_have_none(server: Server, client: Client) -> None:
-    """A guest is asked of the site like anybody, which refuses in its own words."""
+    """A guest's requests reach the site, and raise the site's refusals."""
     with pytest.raises(ReplyError, match="You need to be connected") as caught:
         client.discussions.list()
     assert caught.value.route == "mwai-ui/v1/discussions/list"
@@ -157,9 +157,8 @@ def test_guests_have_none(server: Server, client: Client) -> None:
         client.discussions.delete("a")
 
 
-def test_a_site_without_them(server: Server) -> None:
-    """A site that has no such route says so."""
-    server.user(*ADA)
+def test_a_site_without_the_route() -> None:
+    """A site that is too old for a route raises NotFoundError."""
     with Server(version="2.4.7") as old:
         old.user(*ADA)
         with Client(old.url, auth=ADA) as client, pytest.raises(NotFoundError):
@@ -167,7 +166,7 @@ def test_a_site_without_them(server: Server) -> None:
 
 
 def test_the_nonce_is_renewed(server: Server, ada: Client) -> None:
-    """A user's discussions outlive the nonce."""
+    """A stale nonce is renewed for discussions too."""
     ada.chat("Hi", chat_id="mine")
     server.expire_nonce()
     ada.discussions.rename("mine", "Title")
@@ -193,25 +192,25 @@ BAD: List[Any] = [
 ]
 
 
-@pytest.mark.parametrize(("deed", "kind", "words"), BAD)
+@pytest.mark.parametrize(("use", "error_type", "message"), BAD)
 def test_bad_arguments(
-    deed: Any, kind: Type[Exception], words: str, server: Server, client: Client
+    use: Any, error_type: Type[Exception], message: str, server: Server, client: Client
 ) -> None:
-    """What cannot be asked for is refused before anything is sent."""
-    with pytest.raises(kind, match=words):
-        deed(client.discussions)
+    """Invalid arguments raise before anything is sent."""
+    with pytest.raises(error_type, match=message):
+        use(client.discussions)
     assert server.requests == []
 
 
-def test_rows_that_lack_things(server: Server, ada: Client) -> None:
-    """Of a row what can be read is taken: turns of known roles, times that are times."""
-    said = [
+def test_incomplete_rows(server: Server, ada: Client) -> None:
+    """Turns with unknown roles and values of other types are left out of a discussion."""
+    messages = [
         {"role": "user", "content": "a"},
         {"role": "function", "content": "b"},
         {"role": "assistant"},
         "c",
     ]
-    body = row(chatId=123, title=None, messages=json.dumps(said), created="2026-11-23 00:40:50")
+    body = row(chatId=123, title=None, messages=json.dumps(messages), created="2026-11-23 00:40:50")
     server.sends(body, content_type="application/json", route=LIST)
     server.sends(row(messages="5"), content_type="application/json", route=LIST)
     moment = datetime(2026, 11, 23, 0, 40, 50, tzinfo=timezone.utc)
@@ -220,8 +219,8 @@ def test_rows_that_lack_things(server: Server, ada: Client) -> None:
     assert ada.discussions.list() == [Discussion("", None, (), None, None, None)]
 
 
-def test_rows_that_are_broken(server: Server, ada: Client) -> None:
-    """Turns that are no JSON are an error which says where."""
+def test_broken_rows(server: Server, ada: Client) -> None:
+    """Turns that are not JSON raise ProtocolError with the route."""
     server.sends(row(messages="[{"), content_type="application/json", route=LIST)
     with pytest.raises(ProtocolError) as caught:
         ada.discussions.list()
