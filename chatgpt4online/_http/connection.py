@@ -28,7 +28,6 @@ import http.client
 import re
 import socket
 from collections import deque
-from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, Full
 from time import monotonic
@@ -42,7 +41,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import connection as urllib3_connection
 
-from . import tls
+from . import dialing, tls
 from .call import Call, current, shut_down
 
 #: How many idle connections a client keeps; more threads than that still work.
@@ -159,33 +158,18 @@ class _Direct(_Watched):
     def _connect(self) -> socket.socket:
         call = _current_call()
         create = urllib3_connection.create_connection
-        if not _is_patched(create):
-            return self._connect_to_any(_addresses(self.host, self.port), call)
-        call.raise_if_ended()
-        limit = call.within(self.timeout)
-        sock = create((self.host, self.port), limit, socket_options=self.options())
-        return _watched_or_closed(self, sock)
-
-    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
-        """Connect to the first address that answers, in the time that is left of the call's."""
-        for address in addresses[:-1]:
-            with suppress(OSError):
-                return self._connect_to(*address, call)
-        return self._connect_to(*addresses[-1], call)
-
-    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
-        """Connect to one address."""
-        call.raise_if_ended()
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            for option in self.options():
-                sock.setsockopt(*option)
-            sock.settimeout(call.within(self.timeout))
-            call.watch(sock)
-            sock.connect(address)
-        except BaseException:
-            sock.close()
-            raise
+        if _is_patched(create):
+            call.raise_if_ended()
+            limit = call.within(self.timeout)
+            sock = create((self.host, self.port), limit, socket_options=self.options())
+        else:
+            sock = dialing.connect(
+                (self.host, self.port),
+                _addresses(self.host, self.port),
+                call,
+                limit=self.timeout,
+                options=self.options(),
+            )
         return _watched_or_closed(self, sock)
 
 
@@ -207,11 +191,11 @@ def _is_patched(function: Any) -> bool:
     return getattr(function, "__globals__", None) is not vars(urllib3_connection)
 
 
-def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
+def _addresses(host: str, port: int) -> List[dialing.Address]:
     """Return the addresses of a host with their families, in the system's order."""
     family = urllib3_connection.allowed_gai_family()  # looked up now: users patch it
     found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    return [(info[0], info[4]) for info in found]
+    return [dialing.Address(info[0], info[4]) for info in found]
 
 
 def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.socket:

@@ -12,7 +12,7 @@ import selectors
 import socket
 from contextlib import suppress
 from itertools import zip_longest
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from .call import Call
 
@@ -22,11 +22,15 @@ STAGGER = 0.25
 #: Seconds between two looks at whether the call was ended: not every system wakes a selector.
 _POLL_INTERVAL = 0.1
 
-SocketOption = Tuple[int, int, int]
+SocketOption = Tuple[Any, ...]
+
+#: A name and a port.
+Host = Tuple[str, int]
 
 #: The address that worked last, by host and port.
-_last_good: Dict[Tuple[str, int], Any] = {}
+_last_good: Dict[Host, Any] = {}
 _MOST_REMEMBERED = 256
+_NO_ADDRESS = "the host has no address"
 
 
 class Address(NamedTuple):
@@ -37,20 +41,18 @@ class Address(NamedTuple):
 
 
 def connect(
-    host: str,
-    port: int,
+    host: Host,
     addresses: Sequence[Address],
     call: Call,
     *,
     limit: Optional[float],
-    options: Iterable[SocketOption],
+    options: Sequence[SocketOption],
 ) -> socket.socket:
     """
     Return a connection to the first address that accepts one.
 
     Args:
-        host: the host's name, by which the address that works is remembered.
-        port: the port.
+        host: name and port, by which the address that works is remembered.
         addresses: the host's addresses, in the system's order.
         call: the call that it is for; ending it ends this.
         limit: seconds for all addresses together; None is no limit except the call's.
@@ -60,15 +62,47 @@ def connect(
         OSError: none accepts one; `socket.timeout` if the time is over.
         CallEnded: the call was ended.
     """
-    race = _Race(call, call.within(limit), list(options))
-    try:
-        sock, address = race.run(_in_order(addresses, _last_good.get((host, port))))
-    finally:
-        race.close()
+    ordered = _in_order(addresses, _last_good.get(host))
+    if socket.socket.__module__ != "socket":  # replaced, by PySocks say, whose connect must block
+        sock, address = _one_by_one(ordered, call, limit, options)
+    else:
+        race = _Race(call, call.within(limit), options)
+        try:
+            sock, address = race.run(ordered)
+        finally:
+            race.close()
     if len(_last_good) >= _MOST_REMEMBERED:
         _last_good.clear()
-    _last_good[host, port] = address
+    _last_good[host] = address
     return sock
+
+
+def _one_by_one(
+    addresses: List[Address],
+    call: Call,
+    limit: Optional[float],
+    options: Sequence[SocketOption],
+) -> Tuple[socket.socket, Address]:
+    """Return a connection and its address; each address has the whole limit."""
+    error = OSError(_NO_ADDRESS)
+    for address in addresses:
+        call.raise_if_ended()
+        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            for option in options:
+                sock.setsockopt(*option)
+            sock.settimeout(call.within(limit))
+            call.watch(sock)
+            sock.connect(address.sockaddr)
+        except OSError as failure:
+            sock.close()
+            error = failure
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock, address
+    raise error
 
 
 def _in_order(addresses: Sequence[Address], last: Optional[Address]) -> List[Address]:
@@ -86,13 +120,13 @@ class _Race:
     It adds up the time that it waits, and reads no clock, since tests may freeze that.
     """
 
-    def __init__(self, call: Call, limit: Optional[float], options: List[SocketOption]) -> None:
+    def __init__(self, call: Call, limit: Optional[float], options: Sequence[SocketOption]) -> None:
         self._call = call
         self._left = limit
         self._options = options
         self._selector = selectors.DefaultSelector()
         self._pending: Dict[socket.socket, Address] = {}
-        self._error: OSError = OSError("the host has no address")
+        self._error: OSError = OSError(_NO_ADDRESS)
 
     def run(self, addresses: List[Address]) -> Tuple[socket.socket, Address]:
         """Return the first connection and its address."""

@@ -31,7 +31,7 @@ _FIRST_KEY = re.compile(rb'\{\s*"(\w+)"\s*:')
 _LINE_END = re.compile(rb"[\r\n]")
 _BLANKS = re.compile(r"[\s\ufeff]*")
 #: The most candidates that are parsed to find an answer.
-_MOST_TRIES = 8
+_MAX_ATTEMPTS = 8
 
 
 class Start(NamedTuple):
@@ -52,7 +52,7 @@ def find_start(head: bytes, *, ended: bool, keys: FrozenSet[str] = PLUGIN_KEYS) 
         ended: no more bytes come.
         keys: the first keys of what is an answer in JSON.
     """
-    begin = _skip_nothing(head)
+    begin = _blank_length(head)
     body = head[begin : begin + 16]
     if body.startswith(_STREAM):
         return Start(begin, is_stream=True)
@@ -66,13 +66,13 @@ def find_start(head: bytes, *, ended: bool, keys: FrozenSet[str] = PLUGIN_KEYS) 
     return Start(_find_json(head, begin, keys), is_stream=False) if ended else None
 
 
-def _skip_nothing(head: bytes) -> int:
+def _blank_length(head: bytes) -> int:
     """Return where the blanks, byte order marks and comments at the beginning end."""
     text = head[:LIMIT].decode("utf-8", "ignore")
-    return len(text[: _after_nothing(text, 0)].encode())
+    return len(text[: _skip_blanks(text, 0)].encode())
 
 
-def _after_nothing(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     """Return where the blanks, byte order marks and HTML comments that begin at an index end."""
     while True:
         at = _BLANKS.match(text, at).end()  # type: ignore[union-attr] # it can match nothing
@@ -91,14 +91,14 @@ def _is_undecided(body: bytes) -> bool:
 
 def _find_stream(head: bytes, begin: int, ended: bool) -> Optional[int]:
     """Return where the first event starts; -1 if its line has not ended; None if there is none."""
-    tries = 0
+    attempts = 0
     at = head.find(b"data:", begin, LIMIT)
-    while at >= 0 and tries < _MOST_TRIES:
+    while at >= 0 and attempts < _MAX_ATTEMPTS:
         line, is_whole = _line(head, at + len(b"data:"))
         if _has_first_key(line, _EVENT_KEYS):
             if not (is_whole or ended):
                 return -1
-            tries += 1
+            attempts += 1
             if _is_event(line) or (not is_whole and _is_cut(line)):
                 return at
         at = head.find(b"data:", at + 1, LIMIT)
@@ -142,7 +142,7 @@ def _find_json(head: bytes, begin: int, keys: FrozenSet[str]) -> int:
         for match in _FIRST_KEY.finditer(head, begin, begin + LIMIT)
         if match[1].decode("ascii", "replace") in keys
     ]
-    last = places[: -_MOST_TRIES - 1 : -1]
+    last = places[: -_MAX_ATTEMPTS - 1 : -1]
     return next((at for at in last if _ends_body(head[at:])), begin)
 
 
@@ -150,6 +150,6 @@ def _ends_body(tail: bytes) -> bool:
     """Return whether the rest of a body is a JSON object, followed only by blanks and comments."""
     try:
         text = tail.decode("utf-8")
-        return _after_nothing(text, json_end(text)) == len(text)
+        return _skip_blanks(text, json_end(text)) == len(text)
     except (ProtocolError, UnicodeDecodeError):
         return False
