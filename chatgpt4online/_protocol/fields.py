@@ -1,9 +1,9 @@
 """
-Readers for loosely typed JSON, and plain text from a site's words.
+Readers for loosely typed JSON, and conversion of a site's messages to plain text.
 
 PHP writes an empty object as ``[]``, and AI Engine writes an id that looks like a number as a
-number. Each reader returns a default for a value of another type, so that an odd field does not
-cost the answer that it is in.
+number. Each reader returns a default for a value of another type, so that one unexpected field
+does not make the whole answer unreadable.
 """
 
 from __future__ import annotations
@@ -32,14 +32,16 @@ _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
 _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
 _MOST_DIGITS = 1000
+#: No character's number has this many digits.
+_LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
 _BLOCK = 64 * 1024
 
 
 def parse_json(text: str) -> Any:
     """
-    Return the JSON value that a text begins with. Servers append noise to it, which is ignored.
+    Return the JSON value at the start of a text. What servers append to it is ignored.
 
-    A lone surrogate, which no text can hold when it is printed or sent back, becomes U+FFFD.
+    A lone surrogate becomes U+FFFD, because it can be neither printed nor sent back.
 
     Raises:
         ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
@@ -47,7 +49,7 @@ def parse_json(text: str) -> Any:
     check_size(text)
     try:
         value = _decode(text, len(text) - len(text.lstrip()))[0]
-        # Looking for a backslash first is by far the quickest.
+        # Most texts have no backslash, and looking for one is the cheapest test.
         has_surrogates = "\\" in text and ("\\ud" in text or "\\uD" in text)
         return _without_surrogates(value) if has_surrogates else value
     except (ValueError, RecursionError):
@@ -56,7 +58,7 @@ def parse_json(text: str) -> Any:
 
 def json_end(text: str) -> int:
     """
-    Return where the JSON value ends that a text begins with.
+    Return where the JSON value at the start of a text ends.
 
     Raises:
         ProtocolError: the text does not begin with a JSON value, or exceeds a limit.
@@ -93,7 +95,7 @@ def _count_values(text: str) -> int:
 
 
 def _integer(digits: str) -> int:
-    """Return an integer. For very many digits, older Pythons need time that grows squared."""
+    """Return an integer. Too many digits raise, because older Pythons need quadratic time."""
     if len(digits) > _MOST_DIGITS:
         raise ValueError
     return int(digits)
@@ -135,7 +137,7 @@ def as_dict(value: object) -> Dict[str, Any]:
 
 
 def list_of(fields: Mapping[str, Any], name: str, item_type: type) -> List[Any]:
-    """Return the items of one type in the list that a field holds; ``[]`` if it holds none."""
+    """Return the items of one type in a field's list; ``[]`` if the field is not a list."""
     items = fields.get(name)
     if not isinstance(items, list):
         return []
@@ -168,7 +170,7 @@ def as_count(value: object) -> Optional[int]:
 
 
 def as_id(value: object) -> Optional[str]:
-    """Return an id as text, also one that was written as a number; else None."""
+    """Return an id as text, even if it was written as a number; else None."""
     number = as_int(value)
     return (as_str(value) or None) if number is None else str(number)
 
@@ -182,19 +184,25 @@ def as_time(value: object) -> Optional[datetime]:
 
 
 def as_text(value: object) -> str:
-    """Return a site's text as it is, markup and line breaks included."""
+    """Return a site's text unchanged, markup and line breaks included."""
     return value if isinstance(value, str) else plain_text(value)
 
 
 def plain_text(value: object) -> str:
-    """Return a site's words as one line of printable text, at most 500 characters long."""
+    """Return a site's message as one line of printable text, at most 500 characters long."""
     if not isinstance(value, str):
         return "" if value is None or value is False else plain_text(_dumped(value))
-    from html import unescape  # here, because importing the package would pay for it
+    from html import unescape  # imported here to keep `import chatgpt4online` fast
 
-    words = unescape(re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])).split()
+    untagged = re.sub(r"<[a-zA-Z/!?][^<>]*>", " ", value[:5000])
+    words = unescape(without_long_references(untagged)).split()
     printable = " ".join(filter(None, ("".join(filter(str.isprintable, word)) for word in words)))
     return printable if len(printable) <= 500 else printable[:499] + "…"
+
+
+def without_long_references(html: str) -> str:
+    """Replace character references such as ``&#99...9;``, whose numbers Python cannot parse."""
+    return _LONG_REFERENCE.sub("\ufffd", html)
 
 
 def _dumped(value: object) -> str:
@@ -205,5 +213,5 @@ def _dumped(value: object) -> str:
 
 
 def sentence(message: str) -> str:
-    """Return a message with a full stop, unless it already ends as a sentence does."""
+    """Return a message with a full stop, unless it already ends like a sentence."""
     return message if message.endswith((".", "!", "?")) else message + "."

@@ -1,8 +1,8 @@
 """
-Where an answer starts: behind whatever other plugins, PHP and caches print before it.
+Where an answer starts: after whatever other plugins, PHP and caches print before it.
 
-The widget skips every line that does not begin with ``data: ``, so that it shows an answer that
-follows a warning, a debug line or a script (source: AI Engine 2.4.3 to 3.6.2). So does this.
+The widget skips every line that does not begin with ``data: ``, so it shows an answer that follows
+a warning, a debug line or a script (source: AI Engine 2.4.3 to 3.6.2). This module does the same.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .fields import json_end, parse_json
 #: An answer starts within so many bytes; so much of a page is read for an error.
 LIMIT = 64 * 1024
 
-#: The first keys of answers, by who answers. Errors of WordPress begin with ``code``.
+#: The first keys of answers, by their sender. Errors of WordPress begin with ``code``.
 PLUGIN_KEYS = frozenset({"success", "code"})
 USER_KEYS = frozenset({"id", "code"})
 INDEX_KEYS = frozenset({"name", "namespaces", "code"})
@@ -30,8 +30,8 @@ _EVENT_TYPES = frozenset({"live", "end", "error"})
 _FIRST_KEY = re.compile(rb'\{\s*"(\w+)"\s*:')
 _LINE_END = re.compile(rb"[\r\n]")
 _BLANKS = re.compile(r"[\s\ufeff]*")
-#: So often is something parsed to find out whether it is an answer.
-_MOST_TRIES = 8
+#: The most candidates that are parsed to find an answer.
+_MAX_ATTEMPTS = 8
 
 
 class Start(NamedTuple):
@@ -45,14 +45,14 @@ def find_start(head: bytes, *, ended: bool, keys: FrozenSet[str] = PLUGIN_KEYS) 
     """
     Return where in the first bytes of a body its answer starts; None if more are needed to decide.
 
-    A body without an answer, like a page, "starts" at its first byte that is not blank.
+    A body without an answer, such as a page, starts at its first byte that is not blank.
 
     Args:
         head: the bytes so far.
         ended: no more bytes come.
         keys: the first keys of what is an answer in JSON.
     """
-    begin = _skip_nothing(head)
+    begin = _blank_length(head)
     body = head[begin : begin + 16]
     if body.startswith(_STREAM):
         return Start(begin, is_stream=True)
@@ -66,16 +66,16 @@ def find_start(head: bytes, *, ended: bool, keys: FrozenSet[str] = PLUGIN_KEYS) 
     return Start(_find_json(head, begin, keys), is_stream=False) if ended else None
 
 
-def _skip_nothing(head: bytes) -> int:
-    """Return where blanks, byte order marks and comments at the beginning end."""
+def _blank_length(head: bytes) -> int:
+    """Return where the blanks, byte order marks and comments at the beginning end."""
     text = head[:LIMIT].decode("utf-8", "ignore")
-    return len(text[: _after_nothing(text, 0)].encode())
+    return len(text[: _skip_blanks(text, 0)].encode())
 
 
-def _after_nothing(text: str, at: int) -> int:
-    """Return where the blanks, byte order marks and HTML comments end that begin at a place."""
+def _skip_blanks(text: str, at: int) -> int:
+    """Return where the blanks, byte order marks and HTML comments that begin at an index end."""
     while True:
-        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr] # it matches nothing, too
+        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr] # it can match nothing
         end = text.find("-->", at + 4) if text.startswith("<!--", at) else -1
         if end < 0:
             return at
@@ -90,15 +90,15 @@ def _is_undecided(body: bytes) -> bool:
 
 
 def _find_stream(head: bytes, begin: int, ended: bool) -> Optional[int]:
-    """Return where the first event starts; -1 if its line has not ended; None without one."""
-    tries = 0
+    """Return where the first event starts; -1 if its line has not ended; None if there is none."""
+    attempts = 0
     at = head.find(b"data:", begin, LIMIT)
-    while at >= 0 and tries < _MOST_TRIES:
+    while at >= 0 and attempts < _MAX_ATTEMPTS:
         line, is_whole = _line(head, at + len(b"data:"))
         if _has_first_key(line, _EVENT_KEYS):
             if not (is_whole or ended):
                 return -1
-            tries += 1
+            attempts += 1
             if _is_event(line) or (not is_whole and _is_cut(line)):
                 return at
         at = head.find(b"data:", at + 1, LIMIT)
@@ -106,7 +106,7 @@ def _find_stream(head: bytes, begin: int, ended: bool) -> Optional[int]:
 
 
 def _line(head: bytes, at: int) -> Tuple[bytes, bool]:
-    """Return the rest of a line without blanks around it, and whether its end is there."""
+    """Return the rest of a line without surrounding blanks, and whether it is complete."""
     end = _LINE_END.search(head, at)
     return head[at : end.start() if end else len(head)].strip(), end is not None
 
@@ -125,7 +125,7 @@ def _is_event(line: bytes) -> bool:
 
 
 def _is_cut(line: bytes) -> bool:
-    """Return whether a line is the beginning of an object, and not one with something after it."""
+    """Return whether a line is an incomplete object, not a complete one followed by other text."""
     try:
         json_end(line.decode("utf-8", "ignore"))
     except ProtocolError:
@@ -134,7 +134,7 @@ def _is_cut(line: bytes) -> bool:
 
 
 def _find_json(head: bytes, begin: int, keys: FrozenSet[str]) -> int:
-    """Return where the last object starts that is an answer and ends the body, else `begin`."""
+    """Return where the last object that is an answer and ends the body starts, else `begin`."""
     if _has_first_key(head[begin : begin + 200], keys):
         return begin
     places = [
@@ -142,14 +142,14 @@ def _find_json(head: bytes, begin: int, keys: FrozenSet[str]) -> int:
         for match in _FIRST_KEY.finditer(head, begin, begin + LIMIT)
         if match[1].decode("ascii", "replace") in keys
     ]
-    last = places[: -_MOST_TRIES - 1 : -1]
+    last = places[: -_MAX_ATTEMPTS - 1 : -1]
     return next((at for at in last if _ends_body(head[at:])), begin)
 
 
 def _ends_body(tail: bytes) -> bool:
-    """Return whether a body's tail is a JSON object, followed by blanks and comments at most."""
+    """Return whether the rest of a body is a JSON object, followed only by blanks and comments."""
     try:
         text = tail.decode("utf-8")
-        return _after_nothing(text, json_end(text)) == len(text)
+        return _skip_blanks(text, json_end(text)) == len(text)
     except (ProtocolError, UnicodeDecodeError):
         return False

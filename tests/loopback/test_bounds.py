@@ -315,7 +315,7 @@ def seconds_for(answer: bytes) -> float:
 
 def test_a_long_event_costs_time_in_proportion() -> None:
     """An event of ten times the size takes about ten times the time."""
-    short, long = (Framing().answer([end("x" * size)]).bytes for size in (800_000, 8_000_000))
+    short, long = (Framing().answer([end("x" * size)]).bytes for size in (700_000, 7_000_000))
     assert seconds_for(long) < 40 * seconds_for(short)
 
 

@@ -1,4 +1,4 @@
-"""Where an answer starts, behind whatever else a site prints."""
+"""Where an answer starts, after whatever else a site prints."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ FATAL = b"<b>Fatal error</b>: Uncaught Error in /x.php:5"
 
 
 def start(body: bytes, **options: Any) -> Optional[Start]:
-    """Return where the answer of a whole body starts."""
+    """Return where the answer in a whole body starts."""
     return find_start(body, ended=True, **options)
 
 
-#: What comes before an answer without hiding it.
-NOTHING = [b"", BOM, b"\n", b"\r\n \t", BOM + BOM + b"\n", b"<!-- x -->\n", b"<!---->" + BOM]
+#: What may precede an answer and is not output.
+BLANKS = [b"", BOM, b"\n", b"\r\n \t", BOM + BOM + b"\n", b"<!-- x -->\n", b"<!---->" + BOM]
 
-#: What other plugins, PHP and caches print.
+#: The output of other plugins, PHP and caches.
 NOISE = [
     b"NULL",
     b"NULL\n",
@@ -45,29 +45,29 @@ NOISE = [
 ]
 
 
-@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("blanks", BLANKS)
 @pytest.mark.parametrize(
     "stream", [HEL, b": keepalive\n\n" + HEL, b"event: message\n" + HEL, b"id: 5\n", b"data:{}\n\n"]
 )
-def test_a_stream(nothing: bytes, stream: bytes) -> None:
+def test_a_stream(blanks: bytes, stream: bytes) -> None:
     """A stream starts after byte order marks, blanks and comments, as soon as it is recognized."""
-    expected = Start(len(nothing), is_stream=True)
-    assert find_start(nothing + stream[:6], ended=False) == expected
-    assert start(nothing + stream) == expected
+    expected = Start(len(blanks), is_stream=True)
+    assert find_start(blanks + stream[:6], ended=False) == expected
+    assert start(blanks + stream) == expected
 
 
-@pytest.mark.parametrize("nothing", NOTHING)
+@pytest.mark.parametrize("blanks", BLANKS)
 @pytest.mark.parametrize(
     "body", [ANSWER, REFUSAL, b"<!DOCTYPE html><p>", b"<html>data: x", FATAL, b"null", b"[]", b"OK"]
 )
-def test_anything_else(nothing: bytes, body: bytes) -> None:
-    """JSON, a page and what is neither start after byte order marks, blanks and comments."""
-    assert start(nothing + body) == Start(len(nothing), is_stream=False)
+def test_other_bodies(blanks: bytes, body: bytes) -> None:
+    """JSON, pages and other bodies start after byte order marks, blanks and comments."""
+    assert start(blanks + body) == Start(len(blanks), is_stream=False)
 
 
 @pytest.mark.parametrize("noise", NOISE, ids=lambda noise: repr(noise[:16]))
-def test_a_stream_behind_noise(noise: bytes) -> None:
-    """A stream is found behind other output as soon as its first line has ended."""
+def test_a_stream_after_noise(noise: bytes) -> None:
+    """A stream is found after other output as soon as its first line has ended."""
     expected = Start(len(noise), is_stream=True)
     assert find_start(noise + HEL[:-1], ended=False) == expected
     assert find_start(noise + HEL[:-3], ended=False) is None
@@ -77,11 +77,11 @@ def test_a_stream_behind_noise(noise: bytes) -> None:
 @pytest.mark.parametrize("trailer", [b"", b"\n", b"<!-- cached -->\n", b" <!-- a --><!-- b -->"])
 @pytest.mark.parametrize("answer", [ANSWER, REFUSAL, b'{\n  "success": false\n}'])
 @pytest.mark.parametrize("noise", NOISE, ids=lambda noise: repr(noise[:16]))
-def test_json_behind_noise(noise: bytes, answer: bytes, trailer: bytes) -> None:
-    """A JSON answer is found behind other output if nothing but comments follows."""
+def test_json_after_noise(noise: bytes, answer: bytes, trailer: bytes) -> None:
+    """A JSON answer is found after other output if only comments follow it."""
     body = noise + answer + trailer
     if noise.startswith(b'{"code"'):
-        noise = b""  # WordPress begins its errors so; what follows one is ignored
+        noise = b""  # an error of WordPress begins like this; what follows one is ignored
     assert start(body) == Start(len(noise), is_stream=False)
 
 
@@ -99,7 +99,7 @@ def test_json_behind_noise(noise: bytes, answer: bytes, trailer: bytes) -> None:
     ],
 )
 def test_quotations_are_not_answers(body: bytes) -> None:
-    """A page that quotes an answer is a page; so is anything beyond the limit."""
+    """A page that quotes an answer, and an answer beyond the limit, are not taken for one."""
     found = start(body)
     assert found is not None
     assert found.at <= 1
@@ -107,7 +107,7 @@ def test_quotations_are_not_answers(body: bytes) -> None:
 
 
 def test_the_last_answer_counts() -> None:
-    """Of several JSON objects, the last one that is an answer and ends the body counts."""
+    """The answer is the last JSON object that is one and ends the body."""
     debug = b'{"debug":1}\n{"success":false}\n'
     nested = b'{"success":true,"data":{"success":false,"code":"x"}}'
     assert start(debug + nested) == Start(len(debug), is_stream=False)
@@ -117,7 +117,7 @@ def test_the_last_answer_counts() -> None:
     ("keys", "answer"), [(USER_KEYS, b'{"id":5}'), (INDEX_KEYS, b'{"namespaces":[]}')]
 )
 def test_each_route_has_its_keys(keys: Any, answer: bytes) -> None:
-    """What begins an answer depends on the route."""
+    """The first key of an answer depends on the route."""
     noise = b"NULL\n"
     assert start(noise + answer, keys=keys) == Start(len(noise), is_stream=False)
     assert start(noise + answer) == Start(0, is_stream=False)
@@ -125,7 +125,7 @@ def test_each_route_has_its_keys(keys: Any, answer: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b" \n", BOM, b"\xef", b"da", b"<", b"<!doc", b"<!-- a"])
 def test_too_few_bytes(body: bytes) -> None:
-    """Too few bytes decide nothing, and are taken as they are at the end."""
+    """Too few bytes are undecided, unless they are the whole body."""
     assert find_start(body, ended=False) is None
     assert start(body) is not None
 
@@ -147,7 +147,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("head", HOSTILE, ids=lambda head: repr(head[:12]))
 def test_hostile_heads(head: bytes) -> None:
-    """A head made to be slow is judged; parsing is tried a few times only."""
+    """A start is found in a hostile head, with a few attempts at parsing."""
     assert start(head) is not None
     found = start(head + b"\n" + HEL)
     assert found is not None
@@ -155,7 +155,7 @@ def test_hostile_heads(head: bytes) -> None:
 
 @given(st.lists(st.sampled_from([*NOISE[:12], HEL, ANSWER, b"data: ", b"{", b"\n", BOM])))
 def test_more_bytes_do_not_change_a_decision(parts: List[bytes]) -> None:
-    """Once it is decided where an answer starts, more bytes change nothing."""
+    """More bytes do not change where an answer has been found to start."""
     body = b"".join(parts)
     sizes = range(0, len(body) + 1, 7)
     decisions = [found for found in (find_start(body[:n], ended=False) for n in sizes) if found]
@@ -165,7 +165,7 @@ def test_more_bytes_do_not_change_a_decision(parts: List[bytes]) -> None:
 
 
 def test_an_answer_may_quote_anything() -> None:
-    """Text within an answer is not taken for another answer."""
+    """Text inside an answer is not taken for another answer."""
     text = '{"success":false}\n' + HEL.decode()
     body = json.dumps({"success": True, "reply": text}).encode()
     assert start(body) == Start(0, is_stream=False)
