@@ -240,3 +240,17 @@ def at_least_one(values: Tuple[T, ...], name: str) -> Tuple[T, ...]:
     if not values:
         raise ValueError(f"no {name} given")
     return values
+
+
+def picklable(state: Mapping[str, Any], owner: str, known: Collection[str]) -> None:
+    """Raise TypeError with the name of an attribute that cannot be pickled; `known` ones can."""
+    import pickle  # imported here to keep `import chatgpt4online` fast
+
+    for name in state.keys() - known:
+        try:
+            pickle.dumps(state[name])
+        except Exception as error:
+            raise TypeError(
+                f"the attribute {name!r} of {owner} cannot be pickled ({error}): leave it out in a"
+                f" __getstate__ of {owner}"
+            ) from error
