@@ -125,7 +125,8 @@ class Threads:
             threading.Thread(target=target, name="chatgpt4online", daemon=True).start()
         except RuntimeError:
             self._started -= 1
-            raise
+            if not self._started:  # else the others do it
+                raise
 
     def shutdown(self) -> None:
         """Let the threads end after the tasks that they have. Does not wait."""

@@ -105,7 +105,7 @@ def outcomes(
 def _open_journal(path: Path, scope: Dict[str, Any]) -> Journal:
     """Open a journal; take it from a run of this process that is not being iterated over."""
     for run in _live_runs():
-        run.give_up_journal(path)
+        run._give_up_journal(path)  # noqa: SLF001 - of this module
     return Journal(path, scope)
 
 
@@ -292,13 +292,8 @@ class Outcomes(Iterator[AnyOutcome]):
                 raise result
             self._waiting[result.index] = result
 
-    def give_up_journal(self, path: Path) -> None:
-        """
-        End the run if it writes to a file that another run is about to write to.
-
-        Raises:
-            ValueError: it is being iterated over.
-        """
+    def _give_up_journal(self, path: Path) -> None:
+        """End the run if it writes to this file; raise ValueError if it is iterated over."""
         if self._is_closed or self._journal is None or not self._journal.writes_to(path):
             return
         if self._is_iterating:

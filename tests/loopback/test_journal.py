@@ -77,8 +77,8 @@ def test_what_has_failed_is_asked_again(server: Server, client: Client, path: Pa
     assert questions(server) == ["a", "b", "a"]
     lines = entries(path)
     assert [line["message"] for line in lines] == ["a", "b", "a"]
-    assert lines[0]["error"]["class"] == "ReplyError"
-    assert "Sorry." in lines[0]["error"]["text"]
+    assert lines[0]["error"] == "ReplyError"
+    assert "Sorry." in lines[0]["error_message"]
     assert lines[0]["key"] == lines[2]["key"] != lines[1]["key"]
 
 
@@ -190,15 +190,35 @@ def test_what_is_ended_leaves_no_line(server: Server, client: Client, path: Path
     assert len(texts(list(client.map(["a", "b"], journal=path)))) == 2
 
 
-def test_one_run_writes(client: Client, path: Path) -> None:
-    """A journal that a run is writing to is refused to others, until that run has ended."""
-    found = client.map(["a", "b"], journal=path, workers=1)
+def test_a_later_run_takes_over(server: Server, client: Client, path: Path) -> None:
+    """A new run takes the journal of one that is not being iterated over, which ends."""
+    server.says("one")
+    server.stalls()
+    found = client.map(["a", "b", "c"], journal=path, workers=1)
     next(found)
-    with pytest.raises(ValueError, match="another run is writing to the journal"):
+    again = client.map(["a", "b"], journal=path)
+    with pytest.raises(RuntimeError, match="a later run has taken over the journal"):
+        next(found)
+    with pytest.raises(RuntimeError, match="a later run has taken over the journal"):
+        next(found)
+    server.release()
+    assert texts(list(again)) == ["one", "Echo(1 msgs): b"]
+    assert [line["message"] for line in entries(path)] == ["a", "b"]
+
+
+def test_a_run_that_is_read_keeps_its_journal(server: Server, client: Client, path: Path) -> None:
+    """A journal is refused while another thread waits for an outcome of its run."""
+    server.stalls()
+    found = client.map(["a"], journal=path)
+    reader = background(lambda: list(found))
+    wait_for(lambda: server.questions)
+    with pytest.raises(ValueError, match="another run is writing to the journal") as caught:
         client.map(["c"], journal=path)
-    list(found)
+    assert str(path) in str(caught.value)
+    server.release()
+    assert len(reader.result(SOON)) == 1
     list(client.map(["c"], journal=path))
-    assert len(entries(path)) == 3
+    assert len(entries(path)) == 2
 
 
 FULL_DISK = """

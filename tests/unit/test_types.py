@@ -42,6 +42,8 @@ PARTS: Dict[str, Any] = {
     "response_id": "resp_1",
     "chat_id": "abc",
     "raw": {"success": True, "reply": "Hi"},
+    "seconds": 2.5,
+    "first_seconds": 0.5,
 }
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 CHECK = Check("site", False, "down", 1.5)
@@ -103,7 +105,7 @@ def test_reply_of_text_only() -> None:
     """Parts that did not come are None or empty, and no two replies share a dict."""
     reply = Reply("Hi")
     assert vars(reply) == {
-        **dict.fromkeys(("usage", "response_id", "chat_id")),
+        **dict.fromkeys(("usage", "response_id", "chat_id", "seconds", "first_seconds")),
         **dict.fromkeys(("images", "actions", "shortcuts", "blocks"), ()),
         "raw": {},
     }
