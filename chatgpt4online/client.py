@@ -460,6 +460,7 @@ class Client:
         """
         from .batch import outcomes  # here, since few need it and it takes its time to import
 
+        validate.optional(validate.identifier, model, "model")
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
         with self._transport.calling() as call:  # which a closed client refuses
