@@ -16,6 +16,7 @@ from typing import (
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
     Union,
 )
 
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
     from .batch import Outcomes
 
 __all__ = ["Client"]
+
+C = TypeVar("C", bound="Client")
 
 
 class Client:
@@ -529,7 +532,7 @@ class Client:
         """
         self._transport.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self: C) -> C:  # noqa: PYI019 - typing has no Self before Python 3.11
         """Return itself."""
         return self
 

@@ -12,7 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
-from typing import Any, Dict, Generator, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Generator, Iterator, List, Optional, Sequence, Tuple
 
 import pytest
 import requests
@@ -50,7 +50,7 @@ def questions(server: Server) -> List[str]:
     return [request.json["newMessage"] for request in server.questions]
 
 
-def replies(outcomes: List[Outcome]) -> List[str]:
+def replies(outcomes: Sequence[Outcome]) -> List[str]:
     """Return the replies' texts; each outcome must have one."""
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
     return [str(outcome.reply) for outcome in outcomes]

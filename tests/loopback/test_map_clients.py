@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 from unittest import mock
 
 import pytest
@@ -53,7 +53,7 @@ class Tidy(Locked):
         self.lock = threading.Lock()
 
 
-def replies(outcomes: List[Outcome]) -> List[str]:
+def replies(outcomes: Sequence[Outcome]) -> List[str]:
     """Return the replies' texts; each outcome must have one."""
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
     return [str(outcome.reply) for outcome in outcomes]

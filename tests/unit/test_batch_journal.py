@@ -249,3 +249,66 @@ def test_a_run_is_over_for_its_children_too(path: Path) -> None:
         Journal(path, {}).close()
     finally:
         os.close(as_in_a_child)
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP]
+)
+def test_a_file_system_without_fsync(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Where a file system has no fsync, a journal is written all the same."""
+
+    def unsupported(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", unsupported)
+    assert write(path).count(b"\n") == 3
+    assert remembered(path) == ALL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no flock")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Where a file system has no locks, a journal is written all the same."""
+    import fcntl
+
+    def unsupported(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    write(path)
+    assert remembered(path) == ALL
+
+
+def test_a_finalizer_may_close_a_journal_that_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that is closed while its own thread writes finishes the line, and then closes."""
+    journal = Journal(path, {})
+    fsync = os.fsync
+
+    def close(number: int) -> None:
+        journal.close()
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", close)
+    journal.add(Outcome(0, journal.key("one"), "one", None, StreamInterrupted("late")))
+    assert journal._file.closed
+    assert path.read_bytes().endswith(b"}\n")
+    monkeypatch.undo()
+    Journal(path, {}).close()
+
+
+def test_a_closed_journal_writes_to_no_file(path: Path) -> None:
+    """A journal knows its own file by whatever name, until it is closed."""
+    journal = Journal(path, {})
+    try:
+        assert journal.writes_to(path.parent / "." / path.name)
+        assert not journal.writes_to(path.parent / "another")
+        assert not journal.writes_to(path.parent)
+    finally:
+        journal.close()
+    assert not journal.writes_to(path)
