@@ -350,7 +350,7 @@ class Transport:
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
         return isinstance(error, StatusError) and is_stale_nonce(
-            error.status, error.code, as_user=self.has_login
+            error.status, error.code, as_user=self.has_login, route=error.route
         )
 
     def _pause(self, delay: float, request: Request, call: Call) -> None:
