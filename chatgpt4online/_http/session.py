@@ -174,6 +174,9 @@ class UserSession:
         proxy: the URL of a proxy for every request, or None.
     """
 
+    #: Whether requests may add a credential, the session's own or one of .netrc.
+    _may_add_credential = True
+
     def __init__(self, session: requests.Session, proxy: Optional[str]) -> None:
         self.session = session
         self._proxies = _proxies(proxy)
@@ -196,6 +199,7 @@ class UserSession:
     def _prepare(self, outgoing: OutgoingRequest) -> requests.PreparedRequest:
         session = self.session
         own = _without(outgoing.headers, _set_by_caller(session))
+        has_credential = bool(outgoing.extra.get("authorization"))
         request = _prepare(
             session,
             requests.Request(
@@ -203,7 +207,7 @@ class UserSession:
                 outgoing.url,
                 {**own, NONCE_HEADER: None, **outgoing.extra},
                 data=outgoing.content(),
-                auth=_unchanged if outgoing.extra.get("authorization") else None,
+                auth=_unchanged if has_credential or not self._may_add_credential else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
             ),
         )
@@ -225,6 +229,8 @@ class PlainSession(UserSession):
 
     Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
     """
+
+    _may_add_credential = False
 
     def __init__(self, proxy: Optional[str]) -> None:
         session = requests.Session()
