@@ -248,10 +248,10 @@ class _Connection:
         self._raw = raw
 
     @property
-    def socket(self) -> Optional[socket.socket]:
+    def socket(self) -> Any:
         """The socket, or None if there is none, or none that is known."""
         sock = getattr(getattr(self._raw, "connection", None), "sock", None)
-        return sock if isinstance(sock, socket.socket) else None
+        return sock if isinstance(sock, (socket.socket, socket.SocketType)) else None
 
 
 def _http_response(raw: Any) -> Any:

@@ -183,6 +183,9 @@ class UserSession:
         proxy: the URL of a proxy for every request, or None.
     """
 
+    #: Whether requests may add a credential, the session's own or one of .netrc.
+    _may_add_credential = True
+
     def __init__(self, session: requests.Session, proxy: Optional[str]) -> None:
         self.session = session
         self._proxies = _proxies(proxy)
@@ -209,7 +212,8 @@ class UserSession:
         own = _without(outgoing.headers, theirs)
         if not outgoing.to_site:
             own.update(dict.fromkeys(name for name in theirs if not may_cross(name)))
-        is_fixed = not outgoing.to_site or bool(outgoing.extra.get("authorization"))
+        has_credential = bool(outgoing.extra.get("authorization"))
+        may_add = self._may_add_credential and outgoing.to_site
         request = _prepare(
             session,
             requests.Request(
@@ -217,7 +221,7 @@ class UserSession:
                 outgoing.url,
                 {**own, NONCE_HEADER: None, **outgoing.extra},
                 data=outgoing.content(),
-                auth=_unchanged if is_fixed else None,
+                auth=_unchanged if has_credential or not may_add else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
             ),
         )
@@ -239,6 +243,8 @@ class PlainSession(UserSession):
 
     Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
     """
+
+    _may_add_credential = False
 
     def __init__(self, proxy: Optional[str]) -> None:
         session = requests.Session()
