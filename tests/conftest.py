@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a site and a client, only loopback, and no thread left running."""
+"""Fixtures for all tests: a site and a client, loopback connections only, no leaked threads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
+from pathlib import Path
 from typing import Any, Callable, Iterator, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import tls_context
 
 from chatgpt4online import Client
+from chatgpt4online._http import body
 from chatgpt4online.testing import Server
 
 # A slow machine is not a failure.
@@ -24,16 +28,18 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-# Programs that a shell runs in the background ignore Ctrl-C, which some tests need.
+# A shell makes background programs ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LEAK_LIMIT = 5.0
+
+#: Makes coverage.py measure the processes that are started with it.
 MEASURED = "COVERAGE_PROCESS_START"
 
 
 def is_loopback(host: Any) -> bool:
-    """Return whether this host, a name or an address, is this machine."""
+    """Return whether a host, given by name or address, is this machine."""
     if isinstance(host, bytes):
         host = host.decode()
     try:
@@ -43,7 +49,7 @@ def is_loopback(host: Any) -> bool:
 
 
 def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``connect`` or ``connect_ex``, which fails a test that connects to another machine."""
+    """Wrap ``connect`` or ``connect_ex`` so that a test that connects to another machine fails."""
 
     def connect(self: socket.socket, address: Any) -> Any:
         is_network = self.family in (socket.AF_INET, socket.AF_INET6)
@@ -55,7 +61,7 @@ def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a ``getaddrinfo`` without name servers; ``.invalid`` is unknown (RFC 6761)."""
+    """Wrap ``getaddrinfo`` so that it asks no name server; ``.invalid`` is unknown (RFC 6761)."""
 
     def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
         if host is None or is_loopback(host):
@@ -69,7 +75,7 @@ def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in the workers of pytest-xdist too, and let them report without delay."""
+    """Measure coverage in pytest-xdist's workers too, and let them report without delay."""
     if hasattr(config, "workerinput") and MEASURED in os.environ:
         import coverage
 
@@ -83,9 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _only_loopback(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _only_loopback(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test on this machine, except those marked as live."""
     if request.node.get_closest_marker("live"):
         return
@@ -109,10 +113,8 @@ def _no_connection_in_unit_tests(
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Hide the proxies and settings of the person who runs a test."""
+def _bare_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the proxies and settings of whoever runs a test."""
     if request.node.get_closest_marker("live"):
         return
     for name in list(os.environ):
@@ -134,7 +136,7 @@ def _no_thread_left() -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Start an AI Engine 3.6.2 site on loopback; it echoes questions without a scripted answer."""
+    """Start an AI Engine 3.6.2 site on loopback, which echoes questions unless scripted."""
     with Server(version="3.6.2") as site:
         yield site
 
@@ -146,24 +148,25 @@ def client(server: Server) -> Iterator[Client]:
         yield guest
 
 
-@pytest.fixture(autouse=True)
-def _unit_tests_open_no_connection(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fail a unit test that connects a socket or listens on one."""
-    if "/unit/" not in request.node.nodeid:
-        return
+@pytest.fixture(params=["plain", "TLS"])
+def tls(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Optional[ssl.SSLContext]:
+    """Return the TLS context of a server, or None for plain HTTP."""
+    return tls_context(tmp_path, monkeypatch) if request.param == "TLS" else None
 
-    def refuse(self: socket.socket, *args: Any) -> None:
-        pytest.fail("a unit test opens a connection")
 
-    for name in ("connect", "connect_ex", "listen"):
-        monkeypatch.setattr(socket.socket, name, refuse)
+@pytest.fixture(params=["below urllib3", "through urllib3"])
+def read_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read bodies below urllib3, or through it, as where the socket cannot be reached."""
+    if request.param == "through urllib3":
+        monkeypatch.setattr(body, "_http_response", lambda raw: None)
+    return str(request.param)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: Any) -> Optional[bool]:
-    """Run a test that is a coroutine function, as LangChain's are, without a plugin."""
+    """Run coroutine functions, as some of LangChain's tests are, without a plugin."""
     test = pyfuncitem.obj
     if not inspect.iscoroutinefunction(test):
         return None
