@@ -55,7 +55,7 @@ class Server(Scripting):
             sites, or "2.4.3", which has no ``start_session`` and prints its nonce into pages.
         answer: the model: a function that gets each accepted ``Request`` without a script, and
             returns a text, an iterable of parts as for ``says``, or None for the echo. It may be
-            called from several threads.
+            called from several threads; an exception in it closes the connection.
         framing: how bodies are sent: "php", as PHP does (each event in two HTTP chunks); "event"
             (one chunk per event), "big" (eight events per chunk), "tiny" (one byte per chunk),
             "close" (ended by closing the connection), "length" (with Content-Length), "gzip" or
