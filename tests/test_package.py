@@ -26,6 +26,7 @@ LAYERS = [
     "_protocol.headers",
     "_protocol.request",
     "_protocol.events",
+    "_protocol.advice",
     "_protocol.failures",
     "_protocol.answers",
     "_protocol.public_api",

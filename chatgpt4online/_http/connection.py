@@ -3,23 +3,32 @@ Connections that a call can end at any moment, the pools that keep them, and sha
 
 We stand on what requests, urllib3 and http.client document, and on these undocumented names:
 
-==========================  ====================  ==============================================
-name                        of                    what happens when it is missing
-==========================  ====================  ==============================================
-``_new_conn``               urllib3, connections  a call is not ended while it connects; each
-                                                  connection reads the certificates anew (40 ms)
-``_original_response``      urllib3, responses    a body is read through urllib3, and not ended
-                                                  while the site is silent (see `body`)
-``_sock``                   socket.SocketIO       likewise
-``response_class``          http.client           a 103 response is taken for the answer
-``sock``, ``auto_open``     http.client           the longest silence counts from the head of the
-                                                  answer only; a call is not ended while it waits
-``fp``, ``chunked``,        http.client,          as without ``_original_response``
+==========================  ===================  ================================================
+name                        of                   what happens when it is missing
+==========================  ===================  ================================================
+``_new_conn``               urllib3,             a call is not ended while it connects, which has
+                            connections          a limit of its own; each connection reads the
+                                                 certificates anew (40 ms)
+``ca_certs``,               urllib3,             each connection reads the certificates anew
+``ca_cert_dir``,            connections
+``cert_reqs``, ``proxy``,
+``ssl_context``
+``sock``                    http.client,         a call is not ended while it sends, or waits for
+                            connections          the head of the answer; sending has the limit of
+                                                 connecting
+``response_class``          http.client,         a 103 response is taken for the answer
+                            connections
+``_original_response``      urllib3, responses   a body is read through urllib3; a connection is
+                                                 kept only if the end of its body was read
+``fp``, ``chunked``,        http.client,         likewise
 ``length``, ``will_close``  responses
-``ConnectionCls``,          urllib3, pools and    requests' own session is used: calls work, with
-``QueueCls``,               managers              less exact deadlines (see `session`)
+``_sock``                   socket.SocketIO      likewise
+``ConnectionCls``,          urllib3, pools and   a plain session of requests is used: calls work,
+``QueueCls``,               managers             with less exact deadlines (see `session`)
 ``pool_classes_by_scheme``
-==========================  ====================  ==============================================
+``pool``                    urllib3, pools       a pool is looked up for each request (8 %)
+``pools``                   urllib3, managers    idle connections may outlive the client's `close`
+==========================  ===================  ================================================
 """
 
 from __future__ import annotations

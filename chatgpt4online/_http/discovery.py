@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, List, TypeVar
 
 from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.answers import parse_namespaces, parse_session_nonce
-from chatgpt4online._protocol.failures import check_object, check_user, login_error
+from chatgpt4online._protocol.failures import check_object, check_user, login_error, rest_api_error
 from chatgpt4online._protocol.prelude import INDEX_KEYS, USER_KEYS
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError
 
@@ -136,8 +136,10 @@ def try_other_roots(
     """
     known = transport.root
     named = read_page(transport, transport.page, call).rest_root
+    tried = [known]
     for root in (named, routes.plain_root(transport.site)):
-        if root is not None and root != known and routes.is_same_site(known, root):
+        if root is not None and root not in tried and routes.is_same_site(known, root):
+            tried.append(root)
             transport.use_root(root)
             try:
                 return attempt()
@@ -146,4 +148,4 @@ def try_other_roots(
                 if another.code:  # it is there, and has no such route
                     raise
     transport.use_root(known)
-    raise error
+    raise translate(rest_api_error(error, tried), call, transport.site, error.route)

@@ -63,5 +63,10 @@ class Request(NamedTuple):
         """Whether `route` is a whole URL."""
         return "://" in self.route
 
+    @property
+    def is_upload(self) -> bool:
+        """Whether the body is a file."""
+        return bool(self.content_type and self.content_type.startswith("multipart/"))
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.route}>"

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, 
 import requests
 
 from chatgpt4online._protocol import fields, prelude
+from chatgpt4online._protocol.advice import BLOCKING_HEADERS, Asked
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import check_success, error_from_response, page_error
@@ -38,7 +39,7 @@ class Response:
         response: as requests returned it, with nothing read.
         call: the call that it answers.
         site: the site's URL, for errors.
-        route: the route that was asked, for errors.
+        asked: what was asked, for errors.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
     """
@@ -49,7 +50,7 @@ class Response:
         call: Call,
         *,
         site: str,
-        route: str,
+        asked: Asked,
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
@@ -57,7 +58,7 @@ class Response:
         self.headers = response.headers
         self.call = call
         self._site = site
-        self._route = route
+        self._asked = asked
         self._update_nonce = update_nonce
         self._defer_release = defer_release
         self._body = Body(response, call)
@@ -155,11 +156,13 @@ class Response:
         return ProtocolError("the answer is broken JSON")
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
+        if any(self.headers.get(name) for name in BLOCKING_HEADERS):
+            return page_error(self.status, self.headers, "", now=time(), asked=self._asked)
         if not first:
             return StreamInterrupted("the answer is empty")
         page = self._text(first)
         if first.startswith(b"<"):
-            return page_error(self.status, self.headers, page, now=time())
+            return page_error(self.status, self.headers, page, now=time(), asked=self._asked)
         return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
 
     def page(self) -> str:
@@ -172,7 +175,8 @@ class Response:
     def error(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is not a success, with what the body says of it."""
         body = self.discard()
-        return self.translate(error_from_response(self.status, self.headers, body, now=time()))
+        error = error_from_response(self.status, self.headers, body, now=time(), asked=self._asked)
+        return self.translate(error)
 
     def discard(self) -> str:
         """Return the beginning of a body that matters little, and keep the connection."""
@@ -199,7 +203,7 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(error, self.call, self._site, self._route, reading=True)
+        return translate(error, self.call, self._site, self._asked.route, reading=True)
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""

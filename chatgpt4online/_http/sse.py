@@ -107,16 +107,13 @@ def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
 def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield each event with the empty line at its end, without keeping a reference to it."""
     for block in _whole_events(chunks):
-        found = block.split(b"\n\n")
+        found = list(filter(None, block.split(b"\n\n")))
         del block
         found.reverse()
         while found:
             if b"\n" in found[-1] or len(found[-1]) > fields.LIMIT:
                 _check_event(found[-1])
-            if found[-1]:
-                yield found.pop() + b"\n\n"
-            else:
-                del found[-1]
+            yield found.pop() + b"\n\n"
 
 
 def _check_event(event: bytes) -> None:

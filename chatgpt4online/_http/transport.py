@@ -18,6 +18,7 @@ import requests
 
 from chatgpt4online import _validation as validate
 from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
 from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget_headers
@@ -354,7 +355,7 @@ class Transport:
                 self._send(request, nonce, call),
                 call,
                 site=self.site,
-                route=request.route,
+                asked=self._asked(request),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
@@ -366,6 +367,16 @@ class Transport:
             return response
         with response:
             raise self._moved(request, response) or response.error()
+
+    def _asked(self, request: Request) -> Asked:
+        """Return what advice about a refusal depends on."""
+        credential = request.credential or self._settings.login
+        by = "guest"
+        if credential is not None and not request.is_url:
+            is_sent = bool(credential.header(self._url(request)))
+            by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
+        size = len(request.body) if request.is_upload and request.body is not None else None
+        return Asked(request.route, request.idempotent, by, size)
 
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call

@@ -36,9 +36,10 @@ MAX_MESSAGES = 15  # the plugin's option maxMessages: so many reach the model af
 
 
 class Policy:
-    """The owner's rules: banned words, words that moderation flags, and a limit of queries."""
+    """The owner's rules: words, models, and a limit of queries."""
 
     def __init__(self) -> None:
+        self.models: List[str] = []
         self.banned_words: List[str] = []
         self.flagged_words: List[str] = []
         self.queries_left: Optional[int] = None
@@ -129,6 +130,11 @@ class Chats:
             raise PluginError(FLAGGED)
         return bot
 
+    def offers(self, model: Any, bot: Bot) -> bool:
+        """Return whether a request to a bot may name a model; "" and None are the bot's own."""
+        known = ("", None, bot.model, *self.policy.models)
+        return model in known or not self._profile.refuses_models
+
     def default_reply(self, request: RestRequest, bot: Bot, question: Question) -> Reply:
         """Return the reply to a question that has no script."""
         if bot.mode != "images":
@@ -168,9 +174,10 @@ class Chats:
         request.items("messages")
 
     def _refused_model(self, request: RestRequest, bot: Bot) -> Optional[str]:
-        model = request.text("model") or bot.model
-        is_known = model == bot.model or not self._profile.refuses_models
-        return None if is_known else f"The model '{model}' is not available."
+        model = request.text("model")
+        if self.offers(model, bot):
+            return None
+        return f"The model '{model}' is not available."
 
     def _file_ids(self, request: RestRequest) -> List[str]:
         several = request.fields.get("newFileIds") if self._profile.several_files else None

@@ -176,8 +176,8 @@ class PublicApi:
             PluginError: the owner's rules or the request's options forbid it, or the script fails.
         """
         options = request.fields.get("options")
-        model = options.get("model") if isinstance(options, dict) else None
-        if self._profile.refuses_models and model not in (None, "", _ANY_BOT.model):
+        options = options if isinstance(options, dict) else {}
+        if not options.get("envId") and not self._chats.offers(options.get("model"), _ANY_BOT):
             raise PluginError("The environment is required.")
         return self._ask(request, Question(message, 1), _ANY_BOT)
 

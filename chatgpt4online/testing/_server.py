@@ -264,6 +264,15 @@ class Server(Scripting):
         """
         self._site.users.add(name, password, email or f"{name}@example.com")
 
+    def offers(self, *models: str) -> None:
+        """
+        Make the site offer more models; otherwise later versions refuse a request that names one.
+
+        Args:
+            models: the names that requests may have as ``model``.
+        """
+        self._site.policy.models += models
+
     def bans(self, *words: str) -> None:
         """
         Make the plugin reject messages with a banned word.

@@ -103,7 +103,6 @@ STATUS_LINES: Faults = {
     ),
 }
 
-CLOSING = head("200 OK", "Content-Type: text/event-stream", "Connection: close")
 STREAM = b"".join(HELLO)
 
 HEADERS: Faults = {
@@ -123,15 +122,15 @@ HEADERS: Faults = {
     "a length of nothing": Fault(
         StreamInterrupted, (cuts(head("200 OK", "Content-Length: 0") + STREAM),)
     ),
-    "chunks that are not announced": Fault(
-        ProtocolError,
-        (cuts(CLOSING + b"".join(map(chunk, HELLO))),),
-        words="unexpected response, not from AI Engine",
-    ),
     "chunks that are only announced": Fault(ProtocolError, (cuts(CHUNKED + STREAM),)),
     "chunks within an unknown coding": Fault(
         ProtocolError,
-        (cuts(head("200 OK", "Transfer-Encoding: snappy, chunked") + chunk(STREAM)),),
+        (
+            cuts(
+                head("200 OK", "Transfer-Encoding: snappy, chunked")
+                + chunk(b"\xff\x06\x00\x00sNaPpY")
+            ),
+        ),
     ),
 }
 

@@ -111,12 +111,14 @@ def test_which_bot(server: Server, ada: Client) -> None:
 
 
 def test_renamed(ada: Client) -> None:
-    """A discussion is renamed by itself or its id; the site keeps 64 characters of the title."""
+    """A discussion is renamed by itself or its id; the site accepts 64 characters of a title."""
     ada.chat("Hi", chat_id="mine")
     ada.discussions.rename("mine", "Opening hours")
     (found,) = ada.discussions.list()
     assert found.title == "Opening hours"
-    ada.discussions.rename(found, "\u00e9" * 70)
+    ada.discussions.rename(found, "\u00e9" * 64)
+    with pytest.raises(ReplyError, match="Failed to update the discussion"):
+        ada.discussions.rename(found, "\u00e9" * 65)
     assert ada.discussions.list()[0].title == "\u00e9" * 64
 
 

@@ -128,7 +128,7 @@ def test_listed_and_deleted(member: Client, image: Path) -> None:
     assert {file.id for file in listed} == {file.id for file in files}
     (one,) = member.files.list(page=3, limit=1)
     assert one in listed
-    assert (one.type, one.purpose, one.name) == ("image", "analysis", one.id + ".png")
+    assert (one.type, one.purpose, one.name) == ("file", "analysis", one.id + ".png")
     assert one.created
     assert one.expires
     assert one.created.utcoffset() == timedelta(0)

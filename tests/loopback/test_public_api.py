@@ -26,6 +26,7 @@ from chatgpt4online import (
 from chatgpt4online.public_api import PublicAPI
 from chatgpt4online.testing import Server, event
 
+PNG = b"\x89PNG\r\n\x1a\n"
 TOKEN = "s3cr3t-t0ken"
 USER = ("ada", "abcd efgh")
 
@@ -213,9 +214,9 @@ def test_bots(server: Server, api: PublicAPI) -> None:
 
 def test_upload(server: Server, api: PublicAPI, tmp_path: Path) -> None:
     """A file is uploaded, and can be sent with a question."""
-    (tmp_path / "dot.png").write_bytes(b"PNG")
+    (tmp_path / "dot.png").write_bytes(PNG)
     file = api.upload(tmp_path / "dot.png")
-    assert requests.get(file.url).content == b"PNG"
+    assert requests.get(file.url).content == PNG
     assert (file.name, file.type, file.purpose) == ("dot.png", "image", "analysis")
     assert api.chatbot("See?", files=[file]) == "Echo(1 msgs): See?"
     assert server.requests[-1].json["fileIds"] == [file.id]

@@ -116,6 +116,8 @@ def test_unknown_models(server: Server, old: Server) -> None:
     assert message in streamed.text
     assert visitor.refusal(model="gpt-0") == (500, message)
     assert visitor.reply(model="fake-1") == "Echo(1 msgs): Hi"
+    server.offers("gpt-0")
+    assert visitor.reply(model="gpt-0") == "Echo(1 msgs): Hi"
     assert Visitor(old).reply(model="gpt-0") == "Echo(1 msgs): Hi"
 
 

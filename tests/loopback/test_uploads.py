@@ -86,9 +86,9 @@ def test_a_file_that_reads_in_pieces(client: Client) -> None:
 
 def test_an_open_file_is_read_from_its_position(client: Client) -> None:
     """An open file is uploaded from its current position, and stays open."""
-    file = io.BytesIO(b"headPNG")
+    file = io.BytesIO(b"head" + PNG)
     file.seek(4)
-    assert requests.get(client.files.upload(file, name="a.png").url).content == b"PNG"
+    assert requests.get(client.files.upload(file, name="a.png").url).content == PNG
     assert not file.closed
 
 
@@ -133,8 +133,9 @@ def test_types(
     name: str, file_type: str, content_type: bytes, server: Server, client: Client
 ) -> None:
     """A file's extension determines its type."""
-    assert client.files.upload(io.BytesIO(b"x"), name=name).type == file_type
-    assert b"\r\nContent-Type: %b\r\n\r\nx" % content_type in uploads(server)[0]
+    content = {"a.PNG": PNG, "a.txt": b"x", "a.mp3": b"ID3"}[name]
+    assert client.files.upload(io.BytesIO(content), name=name).type == file_type
+    assert b"\r\nContent-Type: %b\r\n\r\n%b" % (content_type, content) in uploads(server)[0]
 
 
 def test_the_site_rejects_unknown_types(server: Server, client: Client) -> None:

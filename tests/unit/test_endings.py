@@ -7,7 +7,7 @@ from typing import Dict, List, NamedTuple
 
 import pytest
 import responses
-from support import HELLO, end, event, failure, live
+from support import HELLO, chunk, end, event, failure, live
 
 from chatgpt4online import Client
 from chatgpt4online._protocol import routes
@@ -53,6 +53,7 @@ WHOLE: Dict[str, Whole] = {
     "warnings before a stream": Whole(
         b"".join([b"<br />\n<b>Warning</b>: x\n", *HELLO]), ["Hel", "lo"]
     ),
+    "chunks that are not announced": Whole(b"".join(map(chunk, HELLO)), ["Hel", "lo"]),
     "a byte order mark": Whole(b"".join([b"\xef\xbb\xbf \n", *HELLO]), ["Hel", "lo"]),
 }
 

@@ -124,6 +124,15 @@ def test_errors_of_requests(
     assert sent == failed.sent[route == routes.START_SESSION]
 
 
+def test_read_timeout_of_a_mock(site: responses.RequestsMock) -> None:
+    """A ReadTimeout that a mocking library raises means that the question may have run."""
+    site.replace("POST", ROOT + routes.CHAT, body=requests.ReadTimeout())
+    with Client(SITE) as client, pytest.raises(Timeout) as caught:
+        client.chat("Hi")
+    assert caught.value.phase == "read"
+    assert [call.request.url for call in site.calls].count(ROOT + routes.CHAT) == 1
+
+
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt(), SystemExit(), MemoryError()])
 def test_interruptions(interruption: BaseException, site: responses.RequestsMock) -> None:
     """What is not about the site, such as Ctrl-C, passes unchanged; the client stays usable."""

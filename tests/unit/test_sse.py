@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from typing import Iterator, List, Union
+from contextlib import suppress
+from time import thread_time
+from typing import Callable, Dict, Iterator, List, Union
 
 import pytest
 
@@ -223,16 +225,55 @@ def test_forms_of_a_long_event(event: bytes, is_text: bool) -> None:
     assert items(HEL, *cut(body, 5_000), LO) == texts
 
 
-def test_memory_of_a_long_event() -> None:
-    """A long event is parsed in three times its size."""
-    size = 1_000_000
-    body = HEL.replace(b"Hel", b"x" * size)
-    stream = sse.parse(cut(body, 5_000))
+@pytest.mark.parametrize("size", [1, 100, 5_000, 65_536, 1_000_000])
+def test_memory_of_a_long_event(size: int) -> None:
+    """A long event takes nine times its size at most, whatever the size of its chunks."""
+    length = 100_000 if size == 1 else 1_000_000
+    body = HEL.replace(b"Hel", b"x" * length)
+    chunks = cut(body + LO, size)
+    stream = sse.parse(iter(chunks))
     tracemalloc.start()
     try:
         said = next(stream)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(str(said)) == size
-    assert peak < 3 * size
+    assert len(str(said)) == length
+    assert peak < 9.1 * length + 200_000
+
+
+def seconds_for(chunks: List[bytes]) -> float:
+    """Return the processor time that chunks take to be parsed or refused, the best of three."""
+    times = []
+    for _ in range(3):
+        began = thread_time()
+        with suppress(ProtocolError):
+            items(*chunks)
+        times.append(thread_time() - began)
+    return min(times)
+
+
+HOSTILE: Dict[str, Callable[[int], List[bytes]]] = {
+    "line ends": lambda size: cut(b"\n" * size, 65_536),
+    "line ends in one chunk": lambda size: [b"\n" * size],
+    "short lines": lambda size: cut(b"a\n" * (size // 2), 65_536),
+    "lines of data": lambda size: [*cut(b"data:\n" * (size // 6), 65_536), b"\n"],
+    "an event in chunks of a byte": lambda size: cut(HEL.replace(b"l", b"x" * (size // 8)), 1),
+    "deep lists": lambda size: [b"data: " + b"[" * min(size, 400_000) + b"\n\n"],
+    "lone surrogates": lambda size: [HEL.replace(b"Hel", b"\\ud83dx" * (size // 7))],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bytes_cost_time_in_proportion(name: str) -> None:
+    """Eight times the bytes take about eight times the time."""
+    short, long = (HOSTILE[name](size) for size in (100_000, 800_000))
+    assert seconds_for(long) < 32 * seconds_for(short) + 0.05
+
+
+def test_lines_of_a_long_event() -> None:
+    """The longer an event, the fewer lines it may have, for sseclient copies it for each."""
+    long = b'data: {"type":"live",\ndata: "data":"%b"}\n' % (b"x" * 1_000_000)
+    assert len(str(*items(b"data: \n" * 60 + long + b"\n"))) == 1_000_000
+    with pytest.raises(ProtocolError, match="an event has more than 67 lines"):
+        items(b"data: \n" * 70 + long + b"\n")

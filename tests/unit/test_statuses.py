@@ -187,6 +187,19 @@ def test_request_for_a_nonce(case: Case, site: responses.RequestsMock) -> None:
     assert count(site, routes.CHAT) == 0
 
 
+def test_request_for_a_nonce_that_nobody_answers(site: responses.RequestsMock) -> None:
+    """A 404 without a WordPress code is raised when no other REST root answers either."""
+    site.remove("POST", ROOT + routes.START_SESSION)
+    elsewhere = f"{SITE}/?rest_route=/{routes.START_SESSION}"
+    for url in (ROOT + routes.START_SESSION, elsewhere):
+        site.add("POST", url, status=404, body="<html></html>")
+    with Client(SITE) as client, pytest.raises(NotFoundError) as caught:
+        client.chat("Hi")
+    assert (caught.value.status, caught.value.route) == (404, routes.START_SESSION)
+    posts = [call.request.url for call in site.calls if call.request.method == "POST"]
+    assert posts == [ROOT + routes.START_SESSION, elsewhere]
+
+
 @pytest.mark.parametrize("target", ONCE)
 @pytest.mark.parametrize("case", SAMPLES, ids=str)
 def test_other_requests(case: Case, target: str, site: responses.RequestsMock) -> None:
