@@ -18,6 +18,7 @@ LAYERS = [
     "_version",
     "errors",
     "_display",
+    "_json",
     "types",
     "_validation",
     "_protocol",
@@ -54,8 +55,10 @@ LAYERS = [
     "files",
     "discussions",
     "public_api",
+    "_disk",
     "conversation",
     "_journal",
+    "_workers",
     "batch",
     "_health",
     "client",
@@ -73,7 +76,7 @@ LAYERS = [
     "__main__",
     "__init__",
 ]
-PURE = ["errors", "_display", "types", "_http.framing", "_http.retry"]
+PURE = ["errors", "_display", "_json", "types", "_http.framing", "_http.retry"]
 OUTSIDE_WORLD = {
     *("asyncio", "ftplib", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random"),
     *("requests", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl"),

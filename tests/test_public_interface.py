@@ -33,6 +33,7 @@ PUBLIC_NAMES = {
     "Message",
     "NotFoundError",
     "Outcome",
+    "Outcomes",
     "ProtocolError",
     "RateLimitError",
     "Reply",
@@ -67,7 +68,8 @@ SIGNATURES = {
     "Client.conversation": "(self, *, system=None, chat_id=None, messages=())",
     "Client.from_page": "(url, index=0, **options)",
     "Client.map": (
-        "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, journal=None)"
+        "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, "
+        "journal=None, model=None, extra_body=None, timeout=None, deadline=None)"
     ),
     "Client.refresh_nonce": "(self)",
     "Client.resume": "(self, discussion)",
@@ -77,6 +79,10 @@ SIGNATURES = {
     "Conversation.load": "(path, client)",
     "Conversation.save": "(self, path)",
     "Conversation.stream": "(self, message, **options)",
+    "Outcome.result": "(self)",
+    "Outcome.to_dict": "(self)",
+    "Outcomes.close": "(self)",
+    "Reply.to_dict": "(self)",
     "Stream.close": "(self)",
     "Stream.events": "(self)",
     "Stream.on_reply": "(self, callback)",
@@ -85,9 +91,15 @@ SIGNATURES = {
 }
 PROPERTIES = {
     "Client.api",
+    "Client.bot",
+    "Client.context_id",
+    "Client.custom_id",
+    "Client.model",
+    "Client.site",
     "Client.discussions",
     "Client.files",
     "Client.nonce",
+    "Outcome.ok",
     "Stream.text",
 }
 
@@ -168,7 +180,7 @@ def with_parameters() -> List[str]:
         name
         for name, value in INTERFACE.items()
         if inspect.isroutine(value) or (inspect.isclass(value) and "__init__" in vars(value))
-        if name != "Stream" and not dataclasses.is_dataclass(value)
+        if name not in ("Outcomes", "Stream") and not dataclasses.is_dataclass(value)
     )
 
 

@@ -74,6 +74,7 @@ def connect(
     if len(_last_good) >= _MOST_REMEMBERED:
         _last_good.clear()
     _last_good[host] = address
+    sock.settimeout(call.within(limit))  # of a TLS handshake, or a proxy's answer
     return sock
 
 
@@ -183,7 +184,6 @@ class _Race:
         if code:
             self._drop(sock, OSError(code, os.strerror(code)))
             return None
-        sock.settimeout(self._call.within(None))
         return sock, self._pending.pop(sock)
 
     def _drop(self, sock: socket.socket, error: OSError) -> None:

@@ -207,9 +207,9 @@ class Response:
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""
-        self._is_finished = True
         if not self._body.finish():
             self._defer_release(self._body)
+        self._is_finished = True
 
     def close(self) -> None:
         """Close the connection unless it is kept. From any thread; never blocks."""

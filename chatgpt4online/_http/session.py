@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.cookies import get_cookie_header
 from requests.utils import default_headers, select_proxy
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
 from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without_php_session
@@ -131,8 +131,9 @@ class OwnSession:
         try:
             with call:
                 return self.session.send(request, timeout=_timeout(call), **prepared.settings)
-        except requests.ReadTimeout:
-            call.sent = True  # also where a test's library raises it, and nothing connects
+        except requests.ReadTimeout as error:
+            if not isinstance(error.args[0] if error.args else None, HTTPError):
+                call.sent = True  # raised by a test's library: nothing has connected
             raise
 
     def _prepare(self, outgoing: OutgoingRequest) -> _Prepared:

@@ -8,6 +8,7 @@ import os
 import weakref
 from collections import deque
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from random import SystemRandom
 from time import monotonic
@@ -62,6 +63,33 @@ class _Moved(Exception):
         super().__init__(target)
         self.target = target
         self.error = error
+
+
+class CallGroup:
+    """The calls that begin in a context where this is the `group`, whichever client makes them."""
+
+    def __init__(self) -> None:
+        # Its `valuerefs` takes one step, so that calls may begin meanwhile.
+        self._calls: weakref.WeakValueDictionary[int, Call] = weakref.WeakValueDictionary()
+        self._has_ended = False
+
+    def add(self, call: Call) -> None:
+        """Add a call. Once the group has ended, the call ends too."""
+        self._calls[id(call)] = call
+        if self._has_ended:  # looked at last, so that `end` cannot miss the call
+            call.end("closed")
+
+    def end(self) -> None:
+        """End all calls in progress, and those that begin from now on."""
+        self._has_ended = True
+        for reference in self._calls.valuerefs():
+            call = reference()
+            if call is not None:
+                call.end("closed")
+
+
+#: The group that calls belong to, if any.
+group: ContextVar[Optional[CallGroup]] = ContextVar("group", default=None)
 
 
 class Transport:
@@ -132,6 +160,9 @@ class Transport:
 
     def _register(self, call: Call) -> None:
         self._calls.add(call)
+        own_group = group.get()
+        if own_group is not None:
+            own_group.add(call)
         if self._is_closed:  # looked at last, so that `close` cannot miss the call
             raise ValueError("the client is closed")
 
@@ -319,7 +350,7 @@ class Transport:
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
         return isinstance(error, StatusError) and is_stale_nonce(
-            error.status, error.code, as_user=self.has_login
+            error.status, error.code, as_user=self.has_login, route=error.route
         )
 
     def _pause(self, delay: float, request: Request, call: Call) -> None:

@@ -20,6 +20,7 @@ from chatgpt4online.errors import (
     StatusError,
 )
 
+from . import routes
 from .advice import BLOCKING_HEADERS, UNKNOWN, Asked, Refusal, advice, advice_on_upload
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 
@@ -241,15 +242,18 @@ def retry_after(headers: Mapping[str, str], now: float) -> Optional[float]:
 # ------------------------------------------------------------------------------ nonces and logins
 
 
-def is_stale_nonce(status: int, code: str, as_user: bool) -> bool:
+def is_stale_nonce(status: int, code: str, *, as_user: bool, route: str = routes.CHAT) -> bool:
     """
     Return whether a refusal means that the nonce was not accepted, so that nothing has run.
 
-    Source: WordPress's cookie check, and the permission callback of mwai-ui/v1/chats/submit, which
-    answers a guest with 401 and an authenticated user with 403.
+    Source: WordPress's cookie check, and the permission callback of mwai-ui/v1/chats/submit and
+    files, which answers a guest with 401 and an authenticated user with 403. The routes of
+    discussions answer so to somebody who does not own the discussion.
     """
-    stale = {(403, "rest_cookie_invalid_nonce"), (403 if as_user else 401, "rest_forbidden")}
-    return (status, code) in stale
+    if (status, code) == (403, "rest_cookie_invalid_nonce"):
+        return True
+    is_about_nonce = route not in routes.DISCUSSIONS
+    return is_about_nonce and (status, code) == (403 if as_user else 401, "rest_forbidden")
 
 
 def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:

@@ -9,18 +9,13 @@ import ssl
 import sys
 import threading
 import types
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator
 
 import pytest
-import requests
-import urllib3
 from support import (
     FRAMINGS,
-    HELLO,
-    PHP,
     SOON,
     Peer,
     RawServer,
@@ -29,20 +24,15 @@ from support import (
     background,
     chunk,
     dripping,
-    end,
     ends_after,
     head,
     holding,
     live,
-    reply,
-    session_reply,
     tls_context,
 )
-from urllib3.util import connection as urllib3_connection
 
-from chatgpt4online import Client, StatusError, StreamInterrupted, Timeout, TransportError
-from chatgpt4online._http import connection, session, tls
-from chatgpt4online.testing import Server
+from chatgpt4online import Client, StreamInterrupted, Timeout
+from chatgpt4online._http import connection
 
 LIMIT = 0.3
 
@@ -170,7 +160,7 @@ def test_calls_work(hidden: str, way: str, context: ssl.SSLContext) -> None:
             RawServer(answering(*answers), None if way == "http" else context)
         )
         proxy = stack.enter_context(RawServer(tunnel, context)) if way == "proxy" else None
-        with Client(server.url, proxy=proxy and proxy.url, timeout=SOON) as client:
+        with Client(server.url, proxy=proxy.url if proxy else None, timeout=SOON) as client:
             assert [client.chat("Hi") for _ in FRAMINGS] == ["Hello"] * len(FRAMINGS)
             assert list(client.stream("Hi")) == ["Hel", "lo"]
 

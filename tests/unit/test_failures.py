@@ -19,6 +19,7 @@ from chatgpt4online import (
     ServerError,
     StatusError,
 )
+from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.failures import (
     error_from_response,
     is_stale_nonce,
@@ -364,6 +365,14 @@ def test_stale_nonce_of_a_user() -> None:
     assert is_stale_nonce(403, "rest_forbidden", as_user=True)
     assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True)
     assert not is_stale_nonce(401, "rest_forbidden", as_user=True)
+
+
+def test_a_refused_discussion_is_not_a_refused_nonce() -> None:
+    """A discussion that is not there, or not yours, says nothing about the nonce."""
+    route = routes.DELETE_DISCUSSIONS
+    assert not is_stale_nonce(403, "rest_forbidden", as_user=True, route=route)
+    assert not is_stale_nonce(401, "rest_forbidden", as_user=False, route=route)
+    assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True, route=route)
 
 
 SHOWN: List[Tuple[str, str]] = [
