@@ -1,9 +1,9 @@
 """
-The distinct instructions that a function executes, and doing something just before one of them.
+The distinct instructions that a function executes, and acting just before one of them.
 
 An instruction is a code object and an offset in it. `record` lists those that a function executes
-in this thread, in whatever library; `run_with` runs the function again and acts at one of them.
-Both depend on the sequence of instructions only, not on time.
+in this thread, in any library; `run_with` runs the function again and acts at one of them. Both
+depend only on the sequence of instructions, not on time.
 """
 
 from __future__ import annotations
@@ -23,18 +23,16 @@ _JUMPS = {dis.opname[code] for code in (*dis.hasjrel, *dis.hasjabs)} - {
 }
 _EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
 
-#: Python 3.11 and later run a Python function called from Python in the same loop, and do not look
-#: for signals when it returns. Earlier ones do, except before these instructions.
+#: Python 3.11 and later do not check for signals when a Python function returns to Python code.
+#: Earlier versions do, except before these instructions.
 _INLINES_CALLS = sys.version_info >= (3, 11)
 _UNINTERRUPTIBLE = (
-    set()
-    if _INLINES_CALLS
-    else {"SETUP_FINALLY", "SETUP_WITH", "BEFORE_ASYNC_WITH", "YIELD_FROM"}
+    set() if _INLINES_CALLS else {"SETUP_FINALLY", "SETUP_WITH", "BEFORE_ASYNC_WITH", "YIELD_FROM"}
 )
 
 
 class Target(NamedTuple):
-    """An instruction, and which of its executions is meant, counted from 1."""
+    """One execution of an instruction; executions are counted from 1."""
 
     code: CodeType
     offset: int
@@ -47,7 +45,7 @@ class Target(NamedTuple):
 
 
 class Executed:
-    """An executed instruction, and at which of its executions CPython can deliver a signal."""
+    """An executed instruction, and the executions at which CPython can deliver a signal."""
 
     def __init__(self, code: CodeType, offset: int, line: int) -> None:
         self.code = code
@@ -57,7 +55,7 @@ class Executed:
         self.interruptible: List[int] = []
 
     def at(self, occurrence: int) -> Target:
-        """Return one execution of it."""
+        """Return one of its executions."""
         return Target(self.code, self.offset, self.line, occurrence)
 
 
@@ -69,9 +67,9 @@ def record(
 
     Args:
         function: what to run.
-        untraced: the file whose frames are left out.
-        locking: modules, or functions as ``module:function``, in which, and in what they call,
-            nothing is marked as interruptible.
+        untraced: the file whose frames are ignored.
+        locking: modules, or functions as ``module:function``. Nothing in them, or in what they
+            call, is marked as interruptible.
     """
     recorder = _Recorder(untraced, locking)
     _traced(recorder, function)
@@ -82,40 +80,40 @@ def record(
 
 
 def run_with(target: Target, act: Callable[[], object], function: Callable[[], T]) -> T:
-    """Run a function, and act just before a target, as a part of what is executed there."""
+    """Run a function, and act just before a target, in the frame that executes it."""
     return _traced(_Actor(target, act), function)
 
 
 def choose(
-    executed: List[Executed], chance: random.Random, *, only_interruptible: bool
+    executed: List[Executed], rng: random.Random, *, only_interruptible: bool
 ) -> List[Target]:
-    """Return each instruction, or each interruptible one, at one of its executions, shuffled."""
+    """Return a random execution of each instruction, or of each interruptible one, shuffled."""
     found = []
     for each in executed:
         count = range(1, each.count + 1)
         occurrences = each.interruptible if only_interruptible else count
         if occurrences:
-            found.append(each.at(chance.choice(occurrences)))
-    chance.shuffle(found)
+            found.append(each.at(rng.choice(occurrences)))
+    rng.shuffle(found)
     return found
 
 
 def spread(targets: List[Target], size: int) -> List[Target]:
-    """Return some of the targets, in as many different functions as possible."""
+    """Return this many targets, in as many different functions as possible."""
     by_code: Dict[int, List[Target]] = {}
     for target in targets:
         by_code.setdefault(id(target.code), []).append(target)
     ranked = [(rank, target) for each in by_code.values() for rank, target in enumerate(each)]
-    ranked.sort(key=lambda pair: pair[0])  # stable, so that each function has its turn
+    ranked.sort(key=lambda pair: pair[0])  # stable: one target of each function, then the next ones
     return [target for _, target in ranked[:size]]
 
 
 def find(executed: List[Executed], name: str) -> Target:
     """
-    Return the target of this name.
+    Return the target with this name.
 
     Raises:
-        LookupError: nothing of this name is executed.
+        LookupError: no instruction with this name was executed.
     """
     occurrence = int(name.rpartition("#")[2])
     for each in executed:
@@ -126,7 +124,7 @@ def find(executed: List[Executed], name: str) -> Target:
 
 def _traced(tracer: Any, function: Callable[[], T]) -> T:
     before = sys.gettrace()
-    sys._getframe().f_trace_opcodes = True  # Python 3.12 wants to see it on when tracing begins
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 needs it before tracing begins
     sys.settrace(tracer)
     try:
         return function()
@@ -135,7 +133,7 @@ def _traced(tracer: Any, function: Callable[[], T]) -> T:
 
 
 class _Recorder:
-    """A trace function that lists what is executed."""
+    """A trace function that records the executed instructions."""
 
     def __init__(self, untraced: str, locking: Mapping[str, str]) -> None:
         self.executed: Dict[Tuple[int, int], Executed] = {}
@@ -163,7 +161,7 @@ class _Recorder:
     def executes(self, frame: FrameType) -> Executed:
         """Count an instruction that is about to be executed."""
         code, offset = frame.f_code, frame.f_lasti
-        key = (id(code), offset)  # to compare code objects takes its time
+        key = (id(code), offset)  # comparing code objects is slow
         found = self.executed.get(key)
         if found is None:
             found = self.executed[key] = Executed(code, offset, frame.f_lineno or 0)
@@ -198,12 +196,12 @@ class _Frame:
             if not (self.locks or self._raised):
                 self._mark(last, self._last)
             self.callee, self._raised = None, False
-        elif event == "exception":  # nothing has returned, nor has the frame been entered anew
+        elif event == "exception":  # no call has returned, and the frame was not entered again
             self._raised = True
         return self
 
     def _mark(self, last: Optional[Executed], now: Executed) -> None:
-        """Mark where a signal can be delivered: a function's entry, a loop, a call's return."""
+        """Mark where a signal can be delivered: on entry, at a backward jump, after a call."""
         before = "" if last is None else self._recorder.operation(self._code, last.offset)
         if last is not None and before in _JUMPS:
             if now.offset <= last.offset:
@@ -216,7 +214,7 @@ class _Frame:
         return [] if uninterruptible else [now.count]
 
     def _is_inlined(self) -> bool:
-        """Return whether the last call was one that does not look for signals as it returns."""
+        """Return whether the last call was one after which Python does not check for signals."""
         callee = self.callee
         by_c = callee is None or callee.co_flags & inspect.CO_GENERATOR
         return _INLINES_CALLS and not by_c and callee.co_name not in ("__init__", "__new__")  # type: ignore[union-attr]
@@ -232,7 +230,7 @@ class _Actor:
     def __init__(self, target: Target, act: Callable[[], object]) -> None:
         self._code = target.code
         self._offset = target.offset
-        self._left = target.occurrence
+        self._remaining = target.occurrence
         self._act = act
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
@@ -244,8 +242,8 @@ class _Actor:
 
     def _instruction(self, frame: FrameType, event: str, argument: object) -> Any:
         if event == "opcode" and frame.f_lasti == self._offset:
-            self._left -= 1
-            if not self._left:
+            self._remaining -= 1
+            if not self._remaining:
                 sys.settrace(None)
                 self._act()
         return self._instruction

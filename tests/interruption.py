@@ -1,8 +1,8 @@
 """
-Interrupt a call at one instruction after the other, and hold the client to be usable after each.
+Interrupt calls at one instruction after another, and check that the client stays usable.
 
-The calls are made in a process of their own, by `interruption_worker`; the server runs here. To
-repeat one injection, run this file with what a failure says.
+`interruption_worker` makes the calls in a separate process; the server runs in this one. A failure
+says how to repeat one injection with this file.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import chatgpt4online
 
 WORKER = Path(__file__).with_name("interruption_worker.py")
 _BEGUN = re.compile(r"\d+ '")
-_MOST_LINES = 60
+_MAX_LINES = 60
 
 _NONCE = "0123456789"
 
 
 class Site(RawServer):
-    """A server that answers at once; "wait" has to wait for the next "go"."""
+    """A server that answers at once, except that "wait" is answered after the next "go"."""
 
     def __init__(self) -> None:
         self._go = threading.Event()
@@ -41,7 +41,7 @@ class Site(RawServer):
         super().__init__(self._talk)
 
     def note(self, received: Received) -> None:
-        """Remember no request, since there are many."""
+        """Record no request, since there are many."""
 
     def _talk(self, peer: Peer) -> None:
         while True:
@@ -58,14 +58,14 @@ class Site(RawServer):
                 peer.send(self._answer)
 
     def _wait(self, peer: Peer) -> None:
-        self._go.set()  # whoever has waited is gone
+        self._go.set()  # the client that waited before is gone
         go = self._go = threading.Event()
         peer.send(head("200 OK", "Transfer-Encoding: chunked") + chunk(HELLO[0]))
         go.wait()
         peer.send(b"".join(map(chunk, HELLO[1:])) + chunk(b""))
 
     def close(self) -> None:
-        """Let nobody wait any more."""
+        """Answer all waiting questions, then close."""
         self._go.set()
         super().close()
 
@@ -83,17 +83,17 @@ def interrupt(
     actions: Sequence[str] = ACTIONS,
     sample: Optional[int] = None,
     seed: int = 0,
-    most_failures: int = 1,
+    max_failures: int = 1,
 ) -> Report:
     """
-    Interrupt calls.
+    Interrupt calls, and return what happened.
 
     Args:
-        scenarios: some of the worker's `SCENARIOS`.
-        actions: some of the worker's `ACTIONS`.
-        sample: how many instructions for each scenario and action; None is all.
-        seed: of the choice of instructions, and of their executions.
-        most_failures: after so many, stop.
+        scenarios: which of the worker's `SCENARIOS` to run.
+        actions: which of the worker's `ACTIONS` to inject.
+        sample: the number of instructions per scenario and action; None for all.
+        seed: the seed for choosing instructions and their executions.
+        max_failures: the number of failures after which to stop.
     """
     options = [",".join(scenarios), ",".join(actions), f"--seed={seed}"]
     if sample is not None:
@@ -101,7 +101,7 @@ def interrupt(
     made = missed = 0
     failures: List[str] = []
     with Site() as site:
-        while len(failures) < most_failures:
+        while len(failures) < max_failures:
             lines = run_guarded(str(WORKER), site.url, *options, f"--start={made}")
             if lines[-1:] and lines[-1].startswith("done "):
                 _, more, unreached = lines[-1].split()
@@ -113,7 +113,7 @@ def interrupt(
 
 
 def repeat(scenario: str, action: str, target: str) -> Optional[str]:
-    """Make one injection; return how it failed, if it did."""
+    """Make one injection; return its failure, or None."""
     with Site() as site:
         lines = run_guarded(str(WORKER), site.url, scenario, action, f"--at={target}")
     if lines[-1:] and lines[-1].startswith("done "):
@@ -122,7 +122,7 @@ def repeat(scenario: str, action: str, target: str) -> Optional[str]:
 
 
 def run_guarded(*arguments: str) -> List[str]:
-    """Run Python with this package, and return the lines that it has printed."""
+    """Run Python with this package, and return the lines that it prints."""
     path = [str(Path(chatgpt4online.__file__).parent.parent), str(WORKER.parent)]
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -138,14 +138,14 @@ def run_guarded(*arguments: str) -> List[str]:
 def _failure(begun: List[str], lines: List[str]) -> str:
     """Return what failed, and how to repeat it."""
     if not begun:
-        return "\n".join(["no injection was made:", *lines[-_MOST_LINES:]])
+        return "\n".join(["no injection was made:", *lines[-_MAX_LINES:]])
     injection = begun[-1].partition(" ")[2]
-    said = lines[lines.index(begun[-1]) + 1 :][-_MOST_LINES:]
+    output = lines[lines.index(begun[-1]) + 1 :][-_MAX_LINES:]
     repetition = f"to repeat it: python tests/interruption.py {injection}"
-    return "\n".join([f"after {injection}:", *said, repetition])
+    return "\n".join([f"after {injection}:", *output, repetition])
 
 
-# The same by the collector and by signals themselves, wherever they happen to strike.
+# The same with the real collector and real signals, which interrupt calls at random.
 
 _BEGIN = """
 import faulthandler, gc, random, signal, sys
@@ -153,7 +153,7 @@ from chatgpt4online import ChatGPT4OnlineError, Client
 
 url, rounds, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 faulthandler.dump_traceback_later(limit, exit=True)
-chance = random.Random(0)
+rng = random.Random(0)
 armed = []
 
 def arm(act):
@@ -164,7 +164,7 @@ def arm(act):
 
     signal.signal(signal.SIGALRM, handle)
     armed.append(True)
-    signal.setitimer(signal.ITIMER_REAL, 1e-5 * 100 ** chance.random())  # 10 us to 1 ms
+    signal.setitimer(signal.ITIMER_REAL, 1e-5 * 100 ** rng.random())  # 10 us to 1 ms
 """
 
 PROGRAMS = {
@@ -211,9 +211,9 @@ for _ in range(rounds):
 
 
 def run_program(name: str, rounds: int, limit: int = 20) -> List[str]:
-    """Run a program for so many rounds; return what it prints, which is how it failed."""
+    """Run a program for this many rounds; return its output, which is empty if it succeeds."""
     if name != "the collector frees streams" and not hasattr(signal, "setitimer"):
-        pytest.skip("this system has no timer that sends signals")
+        pytest.skip("this system has no signal.setitimer")
     with Site() as site:
         return run_guarded("-c", _BEGIN + PROGRAMS[name], site.url, str(rounds), str(limit))
 

@@ -1,8 +1,8 @@
 """
-The process in which calls are interrupted, since one that goes wrong may hang, or leak.
+The process in which calls are interrupted: a failure may be a hang or a leak.
 
-It prints a line with number, scenario, action and target before each injection, and ``done`` at the
-end. Where something goes wrong it prints what, or the stack of a hang, and exits with 1.
+It prints number, scenario, action and target before each injection, and ``done`` at the end. On a
+failure it prints the error, or the stacks of a hang, and exits with status 1.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from instructions import Executed, Target, choose, find, record, run_with, sprea
 
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
 
-#: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: nothing above the
-#: standard library can help there. What these call is left out, too.
+#: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: no caller of the
+#: standard library can prevent the damage there. What these call is excluded too.
 EXCLUDED = {
     "http.cookiejar": "acquires the jar's lock before the try block that releases it, and requests"
     " looks for cookies in each response",
-    "importlib._bootstrap": "holds a module's lock while it imports",
+    "importlib._bootstrap": "holds a module's lock while importing it",
     "importlib._bootstrap_external": "called with that lock held",
-    "threading:start": "holds the locks of a handshake with the thread that begins",
-    "urllib3.response:closed": "called by io's finalizer, which drops any exception unseen",
+    "threading:start": "holds the locks of the handshake with the new thread",
+    "urllib3.response:closed": "called by io's finalizer, which ignores exceptions",
 }
 
-#: The action at each instruction: collect a cycle that holds a stream; close the client, as a
-#: signal's handler may; press Ctrl-C.
+#: What happens at an instruction: a cycle that refers to a stream is collected, the client is
+#: closed, as a signal handler may do, or Ctrl-C is pressed.
 ACTIONS = ("collect", "close", "interrupt")
 
-#: Seconds within which the next call is answered, and after which a call hangs.
+#: Seconds: the deadline of the next call, and the time after which a call counts as hanging.
 DEADLINE = 5.0
 HANGS = 10.0
 
-#: The questions that the server answers, lets wait, and answers along with those that wait.
+#: Questions: answered at once; answered after the next "go"; releases those that wait.
 HI, WAIT, GO = "Hi", "wait", "go"
 ANSWER = "Hello"
 
@@ -67,7 +67,7 @@ def leave_stream(client: Client) -> str:
 
 
 class Scenario(NamedTuple):
-    """A call to interrupt: a new client's if `first`, next to a blocked reader if `with_reader`."""
+    """A call to interrupt: by a new client if `first`, with a blocked reader if `with_reader`."""
 
     call: Callable[[Client], str]
     first: bool = False
@@ -83,35 +83,35 @@ SCENARIOS = {
 }
 
 
-class Wrong(Exception):
-    """What an injection broke."""
+class Broken(Exception):
+    """An injection has broken something."""
 
 
 def expect(condition: object, message: str) -> None:
-    """Fail unless a condition holds."""
+    """Raise `Broken` unless a condition holds."""
     if not condition:
-        raise Wrong(message)
+        raise Broken(message)
 
 
-class Helper:
-    """A thread that does one task at a time."""
+class Worker:
+    """A thread that runs one task at a time."""
 
     def __init__(self) -> None:
         self._tasks: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[object] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="helper", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
         self._thread.start()
 
     def begin(self, task: Callable[[], object]) -> None:
-        """Begin a task."""
+        """Start a task."""
         self._tasks.put(task)
 
     def result(self) -> Any:
-        """Return what the task has returned or raised."""
+        """Return the outcome of the task."""
         return self._results.get()
 
     def run(self, task: Callable[[], object]) -> Any:
-        """Do a task, and return what it has returned or raised."""
+        """Run a task, and return its outcome."""
         self.begin(task)
         return self.result()
 
@@ -126,87 +126,88 @@ class Helper:
             if task is sys.exit:
                 return
             self._results.put(outcome(task))
-            del task  # which refers to a client
+            del task  # it refers to a client
 
 
 def outcome(task: Callable[[], object]) -> object:
-    """Return what a task returns or raises, without the frames that an error holds."""
+    """Return what a task returns, or the exception that it raises, without references to frames."""
     try:
         return task()
-    except BaseException as error:  # noqa: BLE001 - whoever asks looks at it
+    except BaseException as error:  # noqa: BLE001 - the caller checks it
         error.__traceback__ = error.__cause__ = error.__context__ = None
         return error
 
 
 class Cycle:
-    """What only the collector can free, with the stream that it holds."""
+    """A reference cycle with a stream, which only the collector can free."""
 
     def __init__(self, stream: Stream) -> None:
         self.me = self
         self.stream = stream
 
 
-class Held(NamedTuple):
-    """How many descriptors and threads this process has."""
+class Resources(NamedTuple):
+    """The number of descriptors and threads of this process."""
 
     files: int
     threads: int
 
 
-def held() -> Held:
-    """Return what this process holds; no descriptors where the system does not list them."""
+def current_resources() -> Resources:
+    """Return the resources in use; 0 descriptors if the system does not list them."""
     directory = Path("/dev/fd")
-    return Held(len(os.listdir(directory)) if directory.exists() else 0, threading.active_count())  # noqa: PTH208 - in a hurry
+    files = len(os.listdir(directory)) if directory.exists() else 0  # noqa: PTH208 - faster
+    return Resources(files, threading.active_count())
 
 
 class Subject:
-    """A client whose calls are interrupted, and that must be as good as new after each."""
+    """A client whose calls are interrupted, and that has to work afterwards."""
 
     def __init__(self, url: str, scenario: Scenario) -> None:
         self._url = url
         self._scenario = scenario
-        self._other = Helper()
-        self._reader = Helper()
-        self._ignored: List[object] = []  # exceptions that Python could not raise
+        self._other = Worker()
+        self._reader = Worker()
+        self._ignored: List[object] = []  # exceptions that finalizers raised
         self._client: Optional[Client] = None
         sys.unraisablehook = lambda hook: self._ignored.append(hook.exc_type)
-        self._files = held().files
-        self._most_files = self._most_threads = sys.maxsize
+        self._files = current_resources().files
+        self._max_files = self._max_threads = sys.maxsize
 
     def warm_up(self) -> List[Executed]:
-        """Return the instructions of a call, after two traced ones."""
+        """Return the instructions of a call, recorded after two traced warm-up calls."""
         executed: List[Executed] = []
 
         def run(call: Callable[[], str]) -> str:
-            def note() -> None:
-                said.append(call())
+            def keep_answer() -> None:
+                answers.append(call())
 
-            said: List[str] = []
-            executed[:] = record(note, __file__, EXCLUDED)
-            return said[0]
+            answers: List[str] = []
+            executed[:] = record(keep_answer, __file__, EXCLUDED)
+            return answers[0]
 
         for _ in range(3):
             self._prepare()
-            self._hold("", self._call(run))
-        sleep(0.1)  # threads that are ending have ended then
-        self._most_files, self._most_threads = held()  # idle connections and a shared thread stay
+            self._check("", self._call(run))
+        sleep(0.1)  # lets threads end
+        # Idle connections and the thread that watches deadlines remain.
+        self._max_files, self._max_threads = current_resources()
         self._close()
         gc.freeze()
         return executed
 
     def inject(self, action: str, target: Target) -> bool:
-        """Act at a target, and hold the client to be well then; return whether it was reached."""
+        """Act at a target, then check the client; return whether the target was reached."""
         self._prepare()
         reached: List[bool] = []
         act = self._act(action)
 
-        def note_and_act() -> None:
+        def act_at_target() -> None:
             reached.append(True)
             act()
 
-        run = partial(run_with, target, note_and_act)
-        results = self._call(run)
-        self._hold(action if reached else "", results)
+        result = self._call(partial(run_with, target, act_at_target))
+        self._check(action if reached else "", result)
         return bool(reached)
 
     def _act(self, action: str) -> Callable[[], object]:
@@ -215,12 +216,12 @@ class Subject:
         return self._known.close if action == "close" else _interrupt
 
     def _collector(self) -> Callable[[], object]:
-        """Return what collects a cycle with a stream that is open now."""
+        """Return a function that collects a cycle with an open stream."""
         if self._scenario.first:
             cycle = Cycle(Client(self._url).stream(HI))
         else:
             cycle = Cycle(self._known.stream(HI))
-            self._connect()  # for the call that follows
+            self._connect()  # for the next call
         alive = weakref.ref(cycle)
 
         def collect() -> None:
@@ -239,62 +240,62 @@ class Subject:
                 self._connect()
 
     def _connect(self) -> None:
-        """Leave as many idle connections as a call needs, its reader included."""
+        """Make as many idle connections as a call needs, its reader included."""
         self._block_reader()
-        expect(self._known.chat(GO) == ANSWER, "the client is not well")
+        expect(self._known.chat(GO) == ANSWER, "the client does not work")
         self._release_reader("")
 
     def _block_reader(self) -> None:
-        """Have another thread wait for a stream, if the scenario has a reader."""
+        """Block a thread in reading a stream, if the scenario has a reader."""
         if self._scenario.with_reader:
             begun = threading.Semaphore(0)
             self._reader.begin(partial(_read, self._known, begun))
             begun.acquire()
 
     def _release_reader(self, action: str) -> None:
-        """Hold the reader's stream to be whole, unless its client has been closed."""
+        """Check that the reader's stream is complete, unless the client was closed."""
         if self._scenario.with_reader:
             read = self._reader.result()
             good = read == ANSWER or (action == "close" and isinstance(read, StreamInterrupted))
             expect(good, f"the reader got {read!r}")
 
     def _call(self, run: Callable[[Callable[[], str]], object]) -> object:
-        """Return the outcome of a call, made while the reader waits if there is one."""
+        """Return the outcome of a call, made while the reader, if any, is blocked."""
         self._block_reader()
         return outcome(partial(run, partial(self._scenario.call, self._known)))
 
-    def _hold(self, action: str, result: object) -> None:
-        """Hold everything that may have suffered to be well."""
+    def _check(self, action: str, result: object) -> None:
+        """Check everything that an action may break."""
         good = result == ANSWER
-        if action == "interrupt":  # where a finalizer runs, Python ignores Ctrl-C
+        if action == "interrupt":  # Python ignores exceptions in finalizers
             good = isinstance(result, KeyboardInterrupt) or (good and bool(self._ignored))
         elif action == "close":
             good = good or isinstance(result, ChatGPT4OnlineError) or _says_closed(result)
         expect(good, f"the call got {result!r}")
-        self._hold_next(action)
+        self._check_next_calls(action)
         self._release_reader(action)
-        client = self._known  # a closed one leaves nothing, though somebody may refer to it
+        client = self._known  # a closed client frees everything while it is still referenced
         if action == "close":
             self._client = None
-        self._hold_held()
+        self._check_resources()
         del client
 
-    def _hold_next(self, action: str) -> None:
-        """Hold the next calls to be answered, in this thread and in another one."""
+    def _check_next_calls(self, action: str) -> None:
+        """Check that the next calls are answered, in this thread and in another one."""
         ask = partial(self._known.chat, GO, deadline=DEADLINE)
         for answer in (outcome(ask), self._other.run(ask)):
             good = _says_closed(answer) if action == "close" else answer == ANSWER
             expect(good, f"the next call got {answer!r}")
 
-    def _hold_held(self) -> None:
-        """Hold the process to have no more threads, nor more descriptors than idle connections."""
+    def _check_resources(self) -> None:
+        """Check that there are no further threads, and only the descriptors of idle connections."""
         gc.collect()
         ends = monotonic() + DEADLINE
-        while threading.active_count() > self._most_threads and monotonic() < ends:
+        while threading.active_count() > self._max_threads and monotonic() < ends:
             sleep(0.0002)
         names = [thread.name for thread in threading.enumerate()]
-        expect(len(names) <= self._most_threads, f"threads are left: {names}")
-        if self._client is None or held().files > self._most_files:
+        expect(len(names) <= self._max_threads, f"threads are left: {names}")
+        if self._client is None or current_resources().files > self._max_files:
             self._close()
 
     @property
@@ -303,19 +304,19 @@ class Subject:
         return self._client
 
     def _close(self) -> None:
-        """Close the client, and hold it to leave no descriptor."""
+        """Close the client, and check that no descriptor is left."""
         if self._client is not None:
             self._client.close()
             self._client = None
         gc.collect()
-        left = held().files - self._files
+        left = current_resources().files - self._files
         expect(left <= 0, f"{left} descriptors are left")
 
     def close(self) -> None:
-        """Close the client and end the threads, and hold everything to be gone."""
+        """Close the client and end the threads."""
         self._close()
-        for helper in (self._other, self._reader):
-            helper.end()
+        for worker in (self._other, self._reader):
+            worker.end()
 
 
 def _read(client: Client, begun: threading.Semaphore) -> str:
@@ -336,7 +337,7 @@ def _says_closed(result: object) -> bool:
 
 
 def work(options: argparse.Namespace) -> None:
-    """Interrupt one call after the other, in one scenario after the other."""
+    """Interrupt one call after another, in each scenario."""
     number = missed = 0
     for scenario in options.scenarios:
         faulthandler.dump_traceback_later(3 * HANGS, exit=True)
@@ -353,13 +354,13 @@ def work(options: argparse.Namespace) -> None:
 
 
 def plan(executed: List[Executed], options: argparse.Namespace) -> Iterator[Tuple[str, Target]]:
-    """Yield the actions and where they are done."""
+    """Yield each action with its targets."""
     for action in options.actions:
         if options.at:
             yield action, find(executed, options.at)
         else:
-            chance = random.Random(f"{options.seed} {action}")
-            found = choose(executed, chance, only_interruptible=action == "interrupt")
+            rng = random.Random(f"{options.seed} {action}")
+            found = choose(executed, rng, only_interruptible=action == "interrupt")
             for target in found if options.sample is None else spread(found, options.sample):
                 yield action, target
 
@@ -369,7 +370,7 @@ def _words(text: str) -> List[str]:
 
 
 def main() -> None:
-    """Read the options, and work."""
+    """Parse the options, and run the injections."""
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("scenarios", type=_words)
@@ -381,7 +382,7 @@ def main() -> None:
     gc.disable()
     try:
         work(parser.parse_args())
-    except Wrong:
+    except Broken:
         traceback.print_exc(file=sys.stdout)
         sys.stdout.flush()
         os._exit(1)

@@ -1,4 +1,4 @@
-"""What a server may cost: memory and time are bounded, whatever it sends."""
+"""Whatever a server sends, it can only cost so much memory and time."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ BLOCK = b"x" * 65536
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lower the limit, for memory is measured slowly."""
+    """Lower the limit, since measuring memory is slow."""
     monkeypatch.setattr(fields, "LIMIT", LIMIT)
 
 
 def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:
-    """Serve a question with some bytes, then with a piece over and over."""
+    """Answer a question with some bytes, then with the same piece again and again."""
 
     def serve(peer: Peer) -> None:
         if peer.question():
@@ -56,7 +56,7 @@ def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:
 
 
 def peak_of(function: Callable[[], object]) -> int:
-    """Return how many bytes were held at most while a function ran."""
+    """Return the peak of memory, in bytes, while a function runs."""
     tracemalloc.start()
     try:
         function()
@@ -66,18 +66,18 @@ def peak_of(function: Callable[[], object]) -> int:
 
 
 def gzip(data: bytes) -> bytes:
-    """Return data, compressed."""
-    squeeze = zlib.compressobj(9, wbits=31)
-    return squeeze.compress(data) + squeeze.flush()
+    """Compress data."""
+    compressor = zlib.compressobj(9, wbits=31)
+    return compressor.compress(data) + compressor.flush()
 
 
 def bomb(begin: bytes) -> Serve:
-    """Serve a question with gzip of 100 MB that begins like an answer."""
+    """Answer a question with 100 MB, compressed, that begin like an answer."""
 
     def serve(peer: Peer) -> None:
-        squeeze = zlib.compressobj(1, wbits=31)
+        compressor = zlib.compressobj(1, wbits=31)
         blocks = [begin, *[b" " * 1_000_000] * 100]
-        holding(GZIP, *map(squeeze.compress, blocks))(peer)
+        holding(GZIP, *map(compressor.compress, blocks))(peer)
 
     return serve
 
@@ -104,8 +104,8 @@ ENDLESS: Dict[str, Serve] = {
 
 @pytest.mark.parametrize("name", ENDLESS)
 @pytest.mark.usefixtures("small_limit")
-def test_what_has_no_end_is_refused(name: str) -> None:
-    """What grows beyond the limit is refused, its connection closed, and no more of it held."""
+def test_endless_input_is_rejected(name: str) -> None:
+    """Endless input raises `ProtocolError` at the limit, and its connection is closed."""
 
     def ask() -> None:
         with pytest.raises(ProtocolError):
@@ -119,7 +119,7 @@ def test_what_has_no_end_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["an event", "JSON", "gzip of an event", "gzip of JSON"])
 def test_the_limit_is_8_mebibytes(name: str) -> None:
-    """An event or JSON body is refused when it exceeds 8 MiB, and not before."""
+    """An event or JSON body is rejected when it exceeds 8 MiB, and not before."""
     with RawServer(ENDLESS[name]) as server, Client(server.url) as client:
         with pytest.raises(ProtocolError, match=f"larger than {8 * 1024 * 1024} bytes"):
             client.chat("Hi")
@@ -128,7 +128,7 @@ def test_the_limit_is_8_mebibytes(name: str) -> None:
 
 @pytest.mark.parametrize("form", ["an event", "JSON"])
 def test_the_limit_is_500_000_values(form: str) -> None:
-    """JSON of more than 500,000 values is refused before it is parsed."""
+    """JSON with more than 500,000 values is rejected before it is parsed."""
     body = FORMS[form]('"reply":"Hi","other":[' + "[]," * 500_000 + "[]]")
 
     def ask() -> None:
@@ -141,11 +141,11 @@ def test_the_limit_is_500_000_values(form: str) -> None:
 
 
 def test_the_limit_of_wide_characters_is_8_mebibytes() -> None:
-    """A text is refused when it takes more than 8 MiB in memory, though it has fewer bytes."""
-    for count, is_refused in ((2_000_000, False), (2_100_000, True)):
+    """A text that takes more than 8 MiB in memory is rejected, even if its UTF-8 is shorter."""
+    for count, is_too_large in ((2_000_000, False), (2_100_000, True)):
         body = as_json('"reply":"' + "x" * count + '\U0001f600"')
         with RawServer(answering(reply("200 OK", body))) as server, Client(server.url) as client:
-            if is_refused:
+            if is_too_large:
                 with pytest.raises(ProtocolError, match="more than 8388608 bytes in memory"):
                     client.chat("Hi")
             else:
@@ -153,18 +153,18 @@ def test_the_limit_of_wide_characters_is_8_mebibytes() -> None:
 
 
 def as_json(members: str) -> bytes:
-    """Return a body of JSON with these members."""
+    """Return a JSON body with these members."""
     return f'{{"success":true,{members}}}'.encode()
 
 
 def as_event(members: str) -> bytes:
-    """Return a stream whose end is JSON with these members, as JSON within JSON."""
+    """Return a stream whose end event contains JSON with these members, encoded twice."""
     data = json.dumps(as_json(members).decode(), ensure_ascii=False)
     return f'data: {{"type":"end","data":{data}}}\n\n'.encode()
 
 
 def after_noise(members: str) -> bytes:
-    """Return a stream with other output before it."""
+    """Return such a stream after other output."""
     return b"Warning: oops\n" + as_event(members)
 
 
@@ -210,7 +210,7 @@ MEMBERS = {
     **{name: f'"reply":"{text}"' for name, text in TEXTS.items()},
     **{name: f'"reply":"Hi",{members}' for name, members in VALUES.items()},
 }
-#: What sockets, HTTP and the rest of a call take, whatever the answer is.
+#: The memory of sockets, HTTP and the rest of a call, whatever the answer.
 BUFFERS = 300_000
 
 
@@ -218,9 +218,9 @@ BUFFERS = 300_000
 @pytest.mark.parametrize("name", MEMBERS)
 def test_memory_in_proportion(name: str, form: str) -> None:
     """
-    An answer takes at most 12 times its size and 150 bytes per value, with what its reply keeps.
+    An answer takes at most 12 times its size and 150 bytes per value, its reply included.
 
-    Its size is that of its bytes, or that of its text in memory if it is larger.
+    Its size is that of its UTF-8, or that of its text in memory if that is larger.
     """
     body = FORMS[form](MEMBERS[name])
     size, values = size_of(body.decode()), values_of(body.decode())
@@ -234,21 +234,21 @@ def test_memory_in_proportion(name: str, form: str) -> None:
 
 
 def size_of(text: str) -> int:
-    """Return what a text takes as UTF-8 or in memory, in bytes."""
+    """Return the size of a text in bytes: as UTF-8 or in memory, whichever is larger."""
     widest = max(text)
     width = 4 if widest > "\uffff" else 2 if widest > "\u00ff" else 1
     return max(len(text.encode()), len(text) * width)
 
 
 def values_of(text: str) -> int:
-    """Return how many values JSON has at most; to Python 3.8, escapes are values too."""
+    """Return the most values that JSON may have; for Python 3.8, escapes count as values."""
     marks = ",[{\\" if sys.version_info < (3, 9) else ",[{"
     return sum(map(text.count, marks))
 
 
 @pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "gzip, br"])
-def test_other_codings_are_refused_unread(coding: str) -> None:
-    """A content coding beyond one layer of gzip or deflate is refused before it is undone."""
+def test_other_codings_are_rejected_unread(coding: str) -> None:
+    """A content coding other than one layer of gzip or deflate is rejected before decoding."""
     serve = holding(head("200 OK", f"Content-Encoding: {coding}"), gzip(gzip(end("Hello"))))
     with RawServer(serve) as server, Client(server.url) as client:
         with pytest.raises(ProtocolError, match="coding"):
@@ -256,8 +256,8 @@ def test_other_codings_are_refused_unread(coding: str) -> None:
         server.gone.get(timeout=SOON)
 
 
-def test_compression_that_is_none_is_an_error() -> None:
-    """Bytes that are no compressed ones, though they are said to be, are a `ProtocolError`."""
+def test_broken_compression_is_an_error() -> None:
+    """Uncompressed bytes that are labelled as gzip raise `ProtocolError`."""
     body = b"".join([live("Hello"), end("Hello")])
     answer = head("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(body)}") + body
     broken = pytest.raises(ProtocolError, match="compression")
@@ -266,8 +266,8 @@ def test_compression_that_is_none_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", ["lines", "a line", "interim responses"])
-def test_headers_without_end_are_refused(name: str) -> None:
-    """Headers that go on and on are an error, and their connection is closed."""
+def test_endless_headers_are_rejected(name: str) -> None:
+    """Endless headers raise `TransportError`, and their connection is closed."""
     begin, piece = {
         "lines": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 1000),
         "a line": (b"HTTP/1.1 200 OK\r\nX-A: ", BLOCK),
@@ -279,8 +279,8 @@ def test_headers_without_end_are_refused(name: str) -> None:
         server.gone.get(timeout=SOON)
 
 
-def test_a_refusal_is_read_in_part() -> None:
-    """Of a refusal that goes on and on, no more is read than its beginning."""
+def test_only_the_beginning_of_a_refusal_is_read() -> None:
+    """The body of an endless refusal is read only as far as an error message needs."""
     serve = endless(head("500 Oops", "Connection: close") + b"<title>Out of order</title>")
     with RawServer(serve) as server, Client(server.url) as client:
         with pytest.raises(ServerError, match="Out of order"):
@@ -289,7 +289,7 @@ def test_a_refusal_is_read_in_part() -> None:
 
 
 def test_noise_after_the_answer_is_not_read() -> None:
-    """Of noise that goes on and on after the answer, nearly nothing is read."""
+    """Endless noise after an answer does not delay it; its connection is not used again."""
     begin = CHUNKED + b"".join(map(chunk, HELLO))
     with RawServer(endless(begin, chunk(BLOCK))) as server, Client(server.url) as client:
         for _ in range(3):
@@ -298,11 +298,11 @@ def test_noise_after_the_answer_is_not_read() -> None:
         assert server.accepted == 3
 
 
-# Time in proportion.
+# Time grows linearly.
 
 
 def seconds_for(answer: bytes) -> float:
-    """Return the processor time that this thread takes for an answer, the best of three."""
+    """Return the CPU time of this thread for an answer, the best of three."""
     times = []
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert client.nonce
@@ -313,26 +313,26 @@ def seconds_for(answer: bytes) -> float:
     return min(times)
 
 
-def test_a_long_event_costs_time_in_proportion() -> None:
-    """An event of ten times the size takes about ten times the time."""
+def test_a_long_event_takes_linear_time() -> None:
+    """An event of ten times the size takes about ten times as long."""
     short, long = (Framing().answer([end("x" * size)]).bytes for size in (700_000, 7_000_000))
     assert seconds_for(long) < 40 * seconds_for(short)
 
 
-def test_a_long_event_in_small_chunks_costs_time_in_proportion() -> None:
-    """The same holds for an event that comes in chunks of a few bytes."""
+def test_a_long_event_in_small_chunks_takes_linear_time() -> None:
+    """The same holds for an event in small chunks."""
     short, long = (in_chunks(end("x" * size), 100) for size in (300_000, 3_000_000))
     assert seconds_for(long) < 40 * seconds_for(short)
 
 
 def in_chunks(data: bytes, size: int) -> bytes:
-    """Return a response with chunks of so many bytes."""
+    """Return a response in chunks of this many bytes."""
     chunks = [chunk(data[i : i + size]) for i in range(0, len(data), size)]
     return b"".join([CHUNKED, *chunks, chunk(b"")])
 
 
-def test_a_long_answer_in_short_pieces_costs_time_in_proportion() -> None:
-    """Ten times as many pieces take about ten times the time."""
+def test_a_long_answer_in_many_deltas_takes_linear_time() -> None:
+    """Ten times as many deltas take about ten times as long."""
     short, long = (
         PHP.answer([live("x")] * count + [end("x" * 2000)]).bytes for count in (2_000, 20_000)
     )

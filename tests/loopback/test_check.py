@@ -1,4 +1,4 @@
-"""`Client.check`: each step that may fail is told, with its reason, and nothing is raised."""
+"""`Client.check` reports each step that fails, with the reason, and raises nothing."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WORDS = [f"word{number} " for number in range(30)]
 
 
 def outcome(health: Health) -> List[Tuple[str, bool]]:
-    """Return the checks' names and how they went."""
+    """Return the name of each check, and whether it passed."""
     return [(check.name, check.ok) for check in health.checks]
 
 
-def test_all_is_well(server: Server, client: Client) -> None:
-    """A site that works passes its three checks; no question is asked unless it is given."""
+def test_a_healthy_site(server: Server, client: Client) -> None:
+    """A working site passes three checks; without `ask`, no question is sent."""
     health = client.check()
     assert health
     assert outcome(health) == [("site", True), ("AI Engine", True), ("nonce", True)]
@@ -33,7 +33,7 @@ def test_all_is_well(server: Server, client: Client) -> None:
 
 
 def test_a_question(server: Server, client: Client) -> None:
-    """Given a question, its answer is shown and judged, and it is asked once."""
+    """With `ask`, the question is sent once, and its answer is shown and checked."""
     health = client.check(ask="Hi " * 50)
     assert outcome(health)[3:] == [("answer", True), ("streaming", True)]
     assert health.checks[3].detail.startswith("'Echo(1 msgs): Hi Hi")
@@ -43,7 +43,7 @@ def test_a_question(server: Server, client: Client) -> None:
 
 
 def test_it_prints_as_a_table(client: Client) -> None:
-    """A line for each check tells how it went, in how many seconds, and more."""
+    """Each line has a check's result, name, duration and detail."""
     lines = str(client.check()).splitlines()
     assert [line.split()[0] for line in lines] == ["ok", "ok", "ok"]
     assert lines[2].endswith("fetched as a guest")
@@ -57,14 +57,14 @@ def test_it_prints_as_a_table(client: Client) -> None:
     [{"rest_prefix": "api"}, {"permalinks": False}, {"path": "/blog"}],
     ids=str,
 )
-def test_sites_of_other_forms(options: Any) -> None:
+def test_other_rest_roots(options: Any) -> None:
     """A site passes wherever its REST API is."""
     with Server(**options) as site, Client(site.url) as client:
         assert client.check(ask="Hi")
 
 
 def test_as_a_user(server: Server) -> None:
-    """The nonce's check says as whom, and finds a wrong password."""
+    """The check of the nonce reports the login, and detects a wrong password."""
     server.user(*USER)
     with Client(server.url, auth=USER) as client:
         assert client.check().checks[2].detail == "fetched as a user"
@@ -75,8 +75,8 @@ def test_as_a_user(server: Server) -> None:
     assert "wrong" not in str(health)
 
 
-def test_a_kept_nonce_proves_nothing(server: Server, client: Client) -> None:
-    """A nonce is fetched anew, whatever the client has."""
+def test_a_cached_nonce_is_not_used(server: Server, client: Client) -> None:
+    """`check` fetches a new nonce, even if the client has one."""
     assert client.check()
     assert client.nonce
     server.answers(500, route="start_session")
@@ -87,11 +87,11 @@ Script = Callable[[Server], None]
 
 
 def index(**answer: Any) -> Script:
-    """Let the front page be as it is, and the REST API's index answer like this."""
+    """Script the REST API's index, and leave the front page as it is."""
 
     def script(server: Server) -> None:
         server.answers(200, body="<html></html>", route="/")
-        server.answers(**answer, route="/")  # the index is the route "/"
+        server.answers(**answer, route="/")  # the index, whose route is "/" too
 
     return script
 
@@ -115,10 +115,10 @@ FAILURES: List[Tuple[Script, str, str]] = [
 
 
 @pytest.mark.parametrize(("script", "name", "words"), FAILURES)
-def test_what_may_fail(
+def test_a_failed_check(
     script: Script, name: str, words: str, server: Server, client: Client
 ) -> None:
-    """The first check that fails is the last one, and says why."""
+    """No check follows the first failed one, whose detail gives the reason."""
     script(server)
     health = client.check(ask="Hi")
     failed: Optional[Check] = next((check for check in health.checks if not check.ok), None)
@@ -129,14 +129,14 @@ def test_what_may_fail(
 
 
 @pytest.mark.parametrize("answer", [[], None, "x", 5])
-def test_an_index_that_is_no_object(answer: Any) -> None:
-    """WordPress's own answers are JSON objects; another value is none of them."""
+def test_an_index_that_is_not_an_object(answer: Any) -> None:
+    """JSON that is not an object raises `ProtocolError`."""
     with pytest.raises(ProtocolError, match="answered 200 with JSON that is not an object"):
         check_object(answer, 200)
 
 
-def test_a_site_that_is_not_there() -> None:
-    """A site that cannot be reached, or is silent, is told and not raised."""
+def test_an_unreachable_site() -> None:
+    """An unreachable or silent site is reported as a failed check."""
     with Client("http://127.0.0.1:1", retries=0) as client:
         assert outcome(client.check(ask="Hi")) == [("site", False)]
     with RawServer(Peer.wait_until_gone) as silent, Client(silent.url, timeout=0.2) as client:
@@ -146,8 +146,8 @@ def test_a_site_that_is_not_there() -> None:
     assert 0.1 < health.checks[0].seconds < 3
 
 
-def test_a_closed_list(server: Server, client: Client) -> None:
-    """A site that does not show its list of routes may have all of them."""
+def test_a_hidden_index(server: Server, client: Client) -> None:
+    """A site that hides its list of routes passes."""
     body = {"code": "rest_login_required", "message": "No.", "data": {"status": 401}}
     index(status=401, body=body)(server)
     health = client.check()
@@ -155,21 +155,21 @@ def test_a_closed_list(server: Server, client: Client) -> None:
     assert health.checks[1].detail == "the site hides its list of routes"
 
 
-def test_a_front_page_that_is_not_there(server: Server, client: Client) -> None:
-    """A site whose front page is missing or closed may answer all the same."""
+def test_a_missing_front_page(server: Server, client: Client) -> None:
+    """A site whose front page is missing or private passes."""
     server.answers(404, route="/")
     assert client.check()
     server.answers(401, body={"code": "x", "message": "No."}, route="/")
     assert client.check()
 
 
-# A stall of the machine between two pieces looks like a site that holds answers back.
+# If the machine stalls between two deltas, the site seems to hold answers back.
 stalls = pytest.mark.flaky(reruns=2, only_rerun="AssertionError")
 
 
 @stalls
-def test_live_and_held_back(server: Server, client: Client) -> None:
-    """An answer that comes as it is written is told from one that was held back to its end."""
+def test_streamed_and_held_back_answers(server: Server, client: Client) -> None:
+    """An answer that is streamed passes; one that arrives all at once after a delay does not."""
     server.says(*WORDS, pace=0.02)
     health = client.check(ask="Hi")
     assert health
@@ -181,7 +181,7 @@ def test_live_and_held_back(server: Server, client: Client) -> None:
 
 
 def thinking(pieces: List[str], pace: float) -> Serve:
-    """Serve a site that thinks for 0.6 seconds, and then writes with so many seconds a piece."""
+    """Serve a site that waits for 0.6 seconds, then sends a delta every `pace` seconds."""
     namespaces = json_reply("200 OK", {"namespaces": ["mwai/v1", "mwai-ui/v1"]})
 
     def serve(peer: Peer) -> None:
@@ -207,8 +207,8 @@ def thinking(pieces: List[str], pace: float) -> Serve:
 
 
 @stalls
-def test_a_thought_is_not_holding_back() -> None:
-    """A bot that thinks for long and then writes at a model's pace is not taken for held back."""
+def test_a_delay_before_a_streamed_answer() -> None:
+    """A long delay before an answer that is then streamed is not reported as holding back."""
     with RawServer(thinking(WORDS, 0.005)) as server, Client(server.url) as client:
         health = client.check(ask="Hi")
     assert health, str(health)
@@ -218,7 +218,7 @@ def test_a_thought_is_not_holding_back() -> None:
 @stalls
 @pytest.mark.parametrize("text", ["Yes.", "An answer in one piece, of some length."])
 def test_one_piece(text: str) -> None:
-    """One piece after a while is held back if it is long; a word alone tells nothing."""
+    """A long single delta after a delay counts as held back; a single word does not."""
     with RawServer(thinking([text], 0.0)) as server, Client(server.url) as client:
         health = client.check(ask="Hi")
     assert bool(health) is (len(text) < 20), str(health)
@@ -226,7 +226,7 @@ def test_one_piece(text: str) -> None:
 
 @pytest.mark.parametrize(("ask", "kind"), [("", ValueError), (" ", ValueError), (5, TypeError)])
 def test_bad_questions(ask: Any, kind: Any, server: Server, client: Client) -> None:
-    """What cannot be asked is refused before anything is looked at; so is a closed client."""
+    """An invalid question or a closed client raises before any request is sent."""
     with pytest.raises(kind):
         client.check(ask=ask)
     client.close()

@@ -1,4 +1,4 @@
-"""What becomes of a connection when its answer is complete: it is kept, or it does no harm."""
+"""After a complete answer, its connection is reused, or closed without an effect on others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LAST_CHUNK = chunk(b"")
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_an_answer_is_complete_at_its_end_event(framing: str) -> None:
-    """`chat` returns when `end` has come, though the server holds the response open."""
+    """`chat` returns once `end` has arrived, even if the server does not end the response."""
     answer = FRAMINGS[framing].answer()
     with RawServer(holding(answer.head, *answer.parts)) as server, Client(server.url) as client:
         assert client.nonce == NONCE
@@ -56,7 +56,7 @@ def test_an_answer_is_complete_at_its_end_event(framing: str) -> None:
 def test_a_stream_is_complete_at_its_end_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream ends when `end` has come, over TLS as well."""
+    """A stream ends once `end` has arrived, over TLS too."""
     answer = PHP.answer()
     serve = holding(answer.head, *answer.parts)
     context = tls_context(tmp_path, monkeypatch)
@@ -66,8 +66,8 @@ def test_a_stream_is_complete_at_its_end_event(
             assert list(client.stream("Hi")) == ["Hel", "lo"]
 
 
-def test_a_length_that_is_never_reached_delays_nothing() -> None:
-    """`chat` returns when `end` has come, though Content-Length promises more."""
+def test_an_overstated_length_delays_nothing() -> None:
+    """`chat` returns once `end` has arrived, even if Content-Length announces more."""
     serve = holding(head("200 OK", "Content-Length: 100000"), *HELLO)
     with RawServer(serve) as server, Client(server.url) as client:
         assert client.nonce == NONCE
@@ -75,20 +75,20 @@ def test_a_length_that_is_never_reached_delays_nothing() -> None:
             assert client.chat("Hi") == "Hello"
 
 
-# A connection that can be used again is used again.
+# Reusable connections are reused.
 
 
 @pytest.mark.parametrize("framing", REUSABLE)
-def test_twenty_chats_take_one_connection(framing: str) -> None:
-    """A connection serves one question after another, and the nonce before them."""
+def test_twenty_chats_use_one_connection(framing: str) -> None:
+    """One connection serves the request for a nonce and all questions after it."""
     answer = FRAMINGS[framing].answer().bytes
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in range(20)] == ["Hello"] * 20
         assert server.accepted == 1
 
 
-def test_tls_connections_are_used_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A TLS connection serves one question after another as well."""
+def test_tls_connections_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One TLS connection serves all questions too."""
     context = tls_context(tmp_path, monkeypatch)
     with RawServer(answering(PHP.answer().bytes), context) as server:
         with Client(server.url) as client:
@@ -97,7 +97,7 @@ def test_tls_connections_are_used_again(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_tls_without_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no thread can be started, as when a program ends, a TLS connection needs none."""
+    """TLS works where no thread can be started, as during the interpreter's shutdown."""
     context = tls_context(tmp_path, monkeypatch)
 
     def no_thread(*_: object) -> None:
@@ -110,7 +110,7 @@ def test_tls_without_another_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("framing", ["close", "close+gzip"])
 def test_a_connection_that_ends_with_its_answer_is_closed(framing: str) -> None:
-    """A connection that the server closes after an answer is not used again, nor kept open."""
+    """A connection whose response ends with it is closed and not reused."""
     answer = FRAMINGS[framing].answer().bytes
 
     def serve(peer: Peer) -> None:
@@ -125,7 +125,7 @@ def test_a_connection_that_ends_with_its_answer_is_closed(framing: str) -> None:
 
 
 def test_refusals_keep_their_connection() -> None:
-    """A nonce that is refused costs no connection: the refusal is read to its end."""
+    """The connection of a refused nonce is reused."""
     refusal = json_reply("403 Forbidden", {"code": "rest_cookie_invalid_nonce", "message": "No"})
     serve = answering(refusal, PHP.answer().bytes)
     with RawServer(serve) as server, Client(server.url) as client:
@@ -135,29 +135,29 @@ def test_refusals_keep_their_connection() -> None:
 
 
 def test_interim_responses_are_skipped() -> None:
-    """A `100 Continue` before the answer is not the answer."""
+    """A `100 Continue` before the answer is skipped."""
     answer = head("100 Continue") * 2 + PHP.answer().bytes
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert [client.chat("Hi"), client.chat("Hi")] == ["Hello", "Hello"]
         assert server.accepted == 1
 
 
-def test_a_limit_of_one_call_is_not_the_next_ones() -> None:
-    """A connection that a call with short limits used has the next call's limits."""
-    go_on = threading.Event()
+def test_limits_of_one_call_do_not_apply_to_the_next() -> None:
+    """On a reused connection, the limits of the current call apply."""
+    proceed = threading.Event()
 
     def serve(peer: Peer) -> None:
         peer.question()
         peer.send(PHP.answer().bytes)
         peer.question()
-        peer.wait(go_on)
+        peer.wait(proceed)
         peer.send(PHP.answer().bytes)
 
     with RawServer(serve) as server, Client(server.url, timeout=SOON) as client:
         limit = 0.3
         assert client.chat("Hi", timeout=limit, deadline=limit) == "Hello"
         second = background(lambda: client.chat("Hi"))
-        timer = threading.Timer(2 * limit, go_on.set)
+        timer = threading.Timer(2 * limit, proceed.set)
         timer.start()
         assert second.result(SOON) == "Hello"
         timer.join()
@@ -168,23 +168,23 @@ def test_a_limit_of_one_call_is_not_the_next_ones() -> None:
 
 
 class LateEnd:
-    """A server that ends each response only when it is told to."""
+    """A server that ends each response only after a call of `write_rest`."""
 
     def __init__(self, rest: bytes) -> None:
         self._rest = rest
-        self._asked = threading.Semaphore(0)
+        self._requested = threading.Semaphore(0)
         self._written = threading.Semaphore(0)
 
     def write_rest(self) -> None:
-        """Write the rest of a response, and wait until it is on its way."""
-        self._asked.release()
+        """Write the rest of a response, and wait until it has been sent."""
+        self._requested.release()
         assert self._written.acquire(timeout=SOON)
 
     def serve(self, peer: Peer) -> None:
         """Serve a connection."""
         while peer.question():
             peer.send(head("200 OK", CHUNKED) + b"".join(map(chunk, HELLO)))
-            assert self._asked.acquire(timeout=SOON)
+            assert self._requested.acquire(timeout=SOON)
             peer.send(self._rest)
             self._written.release()
 
@@ -193,7 +193,7 @@ class LateEnd:
     "rest", [LAST_CHUNK, chunk(b"<!-- cached -->\n") + LAST_CHUNK, chunk(b"\n") + LAST_CHUNK]
 )
 def test_the_end_of_a_response_may_come_late(rest: bytes) -> None:
-    """A response that ends after its answer was returned gives its connection back all the same."""
+    """A connection is reused even if the response ends after its answer was returned."""
     site = LateEnd(rest)
     with RawServer(site.serve) as server, Client(server.url) as client:
         for _ in range(5):
@@ -202,8 +202,8 @@ def test_the_end_of_a_response_may_come_late(rest: bytes) -> None:
         assert server.accepted == 1
 
 
-def test_a_response_without_end_costs_its_connection_alone() -> None:
-    """A response that never ends keeps no call waiting, and is given up after a while."""
+def test_an_endless_response_costs_only_its_connection() -> None:
+    """A response that never ends delays no call, and its connection is closed after a while."""
     answer = PHP.answer()
     serve = holding(answer.head, *answer.parts)
     with RawServer(serve) as server, Client(server.url) as client:
@@ -214,14 +214,14 @@ def test_a_response_without_end_costs_its_connection_alone() -> None:
             patch.setattr(body, "DEFERRED_TIME", 0.0)
             assert client.chat("Hi") == "Hello"
         gone: Set[int] = set()
-        while not gone >= {0, 1, 2}:  # and the fourth, sooner or later
+        while not gone >= {0, 1, 2}:  # the fourth follows later
             gone.add(server.gone.get(timeout=SOON))
 
 
-@pytest.mark.parametrize("where", ["at once", "late"])
+@pytest.mark.parametrize("when", ["at once", "late"])
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_a_connection_that_is_closed_after_the_answer_is_not_used(where: str, how: str) -> None:
-    """A connection that breaks off between `end` and the end of the response is left alone."""
+def test_a_connection_closed_after_the_answer_is_not_reused(when: str, how: str) -> None:
+    """A connection that is closed between `end` and the end of the response is not reused."""
     answer = PHP.answer()
     closed = threading.Semaphore(0)
     returned = threading.Semaphore(0)
@@ -229,7 +229,7 @@ def test_a_connection_that_is_closed_after_the_answer_is_not_used(where: str, ho
     def serve(peer: Peer) -> None:
         assert peer.question()
         peer.send(answer.head + b"".join(answer.parts))
-        if where == "late":
+        if when == "late":
             assert returned.acquire(timeout=SOON)
         if how == "reset":
             peer.reset()
@@ -256,15 +256,15 @@ POISON = reply("200 OK", end("Poison"))
         Framing("length").answer().bytes + b"\n",
     ],
 )
-def test_what_follows_a_response_is_no_answer(answer: bytes) -> None:
-    """Bytes after the end of a response never answer the next question."""
+def test_bytes_after_a_response_are_not_an_answer(answer: bytes) -> None:
+    """Bytes after the end of a response are never taken for the next answer."""
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
         assert server.accepted == 3
 
 
-def test_what_comes_late_is_no_answer() -> None:
-    """Bytes that come after the end of a response, once it was kept, answer no question either."""
+def test_late_bytes_are_not_an_answer() -> None:
+    """Bytes that arrive while a connection is idle are not taken for the next answer either."""
     site = LateEnd(LAST_CHUNK + POISON)
     with RawServer(site.serve) as server, Client(server.url) as client:
         for _ in range(3):
@@ -274,21 +274,21 @@ def test_what_comes_late_is_no_answer() -> None:
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"-1\r\n", b"5\r\nhello!!\r\n"])
-def test_broken_framing_after_the_answer_costs_its_connection_alone(rest: bytes) -> None:
-    """Framing that breaks after `end` does not spoil the answer, nor the next one."""
+def test_broken_framing_after_the_answer_costs_only_its_connection(rest: bytes) -> None:
+    """Broken framing after `end` affects neither this answer nor the next one."""
     answer = head("200 OK", CHUNKED) + b"".join(map(chunk, HELLO)) + rest
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
         assert server.accepted == 3
 
 
-# A finished stream is done with its connection.
+# A finished call no longer affects its connection.
 
 
-@pytest.mark.parametrize("deed", ["close", "leave", "drop", "read"])
-def test_a_finished_stream_leaves_its_connection_alone(deed: str) -> None:
-    """Whatever is done to a finished stream, the next answer on its connection goes on."""
-    go_on = threading.Event()
+@pytest.mark.parametrize("action", ["close", "leave", "drop", "read"])
+def test_using_a_finished_stream_does_not_affect_its_connection(action: str) -> None:
+    """Nothing done to a finished stream affects the next answer on its connection."""
+    proceed = threading.Event()
     answer = Framing().answer([live("a"), live("b"), end("ab")])
 
     def serve(peer: Peer) -> None:
@@ -296,7 +296,7 @@ def test_a_finished_stream_leaves_its_connection_alone(deed: str) -> None:
         peer.send(answer.bytes)
         peer.question()
         peer.send(answer.head + answer.parts[0])
-        peer.wait(go_on)
+        peer.wait(proceed)
         peer.send(b"".join(answer.parts[1:]) + answer.last)
 
     with RawServer(serve) as server, Client(server.url, timeout=SOON) as client:
@@ -304,23 +304,23 @@ def test_a_finished_stream_leaves_its_connection_alone(deed: str) -> None:
         assert finished[0].result() == "ab"
         stream = client.stream("Hi")
         assert next(stream) == "a"
-        if deed == "close":
+        if action == "close":
             finished[0].close()
-        elif deed == "leave":
+        elif action == "leave":
             with finished[0]:
                 pass
-        elif deed == "read":
+        elif action == "read":
             assert list(finished[0]) == []
             assert finished[0].result() == "ab"
         finished.clear()
-        go_on.set()
+        proceed.set()
         assert list(stream) == ["b"]
         assert server.accepted == 1
 
 
-def test_a_deadline_dies_with_its_call() -> None:
-    """The deadline of a finished call does not shut the connection that the next one uses."""
-    go_on = threading.Event()
+def test_a_deadline_ends_with_its_call() -> None:
+    """The deadline of a finished call does not affect the next call on the same connection."""
+    proceed = threading.Event()
     answer = Framing().answer([live("a"), end("ab")])
 
     def serve(peer: Peer) -> None:
@@ -328,12 +328,12 @@ def test_a_deadline_dies_with_its_call() -> None:
         peer.send(answer.bytes)
         peer.question()
         peer.send(answer.head + answer.parts[0])
-        peer.wait(go_on)
+        peer.wait(proceed)
         peer.send(b"".join(answer.parts[1:]) + answer.last)
 
     with RawServer(serve) as server, Client(server.url, timeout=SOON) as client:
         assert client.nonce == NONCE
-        timer = threading.Timer(0.4, go_on.set)
+        timer = threading.Timer(0.4, proceed.set)
         timer.start()
         assert client.chat("Hi", deadline=0.3) == "ab"
         assert client.chat("Hi") == "ab"
@@ -341,8 +341,8 @@ def test_a_deadline_dies_with_its_call() -> None:
         assert server.accepted == 1
 
 
-def test_an_unfinished_stream_gives_its_connection_to_nobody() -> None:
-    """The connection of a stream that was left early is closed, and not used again."""
+def test_the_connection_of_an_unfinished_stream_is_not_reused() -> None:
+    """The connection of a stream that was left early is closed."""
     answer = PHP.answer([live("a"), live("b"), end("ab")])
     with RawServer(answering(answer.bytes)) as server, Client(server.url) as client:
         for number in range(3):
@@ -356,15 +356,15 @@ def test_an_unfinished_stream_gives_its_connection_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 60_000, 64 * 1024, 1_000_000])
-def test_questions_of_any_size_arrive_whole(size: int) -> None:
-    """A question of any length arrives as it is."""
+def test_questions_of_any_size_arrive_complete(size: int) -> None:
+    """A question of any length arrives complete and unchanged."""
     with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
         assert client.chat("x" * size) == "Hello"
         assert json.loads(server.questions[0].body)["newMessage"] == "x" * size
 
 
 def test_each_request_has_its_own_headers() -> None:
-    """However many headers there are, each request has its own."""
+    """Requests on one connection have the right headers, however many there are."""
     headers = {f"x-{number}": str(number) for number in range(300)}
     with RawServer(answering(PHP.answer().bytes)) as server:
         with Client(server.url, headers=headers) as client:
@@ -375,7 +375,7 @@ def test_each_request_has_its_own_headers() -> None:
 
 
 def test_many_sites() -> None:
-    """More sites than urllib3 remembers can be asked again, and leave no connection open."""
+    """A session works with more sites than urllib3 has pools, and closes all their connections."""
 
     def serve(peer: Peer) -> None:
         while peer.receive():
@@ -391,12 +391,12 @@ def test_many_sites() -> None:
             assert server.gone.get(timeout=SOON) == 0
 
 
-# A connection that broke while it was idle.
+# Connections closed while idle.
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
-def test_an_idle_connection_that_has_ended_is_replaced(how: str) -> None:
-    """A question does not go to a connection that the server has closed meanwhile."""
+def test_a_closed_idle_connection_is_replaced(how: str) -> None:
+    """A question is not sent on a connection that the server has closed while it was idle."""
     gone = threading.Semaphore(0)
 
     def serve(peer: Peer) -> None:

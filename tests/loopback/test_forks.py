@@ -1,15 +1,15 @@
-"""A forked child shares a used client's settings and nonce, never its connections."""
+"""A forked child shares a client's settings and nonce, but never its connections."""
 
 from __future__ import annotations
 
 import os
 import signal
 import socket
+import ssl
 import threading
 import traceback
 import warnings
-from pathlib import Path
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 import pytest
 import requests
@@ -24,7 +24,6 @@ from support import (
     background,
     chunk,
     head,
-    tls_context,
     wait_for,
 )
 
@@ -38,9 +37,9 @@ CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 
 
 def in_child(function: Callable[[], None]) -> None:
-    """Run a function in a forked child, and fail if it fails there, or takes too long."""
+    """Run a function in a forked child; fail if it fails or takes too long."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python warns of forks beside threads: that is the point
+        warnings.simplefilter("ignore")  # Python warns about forks in a process with threads
         pid = os.fork()
     if pid == 0:
         status = 1
@@ -49,18 +48,18 @@ def in_child(function: Callable[[], None]) -> None:
             signal.alarm(int(SOON))
             function()
             status = 0
-        except BaseException:  # noqa: BLE001 - told by the exit status
+        except BaseException:  # noqa: BLE001 - the exit status reports it
             traceback.print_exc()
         finally:
             os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0, "the child failed"
 
 
-class Midway:
-    """A server that answers in full, but stops midway in questions that say so, until told."""
+class PausingSite:
+    """A server that pauses within answers to "slowly" until `proceed` is set."""
 
     def __init__(self) -> None:
-        self.go_on = threading.Event()
+        self.proceed = threading.Event()
 
     def serve(self, peer: Peer) -> None:
         """Serve a connection."""
@@ -68,25 +67,17 @@ class Midway:
         while question:
             if b"slowly" in question.body:
                 peer.send(CHUNKED + chunk(HELLO[0]))
-                peer.wait(self.go_on)
+                peer.wait(self.proceed)
                 peer.send(b"".join(map(chunk, HELLO[1:])) + chunk(b""))
             else:
                 peer.send(PHP.answer().bytes)
             question = peer.question()
 
 
-@pytest.fixture(params=["plain", "TLS"])
-def context(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Any:
-    """Return a server's side of TLS, or None."""
-    return tls_context(tmp_path, monkeypatch) if request.param == "TLS" else None
-
-
-def test_a_child_chats_while_its_parents_stream_goes_on(context: Any) -> None:
-    """A child asks over a connection of its own, with the parent's nonce, and disturbs nothing."""
-    site = Midway()
-    with RawServer(site.serve, context) as server, Client(server.url) as client:
+def test_a_child_chats_while_its_parents_stream_continues(tls: Optional[ssl.SSLContext]) -> None:
+    """A child chats over its own connection, with the parent's nonce, and affects no stream."""
+    site = PausingSite()
+    with RawServer(site.serve, tls) as server, Client(server.url) as client:
         assert client.chat("Hi") == "Hello"
         stream = client.stream("slowly")
         assert next(stream) == "Hel"
@@ -100,7 +91,7 @@ def test_a_child_chats_while_its_parents_stream_goes_on(context: Any) -> None:
         in_child(child)
         assert server.accepted == accepted + 1
         assert len(server.sessions) == 1
-        site.go_on.set()
+        site.proceed.set()
         assert list(stream) == ["lo"]
         assert client.chat("Hi") == "Hello"
         assert server.accepted == accepted + 1
@@ -118,12 +109,12 @@ def leave_stream(client: Client, stream: Any) -> None:
 
 
 def drop_stream(client: Client, stream: Any) -> None:
-    """Drop the parent's stream, as far as a child can."""
+    """Finalize the parent's stream."""
     stream.__del__()
 
 
 def read_stream(client: Client, stream: Any) -> None:
-    """Read the parent's stream, which is refused."""
+    """Read the parent's stream, which raises."""
     with pytest.raises(StreamInterrupted):
         next(stream)
 
@@ -134,26 +125,26 @@ def close_client(client: Client, stream: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "deed", [close_stream, leave_stream, drop_stream, read_stream, close_client]
+    "action", [close_stream, leave_stream, drop_stream, read_stream, close_client]
 )
-def test_a_child_does_not_shut_its_parents_stream(
-    deed: Callable[[Client, Any], None], context: Any
+def test_a_child_does_not_end_its_parents_stream(
+    action: Callable[[Client, Any], None], tls: Optional[ssl.SSLContext]
 ) -> None:
-    """Whatever a child does to the parent's stream, the parent reads it to its end."""
-    site = Midway()
-    with RawServer(site.serve, context) as server, Client(server.url) as client:
+    """Whatever a child does to the parent's stream, the parent can read it to its end."""
+    site = PausingSite()
+    with RawServer(site.serve, tls) as server, Client(server.url) as client:
         stream = client.stream("slowly")
         assert next(stream) == "Hel"
-        in_child(lambda: deed(client, stream))
-        site.go_on.set()
+        in_child(lambda: action(client, stream))
+        site.proceed.set()
         assert list(stream) == ["lo"]
         assert client.chat("Hi") == "Hello"
         assert server.accepted == 1
 
 
-def test_a_deadline_of_the_parents_call_is_the_parents() -> None:
-    """A child that lives beyond the deadline of the parent's call does not shut its connection."""
-    site = Midway()
+def test_a_deadline_of_the_parents_call_has_no_effect_in_a_child() -> None:
+    """When the deadline of the parent's call passes in a child, the parent's stream continues."""
+    site = PausingSite()
     with RawServer(site.serve) as server, Client(server.url) as client:
         stream = client.stream("slowly", deadline=SOON)
         assert next(stream) == "Hel"
@@ -163,12 +154,12 @@ def test_a_deadline_of_the_parents_call_is_the_parents() -> None:
             assert client.chat("Hi") == "Hello"
 
         in_child(child)
-        site.go_on.set()
+        site.proceed.set()
         assert stream.result() == "Hello"
 
 
 def test_a_child_keeps_the_cookies() -> None:
-    """A child is the same visitor: it sends the parent's cookies."""
+    """A child sends the parent's cookies."""
 
     def serve(peer: Peer) -> None:
         question = peer.question()
@@ -182,13 +173,13 @@ def test_a_child_keeps_the_cookies() -> None:
         assert server.questions[-1].headers["cookie"] == "mwai_session_id=x"
 
 
-def check(held: bool) -> None:
-    """Fail if something does not hold."""
-    assert held
+def check(condition: bool) -> None:
+    """Assert a condition."""
+    assert condition
 
 
 def locks_of(client: Client, stream: Any) -> List[Any]:
-    """Return the locks that another thread may hold when a process forks."""
+    """Return the locks that another thread may hold during a fork."""
     transport: Any = client._transport
     return [
         transport.nonce._lock,
@@ -197,9 +188,9 @@ def locks_of(client: Client, stream: Any) -> List[Any]:
     ]
 
 
-def test_locks_that_are_held_at_a_fork_do_not_stop_a_child() -> None:
-    """A child can use a client though its parent's threads hold each of its locks just then."""
-    site = Midway()
+def test_locks_held_during_a_fork_do_not_block_a_child() -> None:
+    """A child can use a client whose locks were all held by a thread of the parent."""
+    site = PausingSite()
     held, forked = threading.Event(), threading.Event()
     with RawServer(site.serve) as server, Client(server.url) as client:
         stream = client.stream("slowly")
@@ -228,52 +219,52 @@ def test_locks_that_are_held_at_a_fork_do_not_stop_a_child() -> None:
         finally:
             forked.set()
         holder.result(SOON)
-        site.go_on.set()
+        site.proceed.set()
         assert stream.result() == "Hello"
 
 
-def test_a_child_does_not_wait_for_a_nonce_that_its_parent_fetches() -> None:
-    """A child that is forked while the parent fetches a nonce fetches its own."""
-    go_on = threading.Event()
+def test_a_child_does_not_wait_for_its_parents_nonce() -> None:
+    """A child forked while the parent fetches a nonce fetches its own."""
+    proceed = threading.Event()
 
     def serve(peer: Peer) -> None:
         if peer.number == 0:
             peer.begins_tls()
-            peer.wait(go_on)
+            peer.wait(proceed)
         answering(PHP.answer().bytes)(peer)
 
     with RawServer(serve) as server, Client(server.url) as client:
-        leader = background(lambda: client.chat("Hi"))
+        owner = background(lambda: client.chat("Hi"))
         wait_for(lambda: server.accepted)
         in_child(lambda: check(client.chat("Hi") == "Hello"))
-        go_on.set()
-        assert leader.result(SOON) == "Hello"
+        proceed.set()
+        assert owner.result(SOON) == "Hello"
         assert len(server.sessions) == 2
 
 
-def test_an_answer_that_awaits_its_last_bytes_is_the_parents() -> None:
-    """A child does not use, nor close, a connection whose response is still to end."""
-    go_on = threading.Event()
+def test_a_child_does_not_touch_deferred_connections() -> None:
+    """A child neither uses nor closes a connection whose response has not ended."""
+    proceed = threading.Event()
 
     def serve(peer: Peer) -> None:
         question = peer.question()
         while question:
             peer.send(CHUNKED + b"".join(map(chunk, HELLO)))
             if peer.number == 0:
-                peer.wait(go_on)
+                peer.wait(proceed)
             peer.send(chunk(b""))
             question = peer.question()
 
     with RawServer(serve) as server, Client(server.url) as client:
         assert client.chat("Hi") == "Hello"
         in_child(lambda: check(client.chat("Hi") == "Hello"))
-        go_on.set()
+        proceed.set()
         assert client.chat("Hi") == "Hello"
         assert len(server.questions) == 3
 
 
-def test_what_is_done_in_a_child_leaves_the_parents_locks_and_connections() -> None:
-    """What a child does first gives a client new locks and connections, and keeps its nonce."""
+def test_the_fork_handler_replaces_locks_and_connections() -> None:
+    """The fork handler gives a client new locks and connections, and keeps its nonce."""
     with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
         assert client.chat("Hi") == "Hello"
         transport: Any = client._transport
@@ -289,8 +280,8 @@ def test_what_is_done_in_a_child_leaves_the_parents_locks_and_connections() -> N
             adapter.close()
 
 
-def test_a_call_of_the_parents_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In another process than its own, a call shuts no socket, and cannot go on."""
+def test_a_call_of_the_parent_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In another process than its own, a call shuts down no socket, and raises `CallEnded`."""
     here, there = socket.socketpair()
     with here, there:
         call = Call()
@@ -306,8 +297,8 @@ def test_a_call_of_the_parents_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
         assert there.recv(1) == b"x"
 
 
-def test_a_session_of_the_callers_is_the_callers() -> None:
-    """A session that the caller gave is used as it is, in a child as well."""
+def test_a_user_session_is_not_replaced() -> None:
+    """A child uses a session of the caller's unchanged."""
     with RawServer(answering(PHP.answer().bytes)) as server, requests.Session() as session:
         client = Client(server.url, session=session)
         assert client.nonce == NONCE

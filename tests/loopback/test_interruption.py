@@ -1,4 +1,4 @@
-"""A client stays usable wherever a signal or the garbage collector interrupts one of its calls."""
+"""A client stays usable wherever a signal or the garbage collector interrupts a call."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 from interruption import PROGRAMS, interrupt, run_program
 from interruption_worker import SCENARIOS
 
-#: Instructions for each scenario and action. ``make soak`` takes them all.
+#: Instructions per scenario and action. ``make soak`` interrupts at all of them.
 SAMPLE = 20
 
 
 @pytest.mark.timeout(180)
 def test_interrupted_calls() -> None:
-    """Ctrl-C, a finalizer or `Client.close` at any instruction of a call leaves nothing broken."""
+    """After Ctrl-C, a finalizer or `Client.close` at any instruction, nothing is broken."""
     report = interrupt(*SCENARIOS, sample=SAMPLE)
     assert not report.failures, report.failures[0]
     assert report.made == len(SCENARIOS) * 3 * SAMPLE
@@ -21,6 +21,6 @@ def test_interrupted_calls() -> None:
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_interruptions_by_the_system(name: str) -> None:
-    """Calls do not hang when the collector frees streams, or a handler raises or closes."""
+    """Calls do not hang when the collector frees streams, or a handler raises or closes them."""
     printed = run_program(name, rounds=150)
     assert not printed, "\n".join(printed)

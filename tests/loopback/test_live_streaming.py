@@ -1,4 +1,4 @@
-"""Deltas are handed on when their bytes arrive, whatever carries them, however they are read."""
+"""A delta is yielded as soon as its bytes arrive, under every framing and read path."""
 
 from __future__ import annotations
 
@@ -22,28 +22,19 @@ from support import (
 )
 
 from chatgpt4online import Client
-from chatgpt4online._http import body
 
 TEXTS = ["one ", "zwei ", "три ", "四"]
 
 
-@pytest.fixture(params=["below urllib3", "by urllib3"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Read in each of the two ways: below urllib3, and through it where that cannot be."""
-    if request.param == "by urllib3":
-        monkeypatch.setattr(body, "_http_response", lambda raw: None)
-    return str(request.param)
-
-
-class Gate:
-    """A server that writes the next part of an answer only when it is told to."""
+class GatedSite:
+    """A server that sends each part of an answer only after a call of `send_next`."""
 
     def __init__(self, framing: Framing, events: Sequence[bytes]) -> None:
         self._answer = framing.answer(events)
         self._next = threading.Semaphore(0)
 
-    def open(self) -> None:
-        """Let the next part be written."""
+    def send_next(self) -> None:
+        """Let the server send the next part."""
         self._next.release()
 
     def serve(self, peer: Peer) -> None:
@@ -51,41 +42,42 @@ class Gate:
         peer.question()
         peer.send(self._answer.head)
         for part in self._answer.parts:
-            assert self._next.acquire(timeout=SOON), "the client wants nothing more"
+            assert self._next.acquire(timeout=SOON), "no further part was requested"
             peer.send(part)
         peer.send(self._answer.last)
 
 
-def read(gate: Gate, url: str) -> List[str]:
-    """Read a stream, and let a part be written only when all before it have been yielded."""
-    got: List[str] = []
+def read(site: GatedSite, url: str) -> List[str]:
+    """Read a stream whose parts are sent only after all deltas before them were yielded."""
+    deltas: List[str] = []
     with Client(url, timeout=SOON) as client:
-        gate.open()
+        site.send_next()
         stream = client.stream("Hi")
         for delta in stream:
-            got.append(delta)
-            gate.open()
-        assert stream.result() == "".join(got)
-    return got
+            deltas.append(delta)
+            site.send_next()
+        assert stream.result() == "".join(deltas)
+    return deltas
 
 
+@pytest.mark.usefixtures("read_path")
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_a_delta_does_not_wait_for_the_next(framing: str, way: str) -> None:
-    """A delta is yielded before the bytes of the next are written."""
-    gate = Gate(FRAMINGS[framing], [live(text) for text in TEXTS] + [end("".join(TEXTS))])
-    with RawServer(gate.serve) as server:
-        assert read(gate, server.url) == TEXTS
+def test_a_delta_does_not_wait_for_the_next(framing: str) -> None:
+    """A delta is yielded before the bytes of the next one are sent."""
+    site = GatedSite(FRAMINGS[framing], [live(text) for text in TEXTS] + [end("".join(TEXTS))])
+    with RawServer(site.serve) as server:
+        assert read(site, server.url) == TEXTS
 
 
-def test_tls_holds_no_delta_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A delta is yielded before the bytes of the next are written, over TLS too."""
-    gate = Gate(PHP, [live(text) for text in TEXTS] + [end("".join(TEXTS))])
-    with RawServer(gate.serve, tls_context(tmp_path, monkeypatch)) as server:
-        assert read(gate, server.url) == TEXTS
+def test_tls_does_not_delay_deltas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same holds over TLS."""
+    site = GatedSite(PHP, [live(text) for text in TEXTS] + [end("".join(TEXTS))])
+    with RawServer(site.serve, tls_context(tmp_path, monkeypatch)) as server:
+        assert read(site, server.url) == TEXTS
 
 
-def test_a_delta_comes_with_its_last_byte() -> None:
-    """A delta is yielded when its last byte has come, though each byte has come by itself."""
+def test_a_delta_is_yielded_with_its_last_byte() -> None:
+    """A delta is yielded as soon as its last byte arrives, even if bytes arrive one by one."""
     yielded = threading.Event()
 
     def serve(peer: Peer) -> None:
@@ -103,27 +95,29 @@ def test_a_delta_comes_with_its_last_byte() -> None:
         assert stream.result() == "ab"
 
 
-def test_events_of_one_chunk_are_yielded_one_by_one(way: str) -> None:
-    """Several events of one chunk are all yielded before more bytes are written."""
-    gate = Gate(FRAMINGS["an event a chunk"], [live("a") + live("b") + live("c"), end("abc")])
-    with RawServer(gate.serve) as server, Client(server.url, timeout=SOON) as client:
-        gate.open()
+@pytest.mark.usefixtures("read_path")
+def test_all_events_of_a_chunk_are_yielded() -> None:
+    """All events of one chunk are yielded before more bytes are sent."""
+    site = GatedSite(FRAMINGS["an event a chunk"], [live("a") + live("b") + live("c"), end("abc")])
+    with RawServer(site.serve) as server, Client(server.url, timeout=SOON) as client:
+        site.send_next()
         stream = client.stream("Hi")
         assert [next(stream) for _ in "abc"] == ["a", "b", "c"]
-        gate.open()
+        site.send_next()
         assert stream.result() == "abc"
 
 
-def test_an_event_may_be_cut_anywhere(way: str) -> None:
-    """An event that is cut within a character or its blank line is yielded when it is whole."""
+@pytest.mark.usefixtures("read_path")
+def test_an_event_may_be_split_anywhere() -> None:
+    """An event split within a character or its blank line is yielded once it is complete."""
     event = b'data: {"type":"live","data":"%b"}\n\n' % "é".encode()
     at = event.index("é".encode()) + 1
     parts = [event[:at], event[at:-1], event[-1:], end("é")]
-    gate = Gate(FRAMINGS["an event a chunk"], parts)
-    with RawServer(gate.serve) as server, Client(server.url, timeout=SOON) as client:
+    site = GatedSite(FRAMINGS["an event a chunk"], parts)
+    with RawServer(site.serve) as server, Client(server.url, timeout=SOON) as client:
         for _ in parts[:-1]:
-            gate.open()
+            site.send_next()
         stream = client.stream("Hi")
         assert next(stream) == "é"
-        gate.open()
+        site.send_next()
         assert stream.result() == "é"

@@ -1,4 +1,4 @@
-"""One nonce for all threads: fetched once, renewed once, adopted when a fresh one comes along."""
+"""Threads share one nonce: fetched once, renewed once, replaced by a fresh one in an answer."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def sessions(server: Server) -> List[Request]:
 
 
 def results(futures: List[Future[Any]]) -> List[Any]:
-    """Return what calls returned, or what they raised."""
+    """Return the results of calls, or the exceptions that they raised."""
     return [future.exception(SOON) or future.result() for future in futures]
 
 
 class Site:
-    """A server that gives the nonces of a list, one after another, and refuses all but the last."""
+    """A server that issues nonces in order, and refuses all but the last one."""
 
     def __init__(self, *nonces: str, refusal: bytes = STALE) -> None:
         self.nonces = list(nonces)
         self.refusal = refusal
-        self.given = 0
+        self.issued = 0
         self.lock = threading.Lock()
 
     def serve(self, peer: Peer) -> None:
@@ -75,16 +75,16 @@ class Site:
         """Return the response to a request."""
         if received.is_session:
             with self.lock:
-                self.given += 1
-                return session_reply(self.nonces[min(self.given, len(self.nonces)) - 1])
+                self.issued += 1
+                return session_reply(self.nonces[min(self.issued, len(self.nonces)) - 1])
         return ANSWER if received.headers["x-wp-nonce"] == self.nonces[-1] else self.refusal
 
 
-# Fetching it.
+# Fetching.
 
 
 def test_the_first_questions_share_one_fetch(server: Server, client: Client) -> None:
-    """Threads that ask at the same time, the first ever, fetch one nonce."""
+    """Threads that ask their first questions at the same time fetch one nonce."""
     futures = together([lambda: client.chat("Hi")] * MANY)
     assert results(futures) == ["Echo(1 msgs): Hi"] * MANY
     assert len(sessions(server)) == 1
@@ -92,7 +92,7 @@ def test_the_first_questions_share_one_fetch(server: Server, client: Client) -> 
 
 
 def test_a_nonce_is_fetched_on_first_use_and_kept(server: Server, client: Client) -> None:
-    """Nothing is fetched before it is needed, and then once."""
+    """A nonce is fetched when it is first needed, and only once."""
     assert server.requests == []
     assert client.nonce == server.nonce
     assert [client.nonce, client.chat("Hi"), client.nonce] == [
@@ -103,30 +103,30 @@ def test_a_nonce_is_fetched_on_first_use_and_kept(server: Server, client: Client
     assert len(sessions(server)) == 1
 
 
-def test_refreshing_fetches_another(server: Server, client: Client) -> None:
-    """`refresh_nonce` fetches a nonce though one is there, and returns it."""
+def test_refreshing_fetches_a_nonce(server: Server, client: Client) -> None:
+    """`refresh_nonce` fetches and returns a new nonce, even if there is one."""
     old = client.nonce
     server.expire_nonce()
     assert client.refresh_nonce() == client.nonce == server.nonce != old
     assert len(sessions(server)) == 2
 
 
-def test_a_failing_fetch_fails_all_who_wait_for_it() -> None:
-    """Threads that wait for a fetch that fails fail with it, and do not try one after another."""
-    waiting = threading.Event()
+def test_a_failed_fetch_fails_all_waiting_calls() -> None:
+    """When a fetch fails, all calls that wait for it fail, without a fetch of their own."""
+    all_waiting = threading.Event()
 
     def serve(peer: Peer) -> None:
         while peer.receive():
-            peer.wait(waiting)
+            peer.wait(all_waiting)
             peer.send(json_reply("500 Oops", {"code": "oops", "message": "Out of order"}))
 
     with RawServer(serve) as server, Client(server.url) as client:
         futures = [background(lambda: client.chat("Hi")) for _ in range(MANY)]
         wait_for(lambda: len(client._transport._calls) == MANY and server.sessions)
         wait_for(lambda: client._transport.nonce._pending is not None)
-        flight: Any = client._transport.nonce._pending
-        wait_for(lambda: len(flight._waiting) == MANY - 1)
-        waiting.set()
+        pending: Any = client._transport.nonce._pending
+        wait_for(lambda: len(pending._waiting) == MANY - 1)
+        all_waiting.set()
         errors = results(futures)
         assert {type(error) for error in errors} == {ServerError}
         assert {error.message for error in errors} == {"Out of order"}
@@ -134,8 +134,8 @@ def test_a_failing_fetch_fails_all_who_wait_for_it() -> None:
         assert len(server.requests) == 1
 
 
-def test_a_fetch_that_failed_is_tried_anew_by_the_next_question() -> None:
-    """A nonce that could not be fetched is fetched when the next question needs it."""
+def test_the_next_question_fetches_after_a_failed_fetch() -> None:
+    """After a fetch has failed, the next question fetches a nonce."""
     failed = json_reply("500 Oops", {"success": False, "message": "Not today"})
     answers = [failed, session_reply(), ANSWER]
 
@@ -158,8 +158,8 @@ def test_a_fetch_that_failed_is_tried_anew_by_the_next_question() -> None:
         (["no", "object"], ProtocolError),
     ],
 )
-def test_what_is_no_nonce_is_an_error(body: Any, error: type) -> None:
-    """An answer of start_session without a nonce that can be sent is a `ProtocolError`."""
+def test_a_response_without_a_nonce_is_an_error(body: Any, error: type) -> None:
+    """A response of start_session without a valid nonce raises `ProtocolError`."""
     with RawServer(answering_all(json_reply("200 OK", body))) as server:
         with Client(server.url) as client, pytest.raises(error):
             client.chat("Hi")
@@ -167,7 +167,7 @@ def test_what_is_no_nonce_is_an_error(body: Any, error: type) -> None:
 
 
 def answering_all(answer: bytes) -> Serve:
-    """Serve every request, for a nonce or not, with this."""
+    """Answer every request, for a nonce or not, with this response."""
 
     def serve(peer: Peer) -> None:
         while peer.receive():
@@ -176,55 +176,55 @@ def answering_all(answer: bytes) -> Serve:
     return serve
 
 
-# Whose fetch it is.
+# The call that fetches.
 
 
-def test_a_leader_that_is_out_of_time_does_not_fail_the_others() -> None:
-    """When the call that fetches meets its deadline, one that waits fetches in its place."""
+def test_a_deadline_of_the_fetching_call_does_not_fail_the_others() -> None:
+    """When the deadline of the fetching call passes, one of the waiting calls fetches."""
 
     def serve(peer: Peer) -> None:
         (holding_session if peer.number == 0 else answering(ANSWER))(peer)
 
     with RawServer(serve) as server, Client(server.url) as client:
-        leader = background(lambda: client.chat("Hi", deadline=0.15))
+        owner = background(lambda: client.chat("Hi", deadline=0.15))
         wait_for(lambda: server.sessions)
         others = [background(lambda: client.chat("Hi")) for _ in range(10)]
-        assert isinstance(leader.exception(SOON), Timeout)
+        assert isinstance(owner.exception(SOON), Timeout)
         assert results(others) == ["Hello"] * 10
         assert len(server.sessions) == 2
 
 
 def holding_session(peer: Peer) -> None:
-    """Never answer a request for a nonce."""
+    """Never answer start_session."""
     peer.receive()
     peer.wait_until_gone()
 
 
-def test_a_leader_that_is_less_patient_does_not_fail_the_others() -> None:
-    """When the call that fetches allows less silence, one that waits tries with its own limit."""
-    go_on = threading.Event()
+def test_a_timeout_of_the_fetching_call_does_not_fail_the_others() -> None:
+    """When the fetching call times out, a call with a longer timeout fetches with its own."""
+    proceed = threading.Event()
 
     def serve(peer: Peer) -> None:
         if peer.number == 0:
             holding_session(peer)
-        peer.wait(go_on)
+        peer.wait(proceed)
         answering(ANSWER)(peer)
 
     with RawServer(serve) as server, Client(server.url) as client:
-        leader = background(lambda: client.chat("Hi", timeout=0.1))
+        owner = background(lambda: client.chat("Hi", timeout=0.1))
         wait_for(lambda: server.sessions)
         other = background(lambda: client.chat("Hi", timeout=SOON))
-        assert isinstance(leader.exception(SOON), Timeout)
-        go_on.set()
+        assert isinstance(owner.exception(SOON), Timeout)
+        proceed.set()
         assert other.result(SOON) == "Hello"
 
 
-# Renewing it.
+# Renewing.
 
 
 @pytest.mark.parametrize("refusal", [STALE, MISSING])
 def test_a_refused_nonce_is_renewed_once_for_all(refusal: bytes) -> None:
-    """Threads that are all refused at the same time fetch one nonce, and ask once more each."""
+    """Threads refused at the same time fetch one nonce, and each repeats its question once."""
     refused = threading.Barrier(MANY)
     site = Site("old", "new", refusal=refusal)
 
@@ -248,15 +248,15 @@ def test_a_refused_nonce_is_renewed_once_for_all(refusal: bytes) -> None:
 
 @pytest.mark.parametrize("refusal", [STALE, MISSING])
 def test_a_nonce_refused_twice_is_an_error(refusal: bytes) -> None:
-    """A site that refuses a fresh nonce as well is an `AuthError`, after two questions."""
+    """If the site refuses the new nonce too, `AuthError` is raised after two requests."""
     with RawServer(answering(refusal)) as server, Client(server.url) as client:
         with pytest.raises(AuthError):
             client.chat("Hi")
         assert len(server.questions) == len(server.sessions) == 2
 
 
-def test_other_refusals_leave_the_nonce_alone() -> None:
-    """A refusal that is not about the nonce is told at once."""
+def test_other_refusals_do_not_renew_the_nonce() -> None:
+    """A refusal that is not about the nonce raises without a retry."""
     refusal = json_reply("403 Forbidden", {"code": "rest_forbidden", "message": "Not yours"})
     with RawServer(answering(refusal)) as server, Client(server.url) as client:
         with pytest.raises(AuthError):
@@ -265,7 +265,7 @@ def test_other_refusals_leave_the_nonce_alone() -> None:
 
 
 def test_expired_nonces_are_renewed(server: Server, client: Client) -> None:
-    """Whenever the site forgets its nonces, the next question fetches one and is answered."""
+    """After the nonce has expired, the next question fetches one and is answered."""
     for expected in range(1, 4):
         assert client.chat("Hi") == "Echo(1 msgs): Hi"
         assert len(sessions(server)) == expected
@@ -273,11 +273,11 @@ def test_expired_nonces_are_renewed(server: Server, client: Client) -> None:
     assert len(server.questions) == 1 + 2 * 2
 
 
-# Adopting a fresh one.
+# Taking a fresh nonce from an answer.
 
 
-def test_a_nonce_lives_on_as_long_as_it_is_used(server: Server, client: Client) -> None:
-    """One that is used each half day is replaced by the fresh ones that answers bring."""
+def test_a_nonce_in_regular_use_is_not_fetched_again(server: Server, client: Client) -> None:
+    """A nonce used every half day is replaced by the fresh ones in the answers."""
     for _ in range(6):
         assert client.chat("Hi") == "Echo(1 msgs): Hi"
         assert client.nonce == server.nonce
@@ -286,8 +286,8 @@ def test_a_nonce_lives_on_as_long_as_it_is_used(server: Server, client: Client) 
     assert len(server.questions) == 6
 
 
-def test_a_nonce_that_was_not_used_for_a_day_is_renewed(server: Server, client: Client) -> None:
-    """One that has died meanwhile is fetched anew."""
+def test_a_nonce_unused_for_a_day_is_renewed(server: Server, client: Client) -> None:
+    """A nonce that has expired in the meantime is fetched again."""
     assert client.chat("Hi") == "Echo(1 msgs): Hi"
     server.advance(2 * HALF_DAY)
     assert client.chat("Hi") == "Echo(1 msgs): Hi"
@@ -302,8 +302,8 @@ def test_a_nonce_that_was_not_used_for_a_day_is_renewed(server: Server, client: 
         json_reply("200 OK", {"success": True, "reply": "Hello", "new_token": "fresh"}),
     ],
 )
-def test_a_fresh_nonce_is_adopted(answer: bytes) -> None:
-    """A nonce in the header `X-WP-Nonce`, or in the answer's `new_token`, is sent from then on."""
+def test_a_fresh_nonce_is_used(answer: bytes) -> None:
+    """A nonce in the header `X-WP-Nonce`, or in `new_token`, is used from the next request on."""
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
         assert client.nonce == "fresh"
@@ -311,8 +311,8 @@ def test_a_fresh_nonce_is_adopted(answer: bytes) -> None:
         assert len(server.sessions) == 1
 
 
-def test_a_refusal_may_bring_a_fresh_nonce() -> None:
-    """A nonce in the headers of a refusal is adopted too."""
+def test_a_refusal_may_contain_a_fresh_nonce() -> None:
+    """A nonce in the headers of a refusal is used too."""
     refusal = json_reply("500 Oops", {"success": False, "message": "No"}, "X-WP-Nonce: fresh")
     with RawServer(answering(refusal)) as server, Client(server.url) as client:
         with pytest.raises(ChatGPT4OnlineError):
@@ -320,18 +320,18 @@ def test_a_refusal_may_bring_a_fresh_nonce() -> None:
         assert client.nonce == "fresh"
 
 
-@pytest.mark.parametrize("nonsense", ["", "a b", "x" * 200, "é"])
-def test_what_is_no_nonce_is_not_adopted(nonsense: str) -> None:
-    """A header that holds no nonce changes nothing."""
-    answer = PHP.answer(HELLO, f"X-WP-Nonce: {nonsense}").bytes
+@pytest.mark.parametrize("value", ["", "a b", "x" * 200, "é"])
+def test_an_invalid_nonce_is_ignored(value: str) -> None:
+    """A header whose value cannot be a nonce is ignored."""
+    answer = PHP.answer(HELLO, f"X-WP-Nonce: {value}").bytes
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         assert client.chat("Hi") == "Hello"
         assert client.nonce == NONCE
 
 
 def test_a_late_answer_does_not_undo_a_renewal() -> None:
-    """A nonce that comes in answer to an old one is not adopted over one that was renewed since."""
-    go_on = threading.Event()
+    """A nonce in the late answer to an old one does not replace a nonce renewed since."""
+    proceed = threading.Event()
     site = Site("old", "new")
 
     def serve(peer: Peer) -> None:
@@ -340,7 +340,7 @@ def test_a_late_answer_does_not_undo_a_renewal() -> None:
             if received is None:
                 return
             if b"slow" in received.body:
-                peer.wait(go_on)
+                peer.wait(proceed)
                 peer.send(PHP.answer([end("Hello", new_token="older")]).bytes)
             else:
                 peer.send(site.answer(received))
@@ -349,16 +349,16 @@ def test_a_late_answer_does_not_undo_a_renewal() -> None:
         slow = background(lambda: client.chat("slow"))
         wait_for(lambda: server.questions)
         assert client.refresh_nonce() == "new"
-        go_on.set()
+        proceed.set()
         assert slow.result(SOON) == "Hello"
         assert client.nonce == "new"
 
 
-# What goes with it.
+# Headers and cookies.
 
 
-def test_start_session_never_gets_a_nonce(server: Server, client: Client) -> None:
-    """A request for a nonce carries none, for a stale one would be refused."""
+def test_start_session_is_sent_without_a_nonce(server: Server, client: Client) -> None:
+    """A request for a nonce contains none, since a stale one would be refused."""
     client.refresh_nonce()
     server.expire_nonce()
     client.chat("Hi")
@@ -368,7 +368,7 @@ def test_start_session_never_gets_a_nonce(server: Server, client: Client) -> Non
 
 
 def test_the_visitors_cookie_is_kept(server: Server, client: Client) -> None:
-    """The cookie that came with the nonce goes with each question and further fetch."""
+    """The cookie received with the nonce is sent with each further request."""
     client.chat("Hi")
     client.chat("Hi")
     client.refresh_nonce()
@@ -379,7 +379,7 @@ def test_the_visitors_cookie_is_kept(server: Server, client: Client) -> None:
 
 
 def test_a_php_session_is_not_sent_back() -> None:
-    """The cookie PHPSESSID stays away, since calls of one PHP session wait for each other."""
+    """The cookie PHPSESSID is not sent, since PHP runs requests of one session one by one."""
     cookies = ("Set-Cookie: PHPSESSID=abc; path=/", "Set-Cookie: mwai_session_id=x; path=/")
     body = {"success": True, "sessionId": "s", "restNonce": NONCE}
 
@@ -393,12 +393,12 @@ def test_a_php_session_is_not_sent_back() -> None:
         assert [each.headers["cookie"] for each in server.questions] == ["mwai_session_id=x"]
 
 
-def test_cookies_of_the_moment() -> None:
-    """A cookie that an answer sets, changes or removes counts from the next question on."""
-    given = ["a=1", "a=2", "b=1", "a=2; Max-Age=0"]
+def test_cookies_change() -> None:
+    """A cookie set, changed or removed by an answer takes effect with the next question."""
+    set_cookies = ["a=1", "a=2", "b=1", "a=2; Max-Age=0"]
 
     def serve(peer: Peer) -> None:
-        for cookie in given:
+        for cookie in set_cookies:
             peer.question()
             peer.send(PHP.answer(HELLO, f"Set-Cookie: {cookie}").bytes)
         answering(ANSWER)(peer)
@@ -410,8 +410,8 @@ def test_cookies_of_the_moment() -> None:
         assert sent == [None, "a=1", "a=2", "a=2; b=1", "b=1"]
 
 
-def test_cookies_run_out() -> None:
-    """A cookie whose time is over is not sent for long."""
+def test_cookies_expire() -> None:
+    """An expired cookie is no longer sent."""
 
     def serve(peer: Peer) -> None:
         peer.question()
@@ -421,8 +421,8 @@ def test_cookies_run_out() -> None:
     with RawServer(serve) as server, Client(server.url) as client:
         client.chat("Hi")
 
-        def is_over() -> bool:
+        def is_expired() -> bool:
             client.chat("Hi")
             return "cookie" not in server.questions[-1].headers
 
-        wait_for(is_over)
+        wait_for(is_expired)

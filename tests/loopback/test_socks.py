@@ -1,4 +1,4 @@
-"""By way of a SOCKS proxy the same holds of questions, limits and connections."""
+"""Through a SOCKS proxy, the same rules hold for retries, deadlines and connections."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _GRANTED, _REFUSED = 0, 5  # RFC 1928, 6
 LIMIT = 0.3
 
 
-def by_socks(reply: int = _GRANTED) -> Serve:
-    """Serve as a SOCKS5 proxy (RFC 1928) that gives this reply when asked for a connection."""
+def socks_proxy(reply: int = _GRANTED) -> Serve:
+    """Serve as a SOCKS5 proxy (RFC 1928) that answers connection requests with this reply."""
 
     def serve(peer: Peer) -> None:
         peer.read(3)
@@ -44,14 +44,14 @@ def by_socks(reply: int = _GRANTED) -> Serve:
 
 
 def url_of(proxy: RawServer) -> str:
-    """Return the URL of a proxy."""
+    """Return a proxy's URL."""
     return f"socks5://{proxy.address}"
 
 
 @pytest.fixture
 def proxy() -> Iterator[RawServer]:
     """Start a proxy."""
-    with RawServer(by_socks()) as running:
+    with RawServer(socks_proxy()) as running:
         yield running
 
 
@@ -59,7 +59,7 @@ def proxy() -> Iterator[RawServer]:
 def test_questions_share_a_connection(
     tls: bool, proxy: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One question after another takes one connection, and the nonce before them."""
+    """One connection serves the request for a nonce and all questions after it."""
     context = tls_context(tmp_path, monkeypatch) if tls else None
     with RawServer(answering(PHP.answer().bytes), context) as server:
         with Client(server.url, proxy=url_of(proxy)) as client:
@@ -68,7 +68,7 @@ def test_questions_share_a_connection(
 
 
 def test_a_question_that_may_have_run_is_not_sent_again(proxy: RawServer) -> None:
-    """A connection that breaks after the question has been sent is an error."""
+    """If the connection breaks after the question was sent, an error is raised."""
 
     def serve(peer: Peer) -> None:
         peer.question()
@@ -79,9 +79,9 @@ def test_a_question_that_may_have_run_is_not_sent_again(proxy: RawServer) -> Non
         assert len(server.questions) == 1
 
 
-def test_what_the_proxy_refuses_was_not_sent() -> None:
-    """A connection that the proxy refuses is tried again, and then an error."""
-    with RawServer(by_socks(_REFUSED)) as proxy:
+def test_a_connection_refused_by_the_proxy_is_retried() -> None:
+    """A connection that the proxy refuses is retried, and then raises `TransportError`."""
+    with RawServer(socks_proxy(_REFUSED)) as proxy:
         client = Client("http://127.0.0.1:9", proxy=url_of(proxy), retries=1)
         with client, pytest.raises(TransportError, match="refused"):
             client.chat("Hi")
@@ -89,7 +89,7 @@ def test_what_the_proxy_refuses_was_not_sent() -> None:
 
 
 def test_a_deadline_ends_a_call_on_time(proxy: RawServer) -> None:
-    """A call ends at its deadline, however the site drips."""
+    """A call ends at its deadline even if the site keeps sending single bytes."""
     serve = dripping(b"HTTP/1.1 200 OK\r\n", b"x")
     with RawServer(serve) as server, Client(server.url, proxy=url_of(proxy)) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
@@ -98,7 +98,7 @@ def test_a_deadline_ends_a_call_on_time(proxy: RawServer) -> None:
 
 
 def test_a_deadline_ends_the_wait_for_the_proxy_on_time() -> None:
-    """A call ends at its deadline where the proxy is silent."""
+    """A call ends at its deadline if the proxy is silent."""
     with RawServer(Peer.sleep) as proxy:
         client = Client("http://127.0.0.1:9", proxy=url_of(proxy))
         with client, ends_after(LIMIT), pytest.raises(Timeout) as caught:
@@ -106,37 +106,37 @@ def test_a_deadline_ends_the_wait_for_the_proxy_on_time() -> None:
         assert caught.value.phase == "deadline"
 
 
-def test_closing_the_client_frees_its_call(proxy: RawServer) -> None:
-    """A thread that waits for an answer is woken when the client is closed."""
-    asked = threading.Event()
+def test_closing_the_client_ends_its_call(proxy: RawServer) -> None:
+    """Closing the client ends a call that waits for its answer."""
+    received = threading.Event()
 
     def serve(peer: Peer) -> None:
         if peer.question():
-            asked.set()
+            received.set()
             peer.wait_until_gone()
 
     with RawServer(serve) as server, Client(server.url, proxy=url_of(proxy)) as client:
         answer = background(lambda: client.chat("Hi"))
-        assert asked.wait(SOON)
+        assert received.wait(SOON)
         with at_once():
             client.close()
             assert isinstance(answer.exception(SOON), StreamInterrupted)
 
 
-def test_closing_the_client_ends_the_wait_for_the_proxy() -> None:
-    """What was connected meanwhile, by a proxy that took its time, is closed again."""
-    came, going_on = threading.Event(), threading.Event()
+def test_a_connection_made_after_closing_is_not_used() -> None:
+    """If the client is closed while the proxy connects, nothing is sent to the site."""
+    accepted, proceed = threading.Event(), threading.Event()
 
     def serve(peer: Peer) -> None:
-        came.set()
-        peer.wait(going_on)
-        by_socks()(peer)
+        accepted.set()
+        peer.wait(proceed)
+        socks_proxy()(peer)
 
     with RawServer(serve) as proxy, RawServer(answering(PHP.answer().bytes)) as server:
         with Client(server.url, proxy=url_of(proxy)) as client:
             answer = background(lambda: client.chat("Hi"))
-            assert came.wait(SOON)
+            assert accepted.wait(SOON)
             client.close()
-            going_on.set()
+            proceed.set()
             assert isinstance(answer.exception(SOON), StreamInterrupted)
         assert server.requests == []

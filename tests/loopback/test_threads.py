@@ -1,4 +1,4 @@
-"""Threads that share a client do not get into each other's way."""
+"""Threads that share a client do not interfere with each other."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHATS = 10
 
 
 def asking(ask: Callable[[str], str], thread: int, count: int) -> Callable[[], None]:
-    """Return a function that asks so many questions and looks at each answer."""
+    """Return a function that asks `count` questions and checks each answer."""
 
     def run() -> None:
         for number in range(count):
@@ -37,7 +37,7 @@ def asking(ask: Callable[[str], str], thread: int, count: int) -> Callable[[], N
 
 
 def test_each_answer_belongs_to_its_question(server: Server, client: Client) -> None:
-    """Of many questions from many threads, each gets its own answer, and connections are shared."""
+    """Each question of many threads gets its own answer, and the threads share connections."""
 
     def ask(message: str) -> str:
         return client.chat(message)
@@ -46,16 +46,16 @@ def test_each_answer_belongs_to_its_question(server: Server, client: Client) -> 
     assert [future.result() for future in futures] == [None] * THREADS
     assert len(server.questions) == THREADS * CHATS
     assert len(server.requests) == THREADS * CHATS + 1
-    assert server.connections < 2 * THREADS  # one each, and some while a response is to end
+    assert server.connections < 2 * THREADS  # one each, and more while responses have not ended
 
 
 def test_each_stream_belongs_to_its_question() -> None:
-    """The same holds for streams, some of which are left early, though the nonce expires."""
+    """The same holds for streams, even if some are left early and the nonce expires."""
     with Server(framing="tiny") as server, Client(server.url) as client:
 
         def ask(message: str) -> str:
-            with client.stream(message) as left:
-                assert next(left) == "Echo(1"
+            with client.stream(message) as unfinished:
+                assert next(unfinished) == "Echo(1"
             return "".join(client.stream(message))
 
         futures = [background(asking(ask, thread, 10)) for thread in range(8)]
@@ -65,8 +65,8 @@ def test_each_stream_belongs_to_its_question() -> None:
 
 
 @pytest.mark.parametrize("framing", ["two chunks an event", "length", "gzip", "close"])
-def test_streams_go_on_side_by_side(framing: str) -> None:
-    """Streams of one client that are read in turns, by one thread, do not wait for each other."""
+def test_streams_are_independent(framing: str) -> None:
+    """Streams that one thread reads in turns do not wait for each other."""
     turns: List[threading.Semaphore] = [threading.Semaphore(0) for _ in range(5)]
 
     def serve(peer: Peer) -> None:
@@ -97,15 +97,15 @@ def test_streams_go_on_side_by_side(framing: str) -> None:
         assert [stream.result() for stream in streams] == [f"{i}!" for i in range(len(turns))]
 
 
-def test_a_silent_answer_holds_up_nobody() -> None:
+def test_a_silent_answer_delays_no_other() -> None:
     """A call that waits for its answer does not delay the calls of other threads."""
-    go_on = threading.Event()
+    proceed = threading.Event()
 
     def serve(peer: Peer) -> None:
         question = peer.question()
         while question:
             if b"slow" in question.body:
-                peer.wait(go_on)
+                peer.wait(proceed)
             peer.send(FRAMINGS["an event a chunk"].answer().bytes)
             question = peer.question()
 
@@ -113,5 +113,5 @@ def test_a_silent_answer_holds_up_nobody() -> None:
         slow = [background(lambda: client.chat("slow")) for _ in range(10)]
         assert [client.chat("quick") for _ in range(20)] == ["Hello"] * 20
         assert not any(future.done() for future in slow)
-        go_on.set()
+        proceed.set()
         assert [future.result(SOON) for future in slow] == ["Hello"] * 10

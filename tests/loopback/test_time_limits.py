@@ -1,4 +1,4 @@
-"""Time limits: `timeout` for connecting and for silence, `deadline` for everything."""
+"""Time limits: `timeout` for connecting and for silence, `deadline` for the whole call."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Dict, Iterator, List
 
 import pytest
 import requests
+from blocking import LARGE_MESSAGE, not_reading
 from support import (
     HELLO,
     PHP,
@@ -42,17 +43,16 @@ from chatgpt4online import (
     Timeout,
 )
 
-#: Seconds: of a limit, and of one within which something has to happen before it strikes.
+#: Seconds: a limit, and a longer one before whose end something else has to happen.
 LIMIT = 0.15
 LONGER = 0.4
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 UNTIL_CLOSE = head("200 OK", "Connection: close")
-BIG = "x" * 6_000_000  # more than the buffers between here and a server that does not read
 
 
 def start_session(begin: bytes, piece: bytes = b"") -> Serve:
-    """Serve the request for a nonce with some bytes, then the same piece over and over."""
+    """Answer a request for a nonce with some bytes, then with the same piece again and again."""
 
     def serve(peer: Peer) -> None:
         peer.receive()
@@ -64,14 +64,7 @@ def start_session(begin: bytes, piece: bytes = b"") -> Serve:
     return serve
 
 
-def deaf(peer: Peer) -> None:
-    """Give a nonce, then read no more."""
-    peer.receive()
-    peer.send(session_reply())
-    peer.sleep()
-
-
-#: Servers that would keep a call waiting for ever, by what they do.
+#: Servers that would make a call wait forever, by what they do.
 SLOW: Dict[str, Serve] = {
     "silent before the headers": holding(),
     "silent within the status line": holding(b"HTTP/1.1 20"),
@@ -92,7 +85,7 @@ SLOW: Dict[str, Serve] = {
     "dripping until it closes": dripping(UNTIL_CLOSE + live("a"), b" "),
     "dripping JSON": dripping(UNTIL_CLOSE + b'{"success": true, ', b" "),
     "dripping trailers": dripping(CHUNKED + b"0\r\n", b"X-A: b\r\n"),
-    "deaf to a large question": deaf,
+    "not reading a large question": not_reading,
     "silent in start_session": start_session(b""),
     "silent within start_session": start_session(head("200 OK", "Content-Length: 9") + b"{"),
     "dripping start_session": start_session(head("200 OK", "Content-Length: 9999") + b"{", b" "),
@@ -103,13 +96,13 @@ SLOW: Dict[str, Serve] = {
 @pytest.mark.parametrize("name", SLOW)
 def test_a_deadline_ends_a_call_on_time(name: str) -> None:
     """A call ends at its deadline, whatever the server does to keep it waiting."""
-    message = BIG if "large" in name else "Hi"
+    message = LARGE_MESSAGE if "large" in name else "Hi"
     with RawServer(SLOW[name]) as server, Client(server.url) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat(message, deadline=LIMIT)
         assert caught.value.phase == "deadline"
         assert caught.value.site == server.url
-        if "large" not in name and server.accepted:  # else it does not see it
+        if "large" not in name and server.accepted:  # else it does not notice
             server.gone.get(timeout=SOON)
 
 
@@ -120,7 +113,7 @@ def test_a_deadline_ends_a_call_on_time(name: str) -> None:
         "dripping bytes of a header",
         "dripping events",
         "silent after an event",
-        "deaf to a large question",
+        "not reading a large question",
         "dripping start_session",
     ],
 )
@@ -128,7 +121,7 @@ def test_a_deadline_ends_a_call_over_tls_on_time(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call over TLS ends at its deadline."""
-    message = BIG if "large" in name else "Hi"
+    message = LARGE_MESSAGE if "large" in name else "Hi"
     context = tls_context(tmp_path, monkeypatch)
     with RawServer(SLOW[name], context) as server, Client(server.url) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
@@ -136,11 +129,11 @@ def test_a_deadline_ends_a_call_over_tls_on_time(
         assert caught.value.phase == "deadline"
 
 
-SERVER_HELLO = b"\x16\x03\x03\x40\x00\x02"  # the beginning of a record of 16 KiB
+SERVER_HELLO = b"\x16\x03\x03\x40\x00\x02"  # the beginning of a TLS record of 16 KiB
 
 
 def silent_in_handshake(peer: Peer) -> None:
-    """Never answer to a TLS handshake."""
+    """Never answer a TLS handshake."""
     peer.wait_until_gone()
 
 
@@ -153,7 +146,7 @@ def dripping_in_handshake(peer: Peer) -> None:
 @pytest.mark.parametrize("serve", [silent_in_handshake, dripping_in_handshake])
 @pytest.mark.parametrize("proxied", [False, True])
 def test_a_deadline_ends_a_handshake_on_time(serve: Serve, proxied: bool) -> None:
-    """A TLS handshake ends at the call's deadline, through a proxy as well."""
+    """A TLS handshake ends at the call's deadline, through a proxy too."""
 
     def proxy(peer: Peer) -> None:
         peer.receive()
@@ -174,28 +167,28 @@ def test_a_deadline_ends_a_handshake_on_time(serve: Serve, proxied: bool) -> Non
     "serve", [start_session(b""), start_session(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n")]
 )
 def test_a_deadline_ends_the_wait_for_a_proxy_on_time(serve: Serve) -> None:
-    """A proxy that does not let a connection through does not hold a call beyond its deadline."""
+    """A call ends at its deadline if the proxy does not open a tunnel."""
     with RawServer(serve) as server, Client("https://bot.invalid", proxy=server.url) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi", deadline=LIMIT)
         assert caught.value.phase == "deadline"
     del caught
-    gc.collect()  # http.client of Python 3.8 leaves a proxy's half answer to the collector
+    gc.collect()  # in Python 3.8, http.client does not close a proxy's incomplete response
 
 
 def test_a_deadline_holds_for_a_stream_that_is_read() -> None:
-    """A stream that goes on and on ends at its deadline, with the text so far."""
-    got: List[str] = []
+    """An endless stream ends at its deadline; the error has the text so far."""
+    deltas: List[str] = []
     with RawServer(dripping(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
         with ends_after(LONGER), pytest.raises(Timeout) as caught:
-            got.extend(client.stream("Hi", deadline=LONGER))
-        assert len(got) > 1
-        assert caught.value.text == "".join(got)
+            deltas.extend(client.stream("Hi", deadline=LONGER))
+        assert len(deltas) > 1
+        assert caught.value.text == "".join(deltas)
         assert caught.value.phase == "deadline"
 
 
 def test_a_deadline_holds_for_a_stream_that_nobody_reads() -> None:
-    """A stream's connection is closed at the deadline though nobody reads it just then."""
+    """A stream's connection is closed at the deadline, even if nobody is reading it."""
     with RawServer(holding(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
         with ends_after(LONGER):
             stream = client.stream("Hi", deadline=LONGER)
@@ -205,8 +198,8 @@ def test_a_deadline_holds_for_a_stream_that_nobody_reads() -> None:
         assert caught.value.phase == "deadline"
 
 
-def test_a_stream_that_was_ended_stays_ended() -> None:
-    """A stream that met its deadline says so again, with the same error."""
+def test_a_stream_past_its_deadline_raises_again() -> None:
+    """A stream whose deadline has passed raises the same error at each use."""
     with RawServer(holding(CHUNKED, chunk(live("a")))) as server, Client(server.url) as client:
         stream = client.stream("Hi", deadline=LONGER)
         errors = []
@@ -220,7 +213,7 @@ def test_a_stream_that_was_ended_stays_ended() -> None:
 
 @pytest.mark.parametrize("status", ["500 Oops", "301 Moved"])
 def test_a_deadline_ends_a_refusal_on_time(status: str) -> None:
-    """A refusal whose body never ends is told at the deadline."""
+    """A refusal whose body never ends is raised at the deadline."""
     serve = dripping(head(status, "Location: /", "Transfer-Encoding: chunked"), chunk(b"<"))
     with RawServer(serve) as server, Client(server.url) as client:
         with ends_after(LIMIT), pytest.raises(ChatGPT4OnlineError):
@@ -230,7 +223,7 @@ def test_a_deadline_ends_a_refusal_on_time(status: str) -> None:
 
 @pytest.mark.parametrize("piece", ["< ", "<a>", "</a>", "<!---->"])
 def test_a_deadline_holds_while_a_page_is_read(piece: str) -> None:
-    """A page that has come, and takes the parser long, is read until the deadline."""
+    """Parsing a hostile page ends at the deadline."""
     page = piece * (4_000_000 // len(piece))
     serve = answering(reply("200 OK", page.encode()))
     with RawServer(serve) as server, Client(server.url, deadline=0.5) as client:
@@ -242,20 +235,20 @@ def test_a_deadline_holds_while_a_page_is_read(piece: str) -> None:
 def test_a_deadline_ends_the_wait_for_another_threads_nonce() -> None:
     """A call that waits for a nonce that another call fetches ends at its own deadline."""
     with RawServer(start_session(b"")) as server, Client(server.url) as client:
-        leader = background(lambda: client.chat("Hi"))
+        owner = background(lambda: client.chat("Hi"))
         wait_for(lambda: server.sessions)
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi", deadline=LIMIT)
         assert caught.value.phase == "deadline"
-        assert not leader.done()
+        assert not owner.done()
         client.close()
-        assert isinstance(leader.exception(SOON), StreamInterrupted)
+        assert isinstance(owner.exception(SOON), StreamInterrupted)
         assert len(server.sessions) == 1
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
-def test_a_wait_that_would_outlast_the_deadline_is_not_begun(status: str) -> None:
-    """A site that asks to come back after the deadline is believed at once."""
+def test_a_retry_after_the_deadline_raises_at_once(status: str) -> None:
+    """A `Retry-After` that is later than the deadline raises at once."""
     answer = reply(status, b"", "Retry-After: 5")
     with RawServer(answering(answer)) as server, Client(server.url) as client:
         with at_once(), pytest.raises((RateLimitError, ServerError)) as caught:
@@ -264,8 +257,8 @@ def test_a_wait_that_would_outlast_the_deadline_is_not_begun(status: str) -> Non
         assert len(server.questions) == 1
 
 
-def test_tries_share_one_deadline() -> None:
-    """A deadline holds for all tries together."""
+def test_attempts_share_one_deadline() -> None:
+    """The deadline applies to all attempts together."""
     answer = reply("503 Service Unavailable", b"", "Retry-After: 0")
 
     def serve(peer: Peer) -> None:
@@ -279,13 +272,13 @@ def test_tries_share_one_deadline() -> None:
         assert len(server.questions) > 1
 
 
-# A session of the caller's.
+# Sessions of the caller's.
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        "silent before the headers",  # the limit of a read is what is left
+        "silent before the headers",  # the read timeout is what remains of the deadline
         "silent after an event",
         "dripping events",
         "dripping a chunk's size",
@@ -293,8 +286,8 @@ def test_tries_share_one_deadline() -> None:
         "dripping until it closes",
     ],
 )
-def test_a_deadline_holds_for_a_session_of_the_callers(name: str) -> None:
-    """A deadline ends a call over the caller's session on time, once its headers are there."""
+def test_a_deadline_holds_for_a_user_session(name: str) -> None:
+    """A deadline ends a call over the caller's session once its headers have arrived."""
     with RawServer(SLOW[name]) as server, requests.Session() as session:
         client = Client(server.url, session=session)
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
@@ -303,19 +296,19 @@ def test_a_deadline_holds_for_a_session_of_the_callers(name: str) -> None:
         server.gone.get(timeout=SOON)
 
 
-# Limits of the wait for a connection, and of silence.
+# Connect and read timeouts.
 
 
 @pytest.fixture
 def full() -> Iterator[str]:
-    """Make a listener that takes no more connections."""
+    """Return the address of a listener that accepts no more connections."""
     with full_listener() as address:
         yield address
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_connecting_has_a_limit(full: str, scheme: str) -> None:
-    """A connection that does not come about within the first of the limits is a `Timeout`."""
+    """A connection that takes longer than the connect timeout raises `Timeout`."""
     with Client(f"{scheme}://{full}", timeout=(LIMIT, SOON), retries=0) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi")
@@ -323,7 +316,7 @@ def test_connecting_has_a_limit(full: str, scheme: str) -> None:
 
 
 def test_connecting_is_within_the_deadline(full: str) -> None:
-    """A connection that does not come about does not hold a call beyond its deadline."""
+    """A call that cannot connect ends at its deadline."""
     with Client(f"http://{full}", timeout=SOON) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi", deadline=LIMIT)
@@ -335,7 +328,7 @@ SILENT = [name for name in SLOW if "silent" in name]
 
 @pytest.mark.parametrize("name", SILENT)
 def test_silence_has_a_limit(name: str) -> None:
-    """A silence longer than the second of the limits is a `Timeout`, and the question lost."""
+    """A silence longer than the read timeout raises `Timeout`, and the question is not repeated."""
     with RawServer(SLOW[name]) as server, Client(server.url, timeout=(SOON, LIMIT)) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi")
@@ -345,7 +338,7 @@ def test_silence_has_a_limit(name: str) -> None:
 
 
 def test_silence_over_tls_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A silence over TLS has the same limit."""
+    """The read timeout holds over TLS too."""
     context = tls_context(tmp_path, monkeypatch)
     with RawServer(SLOW["silent after an event"], context) as server:
         client = Client(server.url, timeout=(SOON, LIMIT))
@@ -354,8 +347,8 @@ def test_silence_over_tls_has_a_limit(tmp_path: Path, monkeypatch: pytest.Monkey
         assert (caught.value.phase, caught.value.text) == ("read", "a")
 
 
-def test_the_limit_of_silence_begins_anew() -> None:
-    """An answer may take longer than the limit of silence, as long as something comes."""
+def test_any_byte_restarts_the_read_timeout() -> None:
+    """An answer may take longer than the read timeout as long as bytes keep arriving."""
 
     def serve(peer: Peer) -> None:
         peer.question()
@@ -369,8 +362,8 @@ def test_the_limit_of_silence_begins_anew() -> None:
         assert client.chat("Hi") == "Hello"
 
 
-def test_sending_has_the_limit_of_silence() -> None:
-    """A question may take longer to send than to connect; a site that reads none is silent."""
+def test_sending_has_the_read_timeout() -> None:
+    """Sending a question may take longer than the connect timeout."""
 
     def serve(peer: Peer) -> None:
         peer.receive()
@@ -380,20 +373,20 @@ def test_sending_has_the_limit_of_silence() -> None:
         peer.send(PHP.answer().bytes)
 
     with RawServer(serve) as server, Client(server.url, timeout=(LIMIT, SOON)) as client:
-        assert client.chat(BIG) == "Hello"
+        assert client.chat(LARGE_MESSAGE) == "Hello"
 
 
-def test_a_site_that_reads_nothing_is_silent() -> None:
-    """A question that the site does not take within the limit of silence is a `Timeout`."""
-    with RawServer(deaf) as server, Client(server.url, timeout=(SOON, LIMIT)) as client:
+def test_a_site_that_does_not_read() -> None:
+    """A site that reads nothing for longer than the read timeout raises `Timeout`."""
+    with RawServer(not_reading) as server, Client(server.url, timeout=(SOON, LIMIT)) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
-            client.chat(BIG)
+            client.chat(LARGE_MESSAGE)
         assert caught.value.phase == "read"
         assert len(server.requests) == 1
 
 
-def test_limits_of_a_call_win_over_the_clients() -> None:
-    """The limits given to a call replace those of the client."""
+def test_limits_of_a_call_override_the_clients() -> None:
+    """The limits given to a call override those of the client."""
     with RawServer(holding()) as server, Client(server.url, timeout=LIMIT) as client:
         with ends_after(2 * LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi", timeout=SOON, deadline=2 * LIMIT)
@@ -405,8 +398,8 @@ def test_limits_of_a_call_win_over_the_clients() -> None:
             client.chat("Hi", timeout=SOON)
 
 
-def test_a_deadline_that_is_met_changes_nothing() -> None:
-    """A call that ends before its deadline leaves no watchdog behind."""
+def test_a_finished_call_leaves_no_timer() -> None:
+    """A call that ends before its deadline leaves no timer thread behind."""
     with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
         for _ in range(10):
             assert client.chat("Hi", deadline=SOON) == "Hello"

@@ -1,4 +1,4 @@
-"""Any refusal of a site, and any argument of a caller: a valid value, or the right exception."""
+"""Any refusal by a site and any argument give a valid value or the right exception."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ URLS = st.one_of(
 @quick
 @given(URLS)
 def test_moved_root(location: str) -> None:
-    """Wherever a redirect leads, a question follows it to the same host over https alone."""
+    """Wherever a redirect leads, a question follows it only to the same host over https."""
     moved = moved_root(ROOT, CHAT, location)
     if moved is not None:
         sent = urlsplit(str(requests.Request("POST", f"{moved}/{CHAT}").prepare().url))

@@ -191,4 +191,4 @@ def test_inflater_of_any_bytes(data: bytes, before: bytes, where: List[int]) -> 
     try:
         assert all(inflate(cut(before + data, where)))
     except ProtocolError as error:
-        assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it need not raise
+        assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it may also succeed

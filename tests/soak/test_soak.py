@@ -1,7 +1,7 @@
 """
-A client in a long-running service: many threads and many calls, without growth.
+A client in a long-running service: many threads and many calls, without growing.
 
-Each scenario runs briefly with the other tests, and in full, for minutes, in ``make soak``.
+Each scenario runs briefly with the other tests, and for minutes, in full, with ``make soak``.
 """
 
 from __future__ import annotations
@@ -133,18 +133,18 @@ def crowd(
             stopped.set()
         for future in futures:
             future.result()
-        asked = sum(asker.done for asker in askers)
-        sample(asked)
+        answered = sum(asker.done for asker in askers)
+        sample(answered)
         counts = site.counts()
     assert counts.sessions == 1 + waves
-    assert 0 < counts.questions - 1 - asked <= waves * threads  # one refusal per thread and wave
+    assert 0 < counts.questions - 1 - answered <= waves * threads  # one refusal per thread and wave
     # One connection per thread, and some more while the ends of responses are still to come.
     assert counts.open <= 2 * threads
     assert counts.connections <= 2 * threads + 2 * waves
 
 
 def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, cuts: int) -> None:
-    """Wait for this many chats and cuts in all, and until each thread has met the last wave."""
+    """Wait for this many chats and cuts in all, and until each thread has passed the last wave."""
     # The next answer may belong to a question from before that wave; the one after it does not.
     goals = [asker.done + 2 for asker in askers]
     while (
@@ -157,7 +157,7 @@ def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, c
 
 
 def test_a_crowd() -> None:
-    """Threads that share a client get their own answers; a wave of expired nonces costs one."""
+    """Threads sharing a client get their own answers; a wave of expired nonces costs one fetch."""
     with closing(Site()) as site:
         crowd(site, threads=8, chats=80, waves=3)
 
@@ -177,7 +177,7 @@ def test_a_crowd_in_full() -> None:
 def long_life(
     site: Site, chats: int, steps: int, sample: Callable[[int], None] = no_sample
 ) -> None:
-    """Chat in steps, with half a day and a whole day in turn between two steps."""
+    """Chat in steps; between two steps, half a day or a whole day passes, in turn."""
     with Client(site.serve()) as client:
         for step in range(1, steps + 1):
             for number in range(chats // steps):
@@ -210,7 +210,7 @@ def test_a_long_life_in_full() -> None:
 
 
 class Idler:
-    """The server side of connections that it can close all at once."""
+    """A server that can close all its connections at once."""
 
     def __init__(self) -> None:
         self.peers: List[Peer] = []
@@ -224,13 +224,13 @@ class Idler:
     def hang_up(self) -> None:
         """Close all connections, as a server does after its keep-alive timeout."""
         for peer in self.peers:
-            with suppress(OSError):  # it has been closed already
+            with suppress(OSError):  # the client has closed it already
                 peer._sock.shutdown(socket.SHUT_RDWR)
         self.peers.clear()
 
 
 def idle(threads: int, rounds: int) -> None:
-    """Let threads chat at once, repeatedly, each time after the server has closed everything."""
+    """Let threads chat in rounds; after each, the server closes all connections."""
     idler = Idler()
     with RawServer(idler.serve) as server, Client(server.url) as client:
         for _ in range(rounds):
@@ -257,22 +257,22 @@ def test_idle_connections_that_end_in_full() -> None:
 
 def test_a_site_that_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next connection goes to a site's current address."""
-    now: List[str] = []
+    addresses: List[str] = []
     real = socket.getaddrinfo
 
     def getaddrinfo(host: str, *arguments: Any) -> Any:
         if host != "bot.invalid":
             return real(host, *arguments)
-        address, port = now[-1].split(":")
+        address, port = addresses[-1].split(":")
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, int(port)))]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     moved = FRAMINGS["length"].answer([live("I have moved"), end("I have moved")]).bytes
     with RawServer(answering(moved)) as new, Client("http://bot.invalid") as client:
         with RawServer(answering(ANSWER)) as old:
-            now.append(old.address)
+            addresses.append(old.address)
             assert client.chat("Hi") == "Hello"
-            now.append(new.address)
+            addresses.append(new.address)
             assert client.chat("Hi") == "Hello"  # over the open connection
         assert client.chat("Hi") == "I have moved"
         assert (len(old.questions), len(new.questions)) == (2, 1)
