@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from copy import copy
 from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
+from . import _disk
 from . import _validation as validate
 from ._protocol.request import (
     continuation_fields,
@@ -132,7 +132,7 @@ class Conversation:
         Write the conversation to a file as JSON, all of it or nothing.
 
         Args:
-            path: the file, which is replaced if it exists.
+            path: the file, which is replaced if it exists; a symbolic link stays one.
 
         Raises:
             OSError: the file cannot be written.
@@ -143,7 +143,7 @@ class Conversation:
             "messages": self.messages,
             "response_id": self._response_id if is_unchanged else None,
         }
-        _replace(os.fspath(path), json.dumps(state, ensure_ascii=False, indent=1))
+        _disk.replace(os.fspath(path), json.dumps(state, ensure_ascii=False, indent=1))
 
     @classmethod
     def load(cls, path: Path, client: Client) -> Conversation:
@@ -188,17 +188,3 @@ class Conversation:
 def _copied(messages: List[Message]) -> List[Message]:
     """Return copies, which stay as they are if the caller edits a turn."""
     return [copy(turn) for turn in messages]
-
-
-def _replace(path: str, text: str) -> None:
-    """Write a temporary file next to the old one, then replace that one."""
-    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".")  # noqa: PTH120
-    try:
-        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a handle, not a path
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
-        raise

@@ -1,0 +1,52 @@
+"""Files that survive a crash and that other users of the machine cannot read."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from contextlib import suppress
+from typing import IO, Any
+
+#: What a file system says that cannot do this at all; other errors are failures.
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def sync(file: IO[Any]) -> None:
+    """
+    Wait until a file is on the disk, where the file system can say so.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    file.flush()
+    try:
+        os.fsync(file.fileno())
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def open_private(path: str, flags: int) -> int:
+    """Open a file as `os.open` does; a new one is for its owner only. For use as an opener."""
+    return os.open(path, flags, 0o600)
+
+
+def replace(path: str, text: str) -> None:
+    """
+    Write a file, all of it or nothing, in place of the one that it or a symbolic link names.
+
+    Raises:
+        OSError: the file cannot be written; the old one is as it was.
+    """
+    target = os.path.realpath(path)
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target))  # noqa: PTH120
+    try:
+        with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a handle, not a path
+            file.write(text)
+            sync(file)
+        os.replace(temporary, target)  # noqa: PTH105
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)  # noqa: PTH108
+        raise
