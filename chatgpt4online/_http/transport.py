@@ -8,6 +8,7 @@ import os
 import weakref
 from collections import deque
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from random import SystemRandom
 from time import monotonic
@@ -53,6 +54,33 @@ class _Moved(Exception):
         super().__init__(target)
         self.target = target
         self.error = error
+
+
+class CallGroup:
+    """The calls that begin in a context where this is the `group`, whichever client makes them."""
+
+    def __init__(self) -> None:
+        # Its `valuerefs` takes one step, so that calls may begin meanwhile.
+        self._calls: weakref.WeakValueDictionary[int, Call] = weakref.WeakValueDictionary()
+        self._has_ended = False
+
+    def add(self, call: Call) -> None:
+        """Add a call. Once the group has ended, the call ends too."""
+        self._calls[id(call)] = call
+        if self._has_ended:  # looked at last, so that `end` cannot miss the call
+            call.end("closed")
+
+    def end(self) -> None:
+        """End all calls in progress, and those that begin from now on."""
+        self._has_ended = True
+        for reference in self._calls.valuerefs():
+            call = reference()
+            if call is not None:
+                call.end("closed")
+
+
+#: The group that calls belong to, if any.
+group: ContextVar[Optional[CallGroup]] = ContextVar("group", default=None)
 
 
 class Transport:
@@ -123,6 +151,9 @@ class Transport:
 
     def _register(self, call: Call) -> None:
         self._calls.add(call)
+        own_group = group.get()
+        if own_group is not None:
+            own_group.add(call)
         if self._is_closed:  # looked at last, so that `close` cannot miss the call
             raise ValueError("the client is closed")
 
