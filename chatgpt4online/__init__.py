@@ -30,6 +30,7 @@ __all__ = [
     "Message",
     "NotFoundError",
     "Outcome",
+    "Outcomes",
     "ProtocolError",
     "RateLimitError",
     "Reply",
@@ -51,6 +52,7 @@ __all__ = [
 _EXPORTS = {
     "_protocol.headers": ("WIDGET_HEADERS",),
     "_protocol.request": ("format_prompt",),
+    "batch": ("Outcomes",),
     "client": ("Client",),
     "conversation": ("Conversation",),
     "discussions": (),
@@ -91,6 +93,7 @@ _EXPORTS = {
 if TYPE_CHECKING:
     from ._protocol.headers import WIDGET_HEADERS
     from ._protocol.request import format_prompt
+    from .batch import Outcomes
     from .client import Client
     from .conversation import Conversation
     from .errors import (

@@ -9,17 +9,25 @@ import re
 import sys
 import threading
 import weakref
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Optional, Tuple, TypeVar
 
+from . import _disk
+from ._json import finite_json
 from ._protocol.answers import parse_reply
 from .errors import ChatGPT4OnlineError
-from .types import Outcome, Reply
+from .types import Outcome, Reply, Usage, has_content
+
+T = TypeVar("T")
 
 #: How a line begins, and an example.
 _BEGINNING = re.compile(rb'\{"key": "[0-9a-f]{32}", "message": ')
 _EXAMPLE = b'{"key": "%b", "message": ' % (b"0" * 32)
+
+_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
 
 #: What parsing a line that is not an outcome may raise.
 _NOT_AN_OUTCOME = (
@@ -44,20 +52,23 @@ class Journal:
         scope: what determines the answers in addition to the messages; part of each key.
 
     Raises:
-        ValueError: another run is writing to the file, or it is not a journal (and stays as it
+        ValueError: another process is writing to the file, or it is not a journal (and stays as it
             is).
         OSError: the file cannot be opened.
     """
 
     def __init__(self, path: Path, scope: Dict[str, Any]) -> None:
+        self.path = path
         self._scope = scope
         self._counts: Dict[bytes, int] = {}
         self._offsets: Dict[str, int] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer may close a journal while its thread writes
+        self._is_writing = False
+        self._is_closed = False
         self._files = ExitStack()
         try:
             # Unbuffered, so that a forked child has nothing left to write.
-            file = path.open("ab", buffering=0)
+            file = open(path, "ab", buffering=0, opener=_disk.open_private)  # noqa: SIM115
             self._file = self._files.enter_context(file)
             self._reader = self._files.enter_context(path.open("rb"))
             _journals.add(self)
@@ -66,6 +77,13 @@ class Journal:
         except BaseException:
             self._files.close()
             raise
+
+    def writes_to(self, path: Path) -> bool:
+        """Return whether a path names the file of this journal, which must not be closed."""
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+        except (OSError, ValueError):  # no such file; or the journal has just been closed
+            return False
 
     def _read(self, path: Path) -> None:
         """Find each answer, and cut off the unfinished line of a killed run."""
@@ -80,7 +98,7 @@ class Journal:
                 raise ValueError(
                     f"{path} is not a journal: line {number} is not an outcome"
                 ) from None
-            if reply is not None:
+            if reply is not None and has_content(reply):
                 self._offsets[key] = offset
             offset += len(line)
 
@@ -92,10 +110,10 @@ class Journal:
             TypeError: the message cannot be written as JSON.
         """
         try:
-            scoped = _json([self._scope, message], sort_keys=True)
+            text = json.dumps([self._scope, message], ensure_ascii=False, sort_keys=True)
         except (RecursionError, TypeError, ValueError) as error:
             raise TypeError(f"the message cannot be written to a journal: {error}") from None
-        digest = hashlib.sha256(scoped).digest()[:16]
+        digest = hashlib.sha256(_encoded(text)).digest()[:16]
         number = self._counts[digest] = self._counts.get(digest, 0) + 1
         return hashlib.sha256(b"%b %d" % (digest, number)).hexdigest()[:32]
 
@@ -113,18 +131,26 @@ class Journal:
 
         Raises:
             OSError: the outcome cannot be written; the journal is unchanged.
+            TypeError: JSON has no such value.
+            ValueError: a value contains itself.
+            RecursionError: a value is nested too deeply.
         """
-        line = _json(_fields(outcome)) + b"\n"
+        line = _line(outcome)
         with self._lock:
-            if not self._file.closed:
-                self._write(line)
+            if not self._is_closed:
+                self._is_writing = True
+                try:
+                    self._write(line)
+                finally:
+                    self._is_writing = False
+                    self._close_files()  # if a finalizer has closed it meanwhile
 
     def _write(self, line: bytes) -> None:
         end = self._file.seek(0, os.SEEK_END)
         try:
             while line:
                 line = line[self._file.write(line) :]
-            os.fsync(self._file.fileno())
+            _disk.sync(self._file)
         except BaseException:
             self._file.truncate(end)  # a torn line would make the following ones unreadable
             raise
@@ -132,37 +158,91 @@ class Journal:
     def close(self) -> None:
         """Close the file, so that another run can write to it."""
         with self._lock:
+            self._is_closed = True
+            self._close_files()
+
+    def _close_files(self) -> None:
+        if self._is_closed and not self._is_writing:
             if not self._file.closed:
-                _unlock(self._file)
+                with suppress(OSError):  # it could not be locked
+                    _unlock(self._file)
             self._files.close()
 
     def after_fork(self) -> None:
         """Close the file in a forked child; the lock stays with the parent process."""
+        self._lock = threading.RLock()
+        self._is_closed = True
         self._file.close()
+
+
+def in_use(path: Path) -> ValueError:
+    """Return the error for a journal that another run is writing to."""
+    return ValueError(
+        f"another run is writing to the journal {path}: wait for its end, or use another file"
+    )
 
 
 def _parse(line: bytes) -> Tuple[str, Optional[Reply]]:
     """Return the key of the outcome in a line, and its reply; None if it failed."""
-    entry = json.loads(line)
-    key, reply, error = entry["key"], entry["reply"], entry["error"]
-    if not isinstance(key, str) or "message" not in entry or (reply is None) == (error is None):
+    entry = _loads(line)
+    key, text, error = entry["key"], entry["text"], entry["error"]
+    if not isinstance(key, str) or "message" not in entry or (text is None) == (error is None):
         raise ValueError
-    if reply is None:
-        return key, None
-    return key, parse_reply(reply["raw"], reply["text"], reply["chat_id"])
+    return key, None if text is None else _reply(text, entry)
 
 
-def _fields(outcome: Outcome) -> Dict[str, Any]:
-    """Return the fields of a line. The key comes first, by which `_is_torn` recognizes a line."""
-    reply, error = outcome.reply, outcome.error
-    return {
-        "key": outcome.key,
-        "message": outcome.message,
-        "reply": None
-        if reply is None
-        else {"text": str(reply), "chat_id": reply.chat_id, "raw": reply.raw},
-        "error": None if error is None else {"class": type(error).__name__, "text": str(error)},
+def _reply(text: object, entry: Dict[str, Any]) -> Reply:
+    raw = entry["raw"]
+    reply = parse_reply({**raw, "reply": text}, "", entry["chat_id"])
+    reply.raw = raw
+    reply.seconds, reply.first_seconds = entry["seconds"], entry["first_seconds"]
+    if reply.usage is None:  # of a subclass's own reply
+        counts = {name: entry[name] for name in _COUNTS if entry[name] is not None}
+        reply.usage = Usage(**counts) if counts else None
+    return reply
+
+
+def _line(outcome: Outcome) -> bytes:
+    """Return the line of an outcome. The key comes first, by which `_is_torn` recognizes it."""
+    reply, row = outcome.reply, outcome.to_dict()
+    fields = {
+        "key": row.pop("key"),
+        "message": row.pop("message"),
+        **row,
+        "raw": None if reply is None else reply.raw,
     }
+    try:
+        return _encoded(finite_json(fields)) + b"\n"
+    except RecursionError:
+        return _with_empty_stack(partial(_readable, fields))
+
+
+def _readable(fields: Dict[str, Any]) -> bytes:
+    line = _encoded(finite_json(fields)) + b"\n"
+    _loads(line)
+    return line
+
+
+def _loads(line: bytes) -> Any:
+    """Return the JSON value in a line, however deep the stack of the caller is."""
+    try:
+        return json.loads(line)
+    except RecursionError:
+        return _with_empty_stack(partial(json.loads, line))
+
+
+def _with_empty_stack(function: Callable[[], T]) -> T:
+    """Call a function in a thread of its own, where nesting may be the deepest."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="journal", daemon=True).start()
+    return future.result()
 
 
 def _is_torn(line: bytes) -> bool:
@@ -178,15 +258,14 @@ def _is_torn(line: bytes) -> bool:
 
 def _is_json(line: bytes) -> bool:
     try:
-        json.loads(line)
+        _loads(line)
     except (RecursionError, ValueError):
         return False
     return True
 
 
-def _json(value: object, *, sort_keys: bool = False) -> bytes:
+def _encoded(text: str) -> bytes:
     """Return JSON in UTF-8. Only lone surrogates are escaped, so that any language is readable."""
-    text = json.dumps(value, ensure_ascii=False, sort_keys=sort_keys)
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -218,7 +297,9 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         _lock_or_fail(file)
     except _TAKEN:
-        raise ValueError(f"another run is writing to the journal {path}") from None
+        raise in_use(path) from None
+    except OSError:
+        pass  # a file system without locks, where nobody can know
 
 
 _journals: weakref.WeakSet[Journal] = weakref.WeakSet()

@@ -240,3 +240,24 @@ def at_least_one(values: Tuple[T, ...], name: str) -> Tuple[T, ...]:
     if not values:
         raise ValueError(f"no {name} given")
     return values
+
+
+def picklable(state: Mapping[str, Any], owner: str, known: Collection[str]) -> None:
+    """Raise TypeError with the name of an attribute that cannot be pickled; `known` ones can."""
+    for name in state.keys() - known:
+        error = _pickling_error(state[name])
+        if error is not None:
+            raise TypeError(
+                f"the attribute {name!r} of {owner} cannot be pickled ({error}): leave it out in a"
+                f" __getstate__ of {owner}"
+            ) from error
+
+
+def _pickling_error(value: object) -> Optional[Exception]:
+    import pickle  # imported here to keep `import chatgpt4online` fast
+
+    try:
+        pickle.dumps(value)
+    except Exception as error:  # noqa: BLE001 - classes raise whatever they like
+        return error
+    return None

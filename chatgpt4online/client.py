@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import copy
-import weakref
 from functools import partial
+from time import monotonic
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
     Dict,
     Iterable,
-    Iterator,
     List,
     Mapping,
     NamedTuple,
     Optional,
     Sequence,
     Tuple,
+    TypeVar,
     Union,
 )
 
@@ -43,13 +42,18 @@ from .discussions import Discussions
 from .files import Files, Source, read_files, upload_all
 from .public_api import PublicAPI
 from .stream import Stream
-from .types import Bot, Discussion, File, Health, Message, Outcome, Reply, Shortcut, Turn
+from .types import Bot, Discussion, File, Health, Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
     import os
     from concurrent.futures import Executor
+    from typing import SupportsIndex
+
+    from .batch import Outcomes
 
 __all__ = ["Client"]
+
+C = TypeVar("C", bound="Client")
 
 
 class Client:
@@ -134,9 +138,6 @@ class Client:
 
     def _start(self) -> None:
         settings = self._settings
-        self.site: str = settings["site"]
-        self.bot: str = settings["bot"]
-        self._clones: weakref.WeakSet[Client] = weakref.WeakSet()
         login = settings["auth"] and basic(settings["auth"], self.site)
         names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
@@ -181,6 +182,34 @@ class Client:
         client._page_context = _PageContext(page, bot)
         client._start()
         return client
+
+    @property
+    def site(self) -> str:
+        """The URL of the site."""
+        return str(self._settings["site"])
+
+    @property
+    def bot(self) -> str:
+        """The id of the bot."""
+        return str(self._settings["bot"])
+
+    @property
+    def custom_id(self) -> Optional[str]:
+        """The id of a bot that a page defines, or None."""
+        custom_id: Optional[str] = self._settings["custom_id"]
+        return custom_id
+
+    @property
+    def context_id(self) -> Optional[int]:
+        """The id of the WordPress page with the bot, or None."""
+        context_id: Optional[int] = self._settings["context_id"]
+        return context_id
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model to ask for, or None for the bot's own."""
+        model: Optional[str] = self._settings["model"]
+        return model
 
     def chat(
         self,
@@ -280,7 +309,8 @@ class Client:
             request = Request(
                 routes.CHAT, self._transport.widget(), body, content_type="application/json"
             )
-            return Stream(self._transport.send(request, call), chat_id)
+            began = monotonic()
+            return Stream(self._transport.send(request, call), chat_id, began)
 
     def _question(
         self,
@@ -397,52 +427,62 @@ class Client:
         ordered: bool = True,
         progress: bool = False,
         journal: Union[str, os.PathLike[str], None] = None,
-    ) -> Iterator[Outcome]:
+        model: Optional[str] = None,
+        extra_body: Optional[Mapping[str, Any]] = None,
+        timeout: Timeouts = None,
+        deadline: Optional[float] = None,
+    ) -> Outcomes:
         """
-        Ask many messages side by side, and yield what becomes of each.
+        Ask many messages concurrently, and yield the `Outcome` of each.
 
-        One failure never stops the others: it is its message's `Outcome`. Messages are drawn, and
-        outcomes held, only as many at a time as the workers need. It asks over connections of its
-        own; leaving the loop, or Ctrl-C, ends what is under way in threads.
+        A failure never stops the other questions: it is the outcome of its message. Messages are
+        drawn, and outcomes held, only as many at a time as the workers need. Threads ask by `chat`,
+        that of a subclass too, and see the caller's context variables. Leaving the loop, or Ctrl-C
+        while it waits, ends the questions in progress in threads.
 
         Args:
             messages: the questions: any iterable of what `chat` takes as `message`.
-            workers: how many questions are under way at a time.
+            workers: how many questions are in progress at a time.
             executor: what runs them; by default threads. Any `concurrent.futures.Executor`:
                 processes, or that of a Dask cluster. It is not shut down.
-            ordered: yield in the order of the messages, or else as answers come.
-            progress: show a bar (needs tqdm).
-            journal: the path of a file that each outcome is written to when it is known. A second
-                run with it asks only what is missing or has failed.
+            ordered: yield in the order of the messages, or else as answers arrive.
+            progress: show a bar, which counts failures (needs tqdm).
+            journal: the path of a file to which each outcome is written as soon as it is known. A
+                second run with it asks only what is missing, has failed or had an empty answer.
+            model: as for `chat`.
+            extra_body: as for `chat`.
+            timeout: as for `chat`, for each question.
+            deadline: as for `chat`, for each question.
 
         Raises:
-            ValueError: `workers` is less than 1, another run is writing to the journal, it is no
-                journal, or the client is closed.
+            ValueError: an argument cannot be used, another run is writing to the journal, it is not
+                a journal, or the client is closed.
             TypeError: an argument is of the wrong kind.
             OSError: the journal cannot be opened.
             ImportError: tqdm is missing.
         """
         from .batch import outcomes  # here, since few need it and it takes its time to import
 
+        validate.optional(validate.identifier, model, "model")
+        validate.limits(timeout)
+        validate.seconds(deadline, "deadline")
+        with self._transport.calling() as call:  # which a closed client refuses
+            call.finish()
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
+        scope = {name: self._settings[name] for name in names}
+        changes = {"model": model, "extra_body": extra_body}
+        scope.update((name, value) for name, value in changes.items() if value is not None)
         return outcomes(
-            self._clone(),
+            self,
             messages,
-            scope={name: self._settings[name] for name in names},
+            scope=scope,
+            options={**changes, "timeout": timeout, "deadline": deadline},
             workers=workers,
             executor=executor,
             ordered=ordered,
             progress=progress,
             journal=journal,
         )
-
-    def _clone(self) -> Client:
-        """Return a client with connections of its own, which is closed with this one."""
-        clone = copy.copy(self)
-        self._clones.add(clone)
-        with self._transport.calling() as call:  # which a closed client refuses
-            call.finish()
-        return clone
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
@@ -491,10 +531,8 @@ class Client:
         The client cannot be used again. Leaving its ``with`` block closes it too.
         """
         self._transport.close()
-        for clone in list(self._clones):
-            clone.close()
 
-    def __enter__(self) -> Client:
+    def __enter__(self: C) -> C:  # noqa: PYI019 - typing has no Self before Python 3.11
         """Return itself."""
         return self
 
@@ -506,9 +544,21 @@ class Client:
         """Return the site and the bot; no secret."""
         return f"Client({self.site!r}, bot={self.bot!r})"
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        """Pickle the settings, with login and token, and what a subclass has added."""
+        reduced: Any = super().__reduce_ex__(protocol)
+        validate.picklable(reduced[2], type_name(self), ("_settings", "_page_context"))
+        return reduced
+
+    def __copy__(self) -> Client:
+        """Return a client with these settings and connections of its own."""
+        clone = type(self).__new__(type(self))
+        clone.__setstate__(self.__getstate__())
+        return clone
+
     def __getstate__(self) -> Dict[str, Any]:
-        """Return the settings, which a pickle holds, its login and token among them."""
-        return {"_settings": self._settings, "_page_context": self._page_context}
+        """Return all attributes except the connections and the nonce."""
+        return {name: value for name, value in vars(self).items() if name != "_transport"}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Begin anew with the settings of a pickle."""

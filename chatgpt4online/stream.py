@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from time import monotonic
 from typing import Callable, Iterator, List, Optional, Union
 
 from ._http.call import CallEnded
@@ -37,10 +38,12 @@ class Stream:
     the error is the part of the answer received so far.
     """
 
-    def __init__(self, response: Response, chat_id: str) -> None:
+    def __init__(self, response: Response, chat_id: str, began: float) -> None:
         self._response = response
         self._call = response.call
         self._chat_id = chat_id
+        self._began = began
+        self._first_seconds: Optional[float] = None
         self._text = StringIO()
         self._size = 0
         self._has_failed = False
@@ -161,30 +164,38 @@ class Stream:
         return item
 
     def _count(self, delta: str) -> None:
+        if self._first_seconds is None:
+            self._first_seconds = monotonic() - self._began
         self._size += len(delta)
         if self._size > events.LIMIT:
             raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
 
     def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""
-        if end.answer is not None:
-            so_far = "" if end.has_reply else self.text  # copying a long text takes time
-            self._reply = parse_reply(end.answer, so_far, self._chat_id)
-            self._response.update_nonce(end.answer)
-        elif self._size:
-            self._reply = Reply(self.text, chat_id=self._chat_id)
-        else:
-            raise ProtocolError(
-                "the end of the answer cannot be read, and there was no text before it."
-            )
+        reply = self._parse(end)
+        delta = None if self._size or not reply else str(reply)
+        if delta is not None:
+            self._count(delta)
+        reply.first_seconds = self._first_seconds
+        reply.seconds = monotonic() - self._began
+        self._reply = reply
         self._response.finish()
         self._call.finish()
         for callback in self._callbacks:
-            callback(self._reply)
-        if self._size or not self._reply:
-            return None
-        self._count(self._reply)
-        return str(self._reply)
+            callback(reply)
+        return delta
+
+    def _parse(self, end: End) -> Reply:
+        if end.answer is not None:
+            so_far = "" if end.has_reply else self.text  # copying a long text takes time
+            reply = parse_reply(end.answer, so_far, self._chat_id)
+            self._response.update_nonce(end.answer)
+            return reply
+        if self._size:
+            return Reply(self.text, chat_id=self._chat_id)
+        raise ProtocolError(
+            "the end of the answer cannot be read, and there was no text before it."
+        )
 
     def __enter__(self) -> Stream:
         """Return the stream itself."""

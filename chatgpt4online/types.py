@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, TypedDict, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    TypedDict,
+    Union,
+    cast,
+)
+
+from ._json import json_ready
 
 __all__ = [
     "Action",
@@ -320,6 +333,15 @@ class Reply(str):
     raw: Dict[str, Any]
     """The answer's JSON object; empty if the site could not encode it."""
 
+    seconds: Optional[float]
+    """
+    Seconds from sending the question to the end of the answer, retries included. None for a reply
+    that `Client.chat` or `Client.stream` did not return.
+    """
+
+    first_seconds: Optional[float]
+    """Seconds from sending the question to the first text, or None if none arrived."""
+
     def __new__(
         cls,
         text: str = "",
@@ -332,6 +354,8 @@ class Reply(str):
         response_id: Optional[str] = None,
         chat_id: Optional[str] = None,
         raw: Optional[Dict[str, Any]] = None,
+        seconds: Optional[float] = None,
+        first_seconds: Optional[float] = None,
     ) -> Reply:
         """Return a str with the text and these attributes."""
         self = super().__new__(cls, text)
@@ -343,7 +367,30 @@ class Reply(str):
         self.response_id = response_id
         self.chat_id = chat_id
         self.raw = {} if raw is None else raw
+        self.seconds = seconds
+        self.first_seconds = first_seconds
         return self
+
+    def to_dict(self) -> Dict[str, Any]:
+        """
+        Return the text and the attributes, except `raw`, as a dict that JSON can encode.
+
+        Images are their URLs; usage, actions and shortcuts are dicts of their fields. A number that
+        JSON does not have (NaN, infinity) is None.
+        """
+        fields = {
+            "text": str(self),
+            "chat_id": self.chat_id,
+            "response_id": self.response_id,
+            "usage": self.usage and vars(self.usage),
+            "images": [image.url for image in self.images],
+            "actions": [vars(action) for action in self.actions],
+            "shortcuts": [vars(shortcut) for shortcut in self.shortcuts],
+            "blocks": list(self.blocks),
+            "seconds": self.seconds,
+            "first_seconds": self.first_seconds,
+        }
+        return {name: json_ready(value) for name, value in fields.items()}
 
     def _repr_markdown_(self) -> str:
         """Return the text as Markdown for a notebook; any HTML in it shows as text."""
@@ -354,7 +401,12 @@ class Reply(str):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one of many messages: a reply or an error."""
+    """
+    The result of one of many messages: a reply or an error.
+
+    Type checkers know of an outcome that `Client.map` yields that ``reply`` is a `Reply` where
+    ``error is None``, and the reverse.
+    """
 
     index: int
     """The position of the message in the input, counted from 0."""
@@ -370,3 +422,82 @@ class Outcome:
 
     error: Optional[Exception]
     """The exception that the message raised, or None if there is a `reply`."""
+
+    seconds: Optional[float] = None
+    """
+    How long the question took, in seconds, uploads and retries included; for a reply from a
+    journal, what it took when it was asked. None if it was not asked.
+    """
+
+    @property
+    def ok(self) -> bool:
+        """
+        Whether there is a reply that contains anything.
+
+        Some sites report success, with an empty reply, when the model failed.
+        """
+        return self.reply is not None and has_content(self.reply)
+
+    def result(self) -> Reply:
+        """
+        Return the reply, also an empty one.
+
+        Raises:
+            Exception: the `error`, if there is one.
+        """
+        if self.reply is not None:
+            return self.reply
+        raise cast(Exception, self.error)
+
+    def to_dict(self) -> Dict[str, Any]:
+        """
+        Return a flat dict that JSON can encode: one row of a table.
+
+        Its keys are ``index``, ``key``, ``message``, ``text``, ``error`` (the name of the
+        exception's class), ``error_message``, ``seconds``, ``first_seconds``, ``prompt_tokens``,
+        ``completion_tokens``, ``total_tokens``, ``price`` and ``chat_id``. What does not apply, or
+        is unknown, is None.
+        """
+        reply, error = self.reply, self.error
+        usage = (None if reply is None else reply.usage) or Usage()
+        fields = {
+            "index": self.index,
+            "key": self.key,
+            "message": self.message,
+            "text": None if reply is None else str(reply),
+            "error": None if error is None else type(error).__name__,
+            "error_message": None if error is None else str(error),
+            "seconds": self.seconds,
+            "first_seconds": None if reply is None else reply.first_seconds,
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+            "price": usage.price,
+            "chat_id": None if reply is None else reply.chat_id,
+        }
+        return {name: json_ready(value) for name, value in fields.items()}
+
+
+if TYPE_CHECKING:
+
+    class Answered(Outcome):
+        """An outcome as type checkers see it where `error` is None."""
+
+        reply: Reply
+        error: None
+
+    class Failed(Outcome):
+        """An outcome as type checkers see it where `error` is not None."""
+
+        reply: None
+        error: Exception
+
+    AnyOutcome = Union[Answered, Failed]
+else:
+    AnyOutcome = Outcome
+
+
+def has_content(reply: Reply) -> bool:
+    """Return whether a reply contains anything that a user could see or run."""
+    others = (reply.images, reply.actions, reply.shortcuts, reply.blocks)
+    return bool(reply.strip() or any(others))

@@ -26,6 +26,7 @@ LAYERS = [
     "_version",
     "errors",
     "_display",
+    "_json",
     "types",
     "_validation",
     "_protocol",
@@ -60,8 +61,10 @@ LAYERS = [
     "files",
     "discussions",
     "public_api",
+    "_disk",
     "conversation",
     "_journal",
+    "_workers",
     "batch",
     "_health",
     "client",
@@ -79,7 +82,7 @@ LAYERS = [
     "__main__",
     "__init__",
 ]
-PURE = ["errors", "_display", "types", "_http.framing", "_http.retry"]
+PURE = ["errors", "_display", "_json", "types", "_http.framing", "_http.retry"]
 OUTSIDE_WORLD = {
     *("asyncio", "ftplib", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random"),
     *("requests", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl"),
@@ -362,6 +365,7 @@ PUBLIC_NAMES = {
     "Message",
     "NotFoundError",
     "Outcome",
+    "Outcomes",
     "ProtocolError",
     "RateLimitError",
     "Reply",
@@ -396,7 +400,8 @@ SIGNATURES = {
     "Client.conversation": "(self, *, system=None, chat_id=None, messages=())",
     "Client.from_page": "(url, index=0, **options)",
     "Client.map": (
-        "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, journal=None)"
+        "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, "
+        "journal=None, model=None, extra_body=None, timeout=None, deadline=None)"
     ),
     "Client.refresh_nonce": "(self)",
     "Client.resume": "(self, discussion)",
@@ -406,6 +411,10 @@ SIGNATURES = {
     "Conversation.load": "(path, client)",
     "Conversation.save": "(self, path)",
     "Conversation.stream": "(self, message, **options)",
+    "Outcome.result": "(self)",
+    "Outcome.to_dict": "(self)",
+    "Outcomes.close": "(self)",
+    "Reply.to_dict": "(self)",
     "Stream.close": "(self)",
     "Stream.events": "(self)",
     "Stream.on_reply": "(self, callback)",
@@ -414,9 +423,15 @@ SIGNATURES = {
 }
 PROPERTIES = {
     "Client.api",
+    "Client.bot",
+    "Client.context_id",
+    "Client.custom_id",
     "Client.discussions",
     "Client.files",
+    "Client.model",
     "Client.nonce",
+    "Client.site",
+    "Outcome.ok",
     "Stream.text",
 }
 
@@ -491,13 +506,13 @@ def with_parameters() -> List[str]:
     """
     Return the names of all that takes a user's arguments.
 
-    A Stream is made by a Client, and a dataclass documents its fields one by one.
+    A Client makes a Stream and Outcomes, and a dataclass documents its fields one by one.
     """
     return sorted(
         name
         for name, value in INTERFACE.items()
         if inspect.isroutine(value) or (inspect.isclass(value) and "__init__" in vars(value))
-        if name != "Stream" and not dataclasses.is_dataclass(value)
+        if name not in ("Outcomes", "Stream") and not dataclasses.is_dataclass(value)
     )
 
 

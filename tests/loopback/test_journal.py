@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import pytest
 from support import (
@@ -21,10 +21,11 @@ from support import (
     background,
     event,
     live,
+    reply,
     wait_for,
 )
 
-from chatgpt4online import Client, Outcome
+from chatgpt4online import ChatGPT4OnlineError, Client, Outcome, Reply, Usage
 from chatgpt4online.testing import Server
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill on this system")
@@ -48,7 +49,7 @@ def entries(path: Path) -> List[Dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def texts(outcomes: List[Outcome]) -> List[str]:
+def texts(outcomes: Sequence[Outcome]) -> List[str]:
     """Return the replies' texts; each outcome must have one."""
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
     return [str(outcome.reply) for outcome in outcomes]
@@ -77,8 +78,8 @@ def test_what_has_failed_is_asked_again(server: Server, client: Client, path: Pa
     assert questions(server) == ["a", "b", "a"]
     lines = entries(path)
     assert [line["message"] for line in lines] == ["a", "b", "a"]
-    assert lines[0]["error"]["class"] == "ReplyError"
-    assert "Sorry." in lines[0]["error"]["text"]
+    assert lines[0]["error"] == "ReplyError"
+    assert "Sorry." in lines[0]["error_message"]
     assert lines[0]["key"] == lines[2]["key"] != lines[1]["key"]
 
 
@@ -190,15 +191,35 @@ def test_what_is_ended_leaves_no_line(server: Server, client: Client, path: Path
     assert len(texts(list(client.map(["a", "b"], journal=path)))) == 2
 
 
-def test_one_run_writes(client: Client, path: Path) -> None:
-    """A journal that a run is writing to is refused to others, until that run has ended."""
-    found = client.map(["a", "b"], journal=path, workers=1)
+def test_a_later_run_takes_over(server: Server, client: Client, path: Path) -> None:
+    """A new run takes the journal of one that is not being iterated over, which ends."""
+    server.says("one")
+    server.stalls()
+    found = client.map(["a", "b", "c"], journal=path, workers=1)
     next(found)
-    with pytest.raises(ValueError, match="another run is writing to the journal"):
+    again = client.map(["a", "b"], journal=path)
+    with pytest.raises(RuntimeError, match="a later run has taken over the journal"):
+        next(found)
+    with pytest.raises(RuntimeError, match="a later run has taken over the journal"):
+        next(found)
+    server.release()
+    assert texts(list(again)) == ["one", "Echo(1 msgs): b"]
+    assert [line["message"] for line in entries(path)] == ["a", "b"]
+
+
+def test_a_run_that_is_read_keeps_its_journal(server: Server, client: Client, path: Path) -> None:
+    """A journal is refused while another thread waits for an outcome of its run."""
+    server.stalls()
+    found = client.map(["a"], journal=path)
+    reader = background(lambda: list(found))
+    wait_for(lambda: server.questions)
+    with pytest.raises(ValueError, match="another run is writing to the journal") as caught:
         client.map(["c"], journal=path)
-    list(found)
+    assert str(path) in str(caught.value)
+    server.release()
+    assert len(reader.result(SOON)) == 1
     list(client.map(["c"], journal=path))
-    assert len(entries(path)) == 3
+    assert len(entries(path)) == 2
 
 
 FULL_DISK = """
@@ -316,3 +337,190 @@ def test_orphans_do_not_hold_a_journal(server: Server, client: Client, path: Pat
             for process in processes:
                 os.kill(process, signal.SIGKILL)
     assert sorted(questions(server)) == ["a", "b", "b", "c"]
+
+
+# What is in it.
+
+
+def test_a_line_is_a_row(server: Server, client: Client, path: Path) -> None:
+    """A line is the flat row of its outcome, and the answer's own object."""
+    server.says("Hello", usage={"prompt_tokens": 1, "total_tokens": 3, "price": 0.5})
+    server.fails("Sorry.")
+    found = list(client.map(["a", "b"], journal=path, workers=1))
+    lines = entries(path)
+    for outcome, line in zip(found, lines):
+        raw = line.pop("raw")
+        assert line == outcome.to_dict()
+        assert list(line)[:2] == ["key", "message"]
+        assert raw == (outcome.reply.raw if outcome.reply else None)
+    assert [line["index"] for line in lines] == [0, 1]
+    assert lines[0]["total_tokens"] == 3
+    assert lines[1]["seconds"] == found[1].seconds
+    assert found[1].seconds is not None
+
+
+EMPTY: Dict[str, Dict[str, Any]] = {
+    "nothing": {},
+    "blanks": {"final": " \n"},
+}
+CONTENT: Dict[str, Dict[str, Any]] = {
+    "a text": {"final": "a"},
+    "an image": {"images": ["https://example.com/a.png"]},
+    "an action": {"actions": [{"type": "function", "data": {"name": "f"}}]},
+    "a shortcut": {"shortcuts": [{"type": "message", "data": {"label": "More", "message": "M"}}]},
+    "a block": {"blocks": [{"type": "content", "data": {"html": "<b>Hi</b>"}}]},
+}
+
+
+@pytest.mark.parametrize("answer", EMPTY.values(), ids=list(EMPTY))
+def test_an_empty_answer_is_asked_again(
+    server: Server, client: Client, path: Path, answer: Dict[str, Any]
+) -> None:
+    """A success without any content is returned, is not ok, and is asked again by a second run."""
+    server.says(**answer)
+    (first,) = client.map(["a"], journal=path)
+    assert (first.ok, first.error) == (False, None)
+    assert first.result().strip() == ""
+    (second,) = client.map(["a"], journal=path)
+    assert (second.ok, second.reply) == (True, "Echo(1 msgs): a")
+    (third,) = client.map(["a"], journal=path)
+    assert (third.ok, third.reply) == (True, "Echo(1 msgs): a")
+    assert len(server.questions) == 2
+
+
+@pytest.mark.parametrize("answer", CONTENT.values(), ids=list(CONTENT))
+def test_an_answer_with_any_content_is_done(
+    server: Server, client: Client, path: Path, answer: Dict[str, Any]
+) -> None:
+    """An answer with a text, images, actions, shortcuts or blocks is ok, and is not asked again."""
+    server.says(**answer)
+    for _ in range(2):
+        (outcome,) = client.map(["a"], journal=path)
+        assert outcome.ok
+    assert len(server.questions) == 1
+
+
+class Own(Client):
+    """A client whose replies are its own."""
+
+    replies: Sequence[Reply] = ()
+
+    def chat(self, message: Any, **options: Any) -> Reply:
+        """Return the reply for a message."""
+        return self.replies[int(message)]
+
+
+def test_the_replies_of_a_subclass_are_remembered(server: Server, path: Path) -> None:
+    """The text, tokens and times that a subclass's `chat` returns are those in the journal."""
+    usage = Usage(prompt_tokens=1, total_tokens=2)
+    with Own(server.url) as client:
+        client.replies = [
+            Reply("mine", raw={"success": True, "reply": "theirs"}),
+            Reply("bare", usage=usage, chat_id="c", seconds=1.5, first_seconds=0.5),
+        ]
+        first = list(client.map(["0", "1"], journal=path))
+        again = list(client.map(["0", "1"], journal=path))
+    assert first == again
+    for before, after in zip(first, again):
+        assert {**vars(before.reply), "seconds": before.seconds} == vars(after.reply)
+
+
+UNWRITABLE: Dict[str, Any] = {
+    "an object": {"x": object()},
+    "bytes": {"x": b"a"},
+    "one in itself": {},
+}
+UNWRITABLE["one in itself"]["x"] = UNWRITABLE["one in itself"]
+
+
+@pytest.mark.parametrize("raw", UNWRITABLE.values(), ids=list(UNWRITABLE))
+def test_a_reply_that_cannot_be_written_is_an_error(
+    server: Server, path: Path, raw: Dict[str, Any]
+) -> None:
+    """A reply that JSON does not have is that outcome's error, with its text, and ends no run."""
+    with Own(server.url) as client:
+        client.replies = [Reply("a"), Reply("b", raw=raw), Reply("c")]
+        found = list(client.map(["0", "1", "2"], journal=path))
+    assert [outcome.ok for outcome in found] == [True, False, True]
+    error = found[1].error
+    assert isinstance(error, ChatGPT4OnlineError)
+    assert "cannot be written to the journal" in str(error)
+    assert error.text == "b"
+    assert found[1].seconds is not None
+    assert sorted(line["text"] or "" for line in entries(path)) == ["", "a", "c"]
+
+
+@pytest.mark.parametrize("price", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_odd_numbers_are_valid_json(path: Path, price: str) -> None:
+    """Whatever numbers a site sends, a line is JSON as any reader knows it."""
+    answer = '{"success":true,"reply":"a","usage":{"price":%s,"total_tokens":3},"x":[%s]}'
+    body = (answer % (price, price)).encode()
+    with RawServer(answering(reply("200 OK", body))) as server, Client(server.url) as client:
+        (first,) = client.map(["a"], journal=path)
+        (again,) = client.map(["a"], journal=path)
+        assert len(server.questions) == 1
+    line = json.loads(path.read_bytes(), parse_constant=pytest.fail)
+    assert (line["price"], line["raw"]["x"], line["total_tokens"]) == (None, [None], 3)
+    assert first.ok
+    assert again.reply == "a"
+    json.dumps(first.to_dict(), allow_nan=False)
+
+
+DEEP = """
+import sys
+from chatgpt4online import Client
+
+def run():
+    with Client(sys.argv[1]) as client:
+        (outcome,) = client.map(["a"], journal=sys.argv[2])
+    assert outcome.ok, outcome
+    depth, value = 0, outcome.reply.raw["x"]
+    while value:
+        depth, value = depth + 1, value[0]
+    print(depth)
+
+def deeper(frames):
+    deeper(frames - 1) if frames else run()
+
+deeper(int(sys.argv[3]))
+"""
+
+
+def test_a_deep_reply_is_remembered(path: Path) -> None:
+    """A reply nested as deep as can be parsed is read again from any stack, in any process."""
+    nested = b"[" * 960 + b"0" + b"]" * 960
+    body = b'{"success":true,"reply":"a","x":%b}' % nested
+    with RawServer(answering(reply("200 OK", body))) as server:
+        for frames in (0, 300, 600, 800):
+            done = subprocess.run(
+                [sys.executable, "-c", DEEP, server.url, str(path), str(frames)],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+            assert (done.stdout, done.stderr) == ("960\n", "")
+        assert len(server.questions) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="this system has no modes")
+def test_a_journal_is_its_owners(client: Client, path: Path) -> None:
+    """A new journal can be read by its owner only; one that exists keeps its mode."""
+    umask = os.umask(0)
+    try:
+        list(client.map(["a"], journal=path))
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o644)
+        list(client.map(["b"], journal=path))
+        assert path.stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(umask)
+
+
+def test_a_journal_may_be_deleted(server: Server, client: Client, path: Path) -> None:
+    """Who deletes a journal starts afresh, though a run that was left still has it open."""
+    left = client.map(["a", "b"], journal=path, workers=1)
+    next(left)
+    path.unlink()
+    assert len(texts(list(client.map(["a", "b"], journal=path)))) == 2
+    assert len(entries(path)) == 2

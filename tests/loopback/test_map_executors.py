@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Iterator, List, Sequence
 
 import pytest
 import requests
@@ -39,7 +39,7 @@ def nonces(server: Server) -> int:
     return len(server.requests) - len(server.questions)
 
 
-def replies(outcomes: List[Outcome]) -> List[str]:
+def replies(outcomes: Sequence[Outcome]) -> List[str]:
     """Return the replies' texts; each outcome must have one."""
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
     return [str(outcome.reply) for outcome in outcomes]

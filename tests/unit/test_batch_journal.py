@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatgpt4online import Client, Reply, ServerError, StreamInterrupted, _journal, batch
+from chatgpt4online import Client, Reply, ServerError, StreamInterrupted, _journal, _workers
 from chatgpt4online._journal import Journal
 from chatgpt4online.types import Outcome
 
@@ -70,7 +70,9 @@ def test_it_goes_on_after_a_torn_line(path: Path) -> None:
     assert path.read_bytes() == whole[: whole.rindex(b"\n", 0, -1) + 1] + whole
 
 
-LINE = json.dumps({"key": "0" * 32, "message": "a", "reply": None, "error": {}}).encode() + b"\n"
+FAILED = Outcome(0, "0" * 32, "a", None, ServerError("No.", status=500)).to_dict()
+LINE = json.dumps({"key": "", "message": "", **FAILED, "raw": None}).encode() + b"\n"
+ANSWER = LINE.replace(b'"ServerError"', b"null").replace(b'"raw": null', b'"raw": {}')
 FOREIGN = {
     "a text": b"Dear diary",
     "a line of text": b"Dear diary\n",
@@ -85,15 +87,13 @@ FOREIGN = {
     "null bytes": b"\0" * 100,
     "no UTF-8": b"\xff\xfe\n",
     "a deep list": b"[" * 100_000 + b"\n",
-    "a list with the right names": b'["key", "message", "reply", "error"]\n',
+    "a list with the right names": b'["key", "message", "text", "error", "raw"]\n',
     "a key that is none": LINE.replace(b'"%b"' % (b"0" * 32), b"5"),
-    "neither reply nor error": LINE.replace(b"{}", b"null"),
-    "reply and error": LINE.replace(b"null", b'{"text": "a", "raw": {}, "chat_id": null}'),
-    "a reply that is none": LINE.replace(b"null", b'"a"').replace(b"{}", b"null"),
-    "a text that is none": LINE.replace(
-        b"null", b'{"text": 5, "raw": {}, "chat_id": null}'
-    ).replace(b'"error": {}', b'"error": null'),
-    "an object that begins like ours": LINE.replace(b', "error": {}', b"").strip(),
+    "neither reply nor error": ANSWER,
+    "reply and error": LINE.replace(b'"text": null', b'"text": "a"'),
+    "a reply that is none": ANSWER.replace(b'"text": null', b'"text": "a"').replace(b"{}", b'"a"'),
+    "a text that is none": ANSWER.replace(b'"text": null', b'"text": 5'),
+    "an object that begins like ours": LINE.replace(b'"error": "ServerError", ', b"").strip(),
     "ours, then another's": LINE + b"Dear diary",
     "ours, torn, then ours": LINE + LINE[:60] + b"\n" + LINE,
 }
@@ -136,7 +136,7 @@ def test_an_error_has_a_line(path: Path) -> None:
     journal.add(Outcome(0, journal.key("one"), "one", None, ServerError("Too busy.", status=500)))
     journal.close()
     fields = json.loads(path.read_text(encoding="utf-8"))
-    assert fields["error"] == {"class": "ServerError", "text": "Too busy."}
+    assert (fields["error"], fields["error_message"]) == ("ServerError", "Too busy.")
     assert remembered(path)[0] is None
 
 
@@ -155,7 +155,8 @@ class Echo(Executor):
     def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override,unused-ignore]
         """Answer."""
         future: Future[Any] = Future()
-        future.set_result(Reply("yes", raw={"success": True, "reply": "yes"}))
+        reply = Reply("yes", raw={"success": True, "reply": "yes"})
+        future.set_result(_workers.Result(reply, 0.5))
         return future
 
 
@@ -228,12 +229,12 @@ def test_a_forked_child_leaves_a_journal(path: Path) -> None:
 def test_a_process_keeps_one_client() -> None:
     """However many tasks come to a process, they are asked by one client of those settings."""
     with Client("http://127.0.0.1:9") as client, Client("http://127.0.0.1:9", bot="b") as other:
-        tasks = [pickle.dumps(batch._Worker(each)) for each in (client, client, other)]
+        tasks = [pickle.dumps(_workers.Worker(each, {})) for each in (client, client, other)]
         workers = [pickle.loads(task) for task in tasks]
-    assert workers[0] is workers[1]
+    assert workers[0].client is workers[1].client
     assert workers[0].client.bot == "default"
     assert workers[2].client.bot == "b"
-    batch._workers.clear()
+    _workers._clients.clear()
 
 
 def test_a_run_is_over_for_its_children_too(path: Path) -> None:
@@ -248,3 +249,66 @@ def test_a_run_is_over_for_its_children_too(path: Path) -> None:
         Journal(path, {}).close()
     finally:
         os.close(as_in_a_child)
+
+
+@pytest.mark.parametrize(
+    "code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP]
+)
+def test_a_file_system_without_fsync(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Where a file system has no fsync, a journal is written all the same."""
+
+    def unsupported(_: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", unsupported)
+    assert write(path).count(b"\n") == 3
+    assert remembered(path) == ALL
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no flock")
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Where a file system has no locks, a journal is written all the same."""
+    import fcntl
+
+    def unsupported(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    write(path)
+    assert remembered(path) == ALL
+
+
+def test_a_finalizer_may_close_a_journal_that_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that is closed while its own thread writes finishes the line, and then closes."""
+    journal = Journal(path, {})
+    fsync = os.fsync
+
+    def close(number: int) -> None:
+        journal.close()
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", close)
+    journal.add(Outcome(0, journal.key("one"), "one", None, StreamInterrupted("late")))
+    assert journal._file.closed
+    assert path.read_bytes().endswith(b"}\n")
+    monkeypatch.undo()
+    Journal(path, {}).close()
+
+
+def test_a_closed_journal_writes_to_no_file(path: Path) -> None:
+    """A journal knows its own file by whatever name, until it is closed."""
+    journal = Journal(path, {})
+    try:
+        assert journal.writes_to(path.parent / "." / path.name)
+        assert not journal.writes_to(path.parent / "another")
+        assert not journal.writes_to(path.parent)
+    finally:
+        journal.close()
+    assert not journal.writes_to(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import dataclasses
+import enum
 import inspect
 import json
 import pickle
@@ -42,6 +43,8 @@ PARTS: Dict[str, Any] = {
     "response_id": "resp_1",
     "chat_id": "abc",
     "raw": {"success": True, "reply": "Hi"},
+    "seconds": 2.5,
+    "first_seconds": 0.5,
 }
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
 CHECK = Check("site", False, "down", 1.5)
@@ -103,7 +106,7 @@ def test_reply_of_text_only() -> None:
     """Parts that did not come are None or empty, and no two replies share a dict."""
     reply = Reply("Hi")
     assert vars(reply) == {
-        **dict.fromkeys(("usage", "response_id", "chat_id")),
+        **dict.fromkeys(("usage", "response_id", "chat_id", "seconds", "first_seconds")),
         **dict.fromkeys(("images", "actions", "shortcuts", "blocks"), ()),
         "raw": {},
     }
@@ -280,3 +283,130 @@ def test_values_take_their_fields_only(values: Any, named: Any) -> None:
 def test_values_show_their_fields() -> None:
     """The repr of a value is the expression that makes it."""
     assert repr(Image(url="a")) == "Image(url='a')"
+
+
+# Rows.
+
+
+def test_a_reply_as_a_dict() -> None:
+    """`to_dict` has the text and all parts but `raw`, in plain dicts and lists."""
+    assert Reply("Hi", **PARTS).to_dict() == {
+        "text": "Hi",
+        "chat_id": "abc",
+        "response_id": "resp_1",
+        "usage": vars(USAGE),
+        "images": ["https://example.com/cat.png"],
+        "actions": [
+            {"kind": "function", "name": "alarm", "args": {"hour": 7}, "data": {"name": "alarm"}}
+        ],
+        "shortcuts": [
+            {"label": "Yes", "message": "I agree", "shortcut_id": None, "data": {"label": "Yes"}}
+        ],
+        "blocks": [{"type": "content"}],
+        "seconds": 2.5,
+        "first_seconds": 0.5,
+    }
+    assert Reply("Hi").to_dict()["usage"] is None
+
+
+ROW = {
+    "index": 3,
+    "key": "k",
+    "message": "Hi",
+    "text": None,
+    "error": None,
+    "error_message": None,
+    "seconds": 2.5,
+    "first_seconds": None,
+    "prompt_tokens": None,
+    "completion_tokens": None,
+    "total_tokens": None,
+    "price": None,
+    "chat_id": None,
+}
+TOKENS = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "price": 0.5}
+
+
+def test_an_answer_as_a_row() -> None:
+    """`Outcome.to_dict` is flat; an empty reply keeps its tokens."""
+    for text in ("Hello", ""):
+        row = Outcome(3, "k", "Hi", Reply(text, **PARTS), None, 2.5).to_dict()
+        known = {**TOKENS, "text": text, "first_seconds": 0.5, "chat_id": "abc"}
+        assert row == {**ROW, **known}
+        assert list(row) == list(ROW)
+
+
+def test_a_failure_as_a_row() -> None:
+    """A failure's row has the class and the message of its error."""
+    row = Outcome(3, "k", "Hi", None, RateLimitError("No.", status=429), 2.5).to_dict()
+    assert row == {**ROW, "error": "RateLimitError", "error_message": "No."}
+
+
+CIRCULAR: List[Any] = []
+CIRCULAR.append(CIRCULAR)
+DEEP: Any = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+class Word(str, enum.Enum):
+    """A word."""
+
+    HELLO = "Hello"
+
+
+@pytest.mark.parametrize(
+    ("message", "encoded"),
+    [
+        (b"Hi", "b'Hi'"),
+        (Word.HELLO, "Hello"),
+        (float("nan"), None),
+        ([{"role": "user", "content": float("inf")}], [{"role": "user", "content": None}]),
+        (({"role": "user", "content": "Hi"},), [{"role": "user", "content": "Hi"}]),
+        (CIRCULAR, "[[[[[[[...]]]]]]]"),
+        (DEEP, "[[[[[[[...]]]]]]]"),
+        ("\ud800", "\ud800"),
+    ],
+    ids=["bytes", "an enum", "NaN", "infinity", "a tuple", "a circle", "deep", "a surrogate"],
+)
+def test_a_row_is_json(message: Any, encoded: Any) -> None:
+    """A row can be encoded as JSON, whatever the message was."""
+    row = Outcome(0, None, message, None, TypeError("no")).to_dict()
+    assert row["message"] == encoded
+    assert type(row["message"]) in (str, list, type(None))
+    assert json.loads(json.dumps(row, allow_nan=False)) == row
+
+
+def test_a_reply_is_json() -> None:
+    """A reply's dict can be encoded as JSON, whatever numbers and objects the site sent."""
+    reply = Reply("Hi", usage=Usage(price=float("nan")), blocks=({"x": float("inf"), "y": DEEP},))
+    fields = reply.to_dict()
+    assert fields["usage"]["price"] is None
+    assert json.loads(json.dumps(fields, allow_nan=False)) == fields
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "ok"),
+    [
+        ("Hi", {}, True),
+        ("", {}, False),
+        (" \n", {}, False),
+        ("", {"usage": USAGE, "response_id": "r", "chat_id": "c", "raw": {"a": 1}}, False),
+        *[("", {name: PARTS[name]}, True) for name in ("images", "actions", "shortcuts", "blocks")],
+    ],
+)
+def test_an_outcome_is_ok(text: str, parts: Dict[str, Any], ok: bool) -> None:
+    """An outcome is ok if its reply contains anything; `result` returns it in any case."""
+    outcome = Outcome(0, None, "Hi", Reply(text, **parts), None)
+    assert outcome.ok is ok
+    assert outcome.result() is outcome.reply
+
+
+def test_the_result_of_a_failure() -> None:
+    """`result` raises the error of a failure, which is not ok."""
+    error = RateLimitError("No.", status=429)
+    outcome = Outcome(0, None, "Hi", None, error)
+    assert outcome.ok is False
+    with pytest.raises(RateLimitError) as caught:
+        outcome.result()
+    assert caught.value is error

@@ -1,0 +1,152 @@
+"""What asks the questions of `Client.map`: own threads, and the task that any executor can run."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from concurrent.futures import Future
+from contextvars import Context
+from functools import partial
+from queue import SimpleQueue
+from time import monotonic
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+from ._validation import type_name
+from .types import Reply, Turn
+
+if TYPE_CHECKING:
+    from .client import Client
+
+Question = Union[str, Sequence[Turn]]
+
+
+class Result(NamedTuple):
+    """What became of a question, and how many seconds it took."""
+
+    value: Union[Reply, Exception]
+    seconds: float
+
+
+class Worker:
+    """
+    A client inside a task: one per process and settings, however many tasks there are.
+
+    Args:
+        client: the client that asks.
+        options: those of `Client.chat`, the same for each question.
+        context: the context variables that threads see.
+    """
+
+    def __init__(
+        self, client: Client, options: Mapping[str, Any], context: Optional[Context] = None
+    ) -> None:
+        self.client = client
+        self._options = options
+        self._context = context
+        self._settings = b""
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """Pickle as the client's settings, which all tasks of a run share."""
+        self._settings = self._settings or pickle.dumps(self.client)
+        return _worker, (self._settings, self._options)
+
+    def chat(self, message: Question) -> Reply:
+        """Ask a question, by whatever `chat` the client has."""
+        chat = partial(self.client.chat, message, **self._options)
+        reply: object = chat() if self._context is None else self._context.copy().run(chat)
+        if isinstance(reply, Reply):
+            return reply
+        if isinstance(reply, str):
+            return Reply(reply)
+        raise TypeError(f"chat must return a Reply, not {type_name(reply)}")
+
+
+_clients: Dict[bytes, Client] = {}
+
+
+def _worker(settings: bytes, options: Mapping[str, Any]) -> Worker:
+    if settings not in _clients:
+        _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own
+    return Worker(_clients[settings], options)
+
+
+def ask(worker: Worker, message: Question, token: str) -> Result:  # noqa: ARG001
+    """Ask a question. Return a failure, so that what is raised comes from the executor."""
+    began = monotonic()
+    try:
+        value: Union[Reply, Exception] = worker.chat(message)
+    except Exception as error:  # noqa: BLE001 - it becomes the outcome
+        value = error
+    return Result(value, monotonic() - began)
+
+
+class Threads:
+    """
+    Daemon threads: those of `ThreadPoolExecutor` would keep the process waiting for the site.
+
+    Args:
+        most: how many there may be. One is started when a task finds none idle.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._started = 0
+        self._idle = threading.Semaphore(0)
+        self._tasks: SimpleQueue[Optional[Callable[[], None]]] = SimpleQueue()
+
+    def submit(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """
+        Run a function in a thread, and return its future.
+
+        Raises:
+            RuntimeError: no thread can be started.
+        """
+        if self._started < self._most and not self._idle.acquire(blocking=False):
+            self._start()
+        future: Future[Any] = Future()
+        self._tasks.put(partial(_run, future, partial(function, *args)))
+        return future
+
+    def _start(self) -> None:
+        target = partial(_work, self._tasks, self._idle)
+        self._started += 1  # first: a thread too few to `shutdown` would stay
+        try:
+            threading.Thread(target=target, name="chatgpt4online", daemon=True).start()
+        except RuntimeError:
+            self._started -= 1
+            if not self._started:  # else the others do it
+                raise
+
+    def shutdown(self) -> None:
+        """Let the threads end after the tasks that they have. Does not wait."""
+        for _ in range(self._started):
+            self._tasks.put(None)
+
+
+def _work(tasks: SimpleQueue[Optional[Callable[[], None]]], idle: threading.Semaphore) -> None:
+    for task in iter(tasks.get, None):
+        task()
+        del task  # which refers to the client
+        idle.release()
+
+
+def _run(future: Future[Any], function: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - raised where the result is wanted
+        future.set_exception(error)
+    else:
+        future.set_result(result)
