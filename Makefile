@@ -8,10 +8,13 @@ SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
 JOBS ?= 1
 RUNS ?= 1000000
+# Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
+WORKERS := -n auto --maxprocesses 4 --dist worksteal
 # Coverage of all tests is measured with the oldest dependencies, and of these with the newest too:
 # they cover the branches that differ.
-NEWEST := tests/unit tests/integrations \
-	$(addprefix tests/loopback/test_,connections.py map.py notebook.py terminal.py)
+NEWEST := tests/unit tests/loopback tests/integrations
+# Without bytecode, each program that a test starts would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
 
 # Two targets must not install into the virtual environment at the same time.
 .NOTPARALLEL:
@@ -24,7 +27,7 @@ demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
@@ -38,12 +41,12 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 
 cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(NEWEST)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(NEWEST)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
 
-bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick 1 3" for less)
+bench: $(VENV)/bench.stamp ## run the benchmarks (half an hour; ARGS="--quick short-chat" for less)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: $(VENV)/fuzz.stamp ## fuzz RUNS=1000000 responses (twenty minutes; Linux, Python 3.11+)

@@ -36,6 +36,7 @@ TEST = [
     "pytest",
     "pytest-rerunfailures",
     "pytest-timeout",
+    "pytest-xdist",
     "responses",
     "rich",
     "trustme",

@@ -1,1 +1,1 @@
-"""What the package costs beside the site's own time, measured against a floor and its peers."""
+"""What the package costs in addition to the site's own time, compared with a floor and peers."""

@@ -1,48 +1,56 @@
-"""How things are measured: in interleaved rounds, so that what else the machine does hits all."""
+"""How libraries are measured: in interleaved rounds, so that other load affects all of them."""
 
 from __future__ import annotations
 
 import sys
 from statistics import median
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from .plan import Plan
 from .processes import Site, Unfit
 
 FLOOR = "floor"
+OURS = "chatgpt4online"
+BEST_PEER = "best peer"
 
-#: The longest processor time of one job, and that beyond which a library sits out further rounds;
-#: and the time after which a job hangs. In seconds.
+#: A job that takes more CPU time is stopped; a library that takes more than SLOW does one round
+#: only; a job that takes longer by the clock hangs. In seconds.
 LIMIT = 20.0
 SLOW = 3.0
 HANGING = 300.0
 
-#: What a client says of a job.
+#: What a client reports about a job.
 Result = Dict[str, Any]
 
 
 class Case(NamedTuple):
     """
-    What was measured in one case: for each library one value a round.
+    One quantity, measured for several libraries.
 
-    Where there is a `base`, what counts is the ratio to that library's value of the same round,
-    else the values themselves, in `unit`. `target` is the highest median of ours that is wanted,
-    the lowest where `more`; or None. `wrong` are the libraries that gave a wrong text, `failed`
-    says why others gave none.
+    Args:
+        scenario: the scenario's name.
+        name: what was measured.
+        unit: the unit of the values.
+        values: of each library, by round.
+        wrong: the libraries that returned a wrong text.
+        failed: why a library has no values.
+        base: the library that the others are compared with in each round, or ``""``.
+        target: the highest median wanted of ours (the ratio, if there is a base), or None.
+        at_least: whether the target is the lowest one instead.
     """
 
-    scenario: int
+    scenario: str
     name: str
     unit: str
     values: Dict[str, List[float]]
     wrong: List[str]
     failed: Dict[str, str]
-    target: Optional[float] = None
     base: str = ""
-    more: bool = False
+    target: Optional[float] = None
+    at_least: bool = False
 
-    def shown(self, library: str) -> List[float]:
-        """Return what counts of a library, by round."""
+    def compared(self, library: str) -> List[float]:
+        """Return a library's ratios to the base in the same round; its values without a base."""
         values = self.values.get(library, [])
         if not self.base:
             return values
@@ -50,34 +58,56 @@ class Case(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """What the libraries' clients said, by round, and why some said nothing."""
+    """What the clients of the libraries reported, by round, and why some did not."""
 
     results: Dict[str, List[Result]]
     failed: Dict[str, str]
 
     def case(
-        self, scenario: int, name: str, unit: str, value: Callable[[Result], float], **fields: Any
+        self, scenario: str, name: str, unit: str, value: Callable[[Result], float], **fields: Any
     ) -> Case:
         """Return a case of these runs; `fields` are further ones of a `Case`."""
-        values = {library: list(map(value, each)) for library, each in self.results.items()}
+        values = {library: list(map(value, results)) for library, results in self.results.items()}
         wrong = [
             library
-            for library, each in self.results.items()
-            if not all(result["right"] for result in each)
+            for library, results in self.results.items()
+            if not all(result["correct"] for result in results)
         ]
-        done = Case(scenario, name, unit, values, wrong, self.failed, **fields)
-        _tell(done)
-        return done
+        case = Case(scenario, name, unit, values, wrong, self.failed, **fields)
+        _print_progress(case)
+        return case
+
+    def only(self, *libraries: str) -> Runs:
+        """Return the runs of these libraries."""
+        results = {name: each for name, each in self.results.items() if name in libraries}
+        return Runs(results, {name: why for name, why in self.failed.items() if name in libraries})
+
+    def renamed(self, names: Dict[str, str]) -> Runs:
+        """Return the runs under other names."""
+        return Runs(
+            {names[name]: each for name, each in self.results.items()},
+            {names[name]: why for name, why in self.failed.items()},
+        )
+
+    def with_best(self, peers: Sequence[str], value: Callable[[Result], float]) -> Runs:
+        """Return our runs and, as `BEST_PEER`, those of the peer with the least value by round."""
+        running = [self.results[name] for name in peers if name in self.results]
+        rounds = len(self.results.get(OURS, []))
+        best = [
+            min((results[number] for results in running if number < len(results)), key=value)
+            for number in range(rounds if running else 0)
+        ]
+        return Runs({**self.only(OURS).results, BEST_PEER: best}, {})
 
 
-def _tell(done: Case) -> None:
-    shown = {library: done.shown(library) for library in done.values}
-    told = ", ".join(f"{library} {median(each):.3g}" for library, each in shown.items() if each)
-    print(f"{done.scenario}: {done.name}: {told}", file=sys.stderr, flush=True)
+def _print_progress(case: Case) -> None:
+    medians = {library: case.compared(library) for library in case.values}
+    shown = ", ".join(f"{name} {median(each):.3g}" for name, each in medians.items() if each)
+    print(f"{case.scenario}: {case.name}: {shown}", file=sys.stderr, flush=True)
 
 
 class Bench:
-    """One run: the site, the libraries, and whether it is to be a short one."""
+    """One run: the site, the libraries that take part, and whether it is a quick one."""
 
     def __init__(self, site: Site, libraries: List[str], *, quick: bool) -> None:
         self.site = site
@@ -90,22 +120,23 @@ class Bench:
         rounds: int,
         job: Callable[[str], Result],
         libraries: Optional[List[str]] = None,
-        less: Optional[Runs] = None,
+        shorter: Optional[Runs] = None,
     ) -> Runs:
         """
-        Have each library do a job in each round, the slow ones in the first alone.
+        Have each library do a job in each round, slow ones in the first round only.
 
         Args:
             rounds: how many.
-            job: what a library does.
-            libraries: which take part, if not all.
-            less: runs of the same job with less to do; who failed there is not asked again.
+            job: does the job with a library.
+            libraries: those that take part; None for all of the run.
+            shorter: runs of the same job with less to do; who failed there is left out.
         """
-        runs = Runs({}, {} if less is None else dict(less.failed))
+        runs = Runs({}, {} if shorter is None else dict(shorter.failed))
         everyone = self.libraries if libraries is None else libraries
         active = [name for name in everyone if name not in runs.failed]
-        for _ in range(min(rounds, 2) if self.quick else rounds):
-            for library in list(active):
+        for number in range(min(rounds, 2) if self.quick else rounds):
+            # Every other round goes backwards, so that a drift of the machine cancels out.
+            for library in active[:: -1 if number % 2 else 1]:
                 self._used = 0.0
                 try:
                     runs.results.setdefault(library, []).append(job(library))
@@ -122,12 +153,12 @@ class Bench:
         Have a library's client do a job.
 
         Raises:
-            Unfit: it did not.
+            Unfit: it failed.
         """
         try:
             client = self.site.client(library, url, warm=warm)
-            asked = {"job": job, "plan": plan._asdict(), "limit": LIMIT, **options}
-            result = client.ask(asked, HANGING)
+            request = {"job": job, "plan": plan._asdict(), "limit": LIMIT, **options}
+            result = client.ask(request, HANGING)
             self._used += result["used"]
         except Unfit:
             self.site.forget(library, url)

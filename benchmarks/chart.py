@@ -1,11 +1,11 @@
-"""A bar chart as SVG, in colours that can be seen on light and on dark pages."""
+"""Bar charts as SVG, in colours that are readable on light and dark pages."""
 
 from __future__ import annotations
 
 from html import escape
 from typing import List, Tuple
 
-#: A library, its value, and a remark; and a title with such bars.
+#: A library, its value and a remark; a title with such bars.
 Bar = Tuple[str, float, str]
 Panel = Tuple[str, List[Bar]]
 
@@ -15,7 +15,7 @@ _OURS, _OTHERS, _TEXT = "#d9822b", "#5b8fc7", "#808080"
 
 
 def chart(panels: List[Panel]) -> str:
-    """Return a chart with one panel below the other."""
+    """Return a chart of panels, one below the other."""
     parts, top = [], 0
     for panel in panels:
         parts += _panel(panel, top)
@@ -35,14 +35,14 @@ def _panel(panel: Panel, top: int) -> List[str]:
         y = top + _HEAD + _ROW * number
         width = (_WIDTH - _LABEL - _REMARK) * value / longest
         colour = _OURS if name == "chatgpt4online" else _OTHERS
-        said = " ".join(filter(None, [f"{value:.3g}" if value else "", remark]))
+        label = " ".join(filter(None, [f"{value:.3g}" if value else "", remark]))
         parts += [
             _words(_LABEL - 8, y + 11, escape(name), 'text-anchor="end"'),
             f'<rect x="{_LABEL}" y="{y}" width="{width:.1f}" height="14" fill="{colour}"/>',
-            _words(_LABEL + width + 6, y + 11, escape(said), ""),
+            _words(_LABEL + width + 6, y + 11, escape(label), ""),
         ]
     return parts
 
 
-def _words(x: float, y: float, said: str, more: str) -> str:
-    return f'<text x="{x:.1f}" y="{y}" {more}>{said}</text>'
+def _words(x: float, y: float, label: str, attributes: str) -> str:
+    return f'<text x="{x:.1f}" y="{y}" {attributes}>{label}</text>'

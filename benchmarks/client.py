@@ -1,9 +1,9 @@
 """
-One library in a process of its own, so that imports and garbage of others do not mix in.
+One library in a process of its own, so that imports and garbage of others do not interfere.
 
-``python -m benchmarks.client LIBRARY SITE`` reads jobs, one JSON object a line, and writes a result
-for each. Times are in seconds, memory in bytes. A job that uses more processor time than its limit
-ends the process.
+``python -m benchmarks.client LIBRARY SITE`` reads jobs, one JSON object per line, and writes a
+result for each. LIBRARY may end with "without" and the name of a tuning. Times are in seconds,
+memory in bytes. A job that uses more CPU time than its limit ends the process.
 """
 
 from __future__ import annotations
@@ -14,47 +14,46 @@ import resource
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from time import monotonic, process_time
 from typing import Any, Callable, Dict, List
 
-from .peers import LIBRARIES, Library
+from .peers import LIBRARIES, WITHOUT, Library
 from .plan import Plan
 
 OVER_LIMIT = "over the limit"
 
 _KIB = 1 if sys.platform == "darwin" else 1024  # the unit of ru_maxrss
-_PROCESS = Path("/proc/self")  # on Linux, whose peak can be set back to what is used now
-
-
-@lru_cache(maxsize=4)
-def _text(plan: Plan) -> str:
-    return "".join(plan.pieces())
+_PROCESS = Path("/proc/self")  # on Linux, which can reset the peak to the present use
 
 
 def cpu(library: Library, plan: Plan, chats: int = 1) -> Dict[str, Any]:
-    """Measure the processor time and the time of some chats, one after the other."""
+    """Measure CPU time and elapsed time per chat, one chat after the other."""
     began, cpu_began = monotonic(), process_time()
     answers = [list(library.stream(plan.question())) for _ in range(chats)]
     took, cpu_took = monotonic() - began, process_time() - cpu_began
-    right = all("".join(answer) == _text(plan) for answer in answers)
-    return {"cpu": cpu_took / chats, "time": took / chats, "right": right}
+    correct = _all_correct(answers, plan)
+    return {"cpu": cpu_took / chats, "time": took / chats, "correct": correct}
+
+
+def _all_correct(answers: List[List[str]], plan: Plan) -> bool:
+    text = plan.text()
+    return all("".join(answer) == text for answer in answers)
 
 
 def arrivals(library: Library, plan: Plan) -> Dict[str, Any]:
-    """Tell when each piece of the text was handed out, and when the answer was over."""
+    """Return when each piece of text was yielded, and when the answer was complete."""
     times, answer = [], []
     for piece in library.stream(plan.question()):
         times.append(monotonic())
         answer.append(piece)
     ended = monotonic()
     at = [time for time, piece in zip(times, answer) for _ in range(len(piece) // plan.size)]
-    return {"times": at, "ended": ended, "right": "".join(answer) == _text(plan)}
+    return {"times": at, "ended": ended, "correct": "".join(answer) == plan.text()}
 
 
 def together(library: Library, plan: Plan, chats: int, threads: int) -> Dict[str, Any]:
-    """Measure the time of chats in some threads that share the client, begun at once."""
+    """Measure the elapsed time of chats in threads that share the client and start together."""
     gate = threading.Barrier(threads + 1)
     with ThreadPoolExecutor(threads) as pool:
         waiting = [pool.submit(gate.wait) for _ in range(threads)]
@@ -64,30 +63,30 @@ def together(library: Library, plan: Plan, chats: int, threads: int) -> Dict[str
         began = monotonic()
         answers = list(pool.map(lambda _: list(library.stream(plan.question())), range(chats)))
         took = monotonic() - began
-    return {"time": took, "right": all("".join(answer) == _text(plan) for answer in answers)}
+    return {"time": took, "correct": _all_correct(answers, plan)}
 
 
 def memory(library: Library, plan: Plan) -> Dict[str, Any]:
-    """Measure what the peak of memory grows by while an answer is read piece by piece."""
+    """Measure the growth of peak memory while an answer is read piece by piece."""
     if _PROCESS.exists():
         (_PROCESS / "clear_refs").write_text("5")
     idle = _peak()
     size = sum(map(len, library.stream(plan.question())))
     expected = plan.events * plan.size if plan.kind == "text" else size
-    return {"memory": _peak() - idle, "right": size == expected}
+    return {"memory": _peak() - idle, "correct": size == expected}
 
 
 def texts(library: Library, plan: Plan) -> Dict[str, Any]:
-    """Measure the processor time of asking for the text so far after each piece."""
+    """Measure the CPU time of reading a stream's text so far after each piece."""
     stream: Any = library.stream(plan.question())
-    took, size, right = 0.0, 0, True
+    took, size, correct = 0.0, 0, True
     for piece in stream:
         began = process_time()
         text = stream.text
         took += process_time() - began
         size += len(piece)
-        right = right and len(text) == size
-    return {"cpu": took / plan.events, "right": right}
+        correct = correct and len(text) == size
+    return {"cpu": took / plan.events, "correct": correct}
 
 
 def _peak() -> int:
@@ -102,8 +101,13 @@ _JOBS: Dict[str, Callable[..., Dict[str, Any]]] = {
 
 
 def main(arguments: List[str]) -> None:
-    """Do the jobs that come by standard input."""
+    """Do the jobs that standard input brings."""
     name, site = arguments
+    name, _, tuning = name.partition(WITHOUT)
+    if tuning:
+        from .tunings import TUNINGS
+
+        TUNINGS[tuning].switch_off(setattr)
     library = LIBRARIES[name](site)
     print("{}", flush=True)
     for line in sys.stdin:
@@ -119,7 +123,7 @@ def main(arguments: List[str]) -> None:
 
 
 def _watch(until: float, over: threading.Event) -> None:
-    """End the process when a job has used its processor time, unless it is over before."""
+    """End the process when a job has used its CPU time, unless it is over before."""
     while not over.wait(0.5):
         if process_time() > until:
             print(OVER_LIMIT, file=sys.stderr, flush=True)

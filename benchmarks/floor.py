@@ -1,8 +1,8 @@
 """
 The floor: the least that Python must do for a chat. A socket, ``split`` and ``json.loads``.
 
-It keeps its connections and its nonce, is right for every framing and for events split anywhere,
-and takes time linear in the answer. It knows one site's language, and no errors.
+It keeps its connections and its nonce, handles every framing and events split anywhere, and takes
+time linear in the answer. It handles one API and no errors.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import zlib
 from typing import Dict, Iterator, List, Tuple
 from urllib.parse import urlsplit
 
-from .answers import AI_ENGINE
+from .responses import AI_ENGINE
 
 _BLOCK = 64 * 1024
-_GRACE = 0.01  # seconds to wait for the end of a body whose answer is complete
+_GRACE_TIME = 0.01  # seconds to wait for the end of a body whose answer is complete
 
 
 class Floor:
-    """A client by hand. Threads may share it."""
+    """A hand-written client. Threads may share it."""
 
     def __init__(self, site: str) -> None:
         address = urlsplit(site)
@@ -62,7 +62,7 @@ class Floor:
             connection.close()
 
     def _exchange(self, route: str, body: str) -> Iterator[bytes]:
-        """Send a request and yield the body of its answer, in the blocks in which it comes."""
+        """Send a request and yield the body of its response, block by block as it arrives."""
         connection = self._idle.pop() if self._idle else self._connect()
         host, port = self._address
         connection.sendall(
@@ -101,7 +101,7 @@ class Floor:
 
 
 def _head(connection: socket.socket) -> Tuple[Dict[bytes, bytes], bytes]:
-    """Return the header fields of an answer, and the first bytes of its body."""
+    """Return the header fields of a response, and the first bytes of its body."""
     head = b""
     while b"\r\n\r\n" not in head:
         received = connection.recv(_BLOCK)
@@ -114,9 +114,9 @@ def _head(connection: socket.socket) -> Tuple[Dict[bytes, bytes], bytes]:
 
 
 def _drained(connection: socket.socket, framing: _Framing) -> bool:
-    """Read the end of a body; say whether it came soon."""
+    """Read the end of a body; return whether it arrived in time."""
     while not framing.ended:
-        if not select.select([connection], [], [], _GRACE)[0]:
+        if not select.select([connection], [], [], _GRACE_TIME)[0]:
             return False
         block = connection.recv(_BLOCK)
         if not block:
@@ -151,7 +151,7 @@ class _Chunked(_Framing):
     """Each chunk is ``size CR LF data CR LF``; the last one is empty."""
 
     def __init__(self) -> None:
-        self._left = 0  # bytes of the present chunk with its CR LF
+        self._left = 0  # bytes left of the current chunk and its CR LF
         self._line = b""  # the beginning of a size line
 
     def feed(self, block: bytes) -> bytes:

@@ -1,7 +1,7 @@
 """
-The package and its peers, each used as its own documentation shows, behind one method.
+The package and its peers behind one interface, each used as its own documentation shows.
 
-A peer that is not installed raises `ImportError` when it is made; nothing else is imported.
+A library is imported when its class is instantiated.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 import json
 import threading
 from importlib import import_module
-from typing import Any, Dict, Iterator, List, Protocol, Type
+from typing import Any, Dict, Iterator, List, Protocol, Tuple, Type
 
-from .answers import AI_ENGINE, OPENAI
 from .floor import Floor
+from .responses import AI_ENGINE, OPENAI
 from .server import START_SESSION
 
 _KEY = "not-needed"
@@ -23,10 +23,10 @@ class Library(Protocol):
     """A client of one site that streams answers. Threads may share it."""
 
     def __init__(self, site: str) -> None:
-        """Make a client, as a program would."""
+        """Create a client, as a program would."""
 
     def stream(self, question: str) -> Iterator[str]:
-        """Yield the pieces of an answer, as soon as they come."""
+        """Yield the pieces of an answer as they arrive."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -53,7 +53,7 @@ def _question(question: str) -> Dict[str, Any]:
 
 
 def _piece(data: str) -> str:
-    """Return the text of an event, empty if it is none."""
+    """Return the text of an event, ``""`` if it has none."""
     event = json.loads(data)
     is_text = event["type"] == "live" and "subtype" not in event
     return str(event["data"]) if is_text else ""
@@ -64,7 +64,7 @@ def _is_end(data: str) -> bool:
 
 
 class Naive:
-    """``requests`` and ``sseclient-py`` as their introductions join them."""
+    """``requests`` and ``sseclient-py``, combined as their introductions show."""
 
     def __init__(self, site: str) -> None:
         self._site = site
@@ -94,7 +94,7 @@ class Naive:
 
 
 class RequestsSSE(Naive):
-    """``requests-sse``, which connects again at the end of a stream unless it is left before."""
+    """``requests-sse``, which reconnects at the end of a stream unless the loop is left first."""
 
     def stream(self, question: str) -> Iterator[str]:
         """Yield the pieces of an answer."""
@@ -187,7 +187,7 @@ class Anthropic:
 
 
 class Ollama:
-    """``ollama``, whose language is one JSON object a line."""
+    """``ollama``, whose API sends one JSON object per line."""
 
     def __init__(self, site: str) -> None:
         self._client: Any = import_module("ollama").Client(host=site)
@@ -200,15 +200,15 @@ class Ollama:
                 yield piece
 
     def close(self) -> None:
-        """Close nothing: the client has no way to."""
+        """Do nothing: the client has no such method."""
 
 
 class Original:
     """
-    The algorithm that the package replaces, as its behaviour is described, with ``aiohttp``.
+    The algorithm that the package replaces, written anew from its description, with ``aiohttp``.
 
-    Two sessions and a fresh nonce a chat, lines taken within each read, broken ones left out, and
-    the whole text at the end.
+    Two sessions and a new nonce per chat; lines are split within each read, incomplete ones are
+    dropped, and the text is returned as a whole.
     """
 
     def __init__(self, site: str) -> None:
@@ -217,7 +217,7 @@ class Original:
         self._loops = threading.local()
 
     def stream(self, question: str) -> Iterator[str]:
-        """Yield the pieces of an answer, of which there is one."""
+        """Yield the answer in one piece."""
         loop = getattr(self._loops, "loop", None)
         if loop is None:
             loop = self._loops.loop = asyncio.new_event_loop()
@@ -247,7 +247,7 @@ class Original:
             return {}
 
     def close(self) -> None:
-        """Close nothing: each chat has closed its own."""
+        """Do nothing: each chat closes its own sessions."""
 
 
 LIBRARIES: Dict[str, Type[Library]] = {
@@ -262,23 +262,29 @@ LIBRARIES: Dict[str, Type[Library]] = {
     "the original": Original,
 }
 
-#: Those that speak AI Engine's language.
+#: Follows a library's name, and precedes that of the tuning it runs without.
+WITHOUT = " without "
+
+#: Those that speak AI Engine's API.
 OF_AI_ENGINE = ["floor", "chatgpt4online", "requests + sseclient", "requests-sse", "httpx-sse"]
 
-#: What a program does before its first chat.
-FIRST_LINES: Dict[str, str] = {
-    "import requests": "import requests",
-    "chatgpt4online": "import chatgpt4online; chatgpt4online.Client('http://127.0.0.1')",
-    "requests + sseclient": "import requests, sseclient; requests.Session()",
-    "requests-sse": "import requests, requests_sse; requests.Session()",
-    "httpx-sse": "import httpx, httpx_sse; httpx.Client()",
-    "openai": "import openai; openai.OpenAI(api_key='not-needed')",
-    "anthropic": "import anthropic; anthropic.Anthropic(api_key='not-needed')",
-    "ollama": "import ollama; ollama.Client('http://127.0.0.1')",
-    "the original": "import aiohttp; aiohttp.ClientSession",
+#: Those that keep cookies and connections, as the package does.
+PEERS = [name for name in LIBRARIES if name not in ("floor", "chatgpt4online", "the original")]
+
+#: How a program imports a library, and how it then creates a client.
+IMPORTS: Dict[str, Tuple[str, str]] = {
+    "import requests": ("import requests", "requests.Session()"),
+    "chatgpt4online": ("from chatgpt4online import Client", "Client('http://127.0.0.1')"),
+    "requests + sseclient": ("import requests, sseclient", "requests.Session()"),
+    "requests-sse": ("import requests, requests_sse", "requests.Session()"),
+    "httpx-sse": ("import httpx, httpx_sse", "httpx.Client()"),
+    "openai": ("from openai import OpenAI", "OpenAI(api_key='not-needed')"),
+    "anthropic": ("from anthropic import Anthropic", "Anthropic(api_key='not-needed')"),
+    "ollama": ("from ollama import Client", "Client('http://127.0.0.1')"),
+    "the original": ("import aiohttp", "aiohttp.ClientSession"),
 }
 
-#: What to install for each, beside this package.
+#: What to install for each.
 DISTRIBUTIONS: Dict[str, List[str]] = {
     "chatgpt4online": ["requests", "urllib3", "sseclient-py"],
     "requests + sseclient": ["requests", "sseclient-py"],

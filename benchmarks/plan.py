@@ -1,4 +1,4 @@
-"""What the server is asked to answer. The question itself says it, so that any library can ask."""
+"""What the server is to answer. The question itself carries it, so any library can ask for it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ _PLAN = re.compile(rb"plan\[([^\]]*)\]")
 
 class Plan(NamedTuple):
     """
-    An answer: how many events of how many characters, how framed, how fast.
+    An answer: how many events, how long, how framed, how fast.
 
-    `pace` is the time from event to event, `hold` that from the last one to the end of the body,
-    both in seconds. `kind` is ``text`` or ``thinking``, whose events are none of the reply.
-    `reply` is ``full``, or ``short`` for a final answer of two letters. With `keep` 0 the server
-    closes the connection, with `lock` 1 it lets the calls of one PHP session wait for each other.
+    Args:
+        events: how many events carry text.
+        size: characters of text per event.
+        framing: how the body is framed; see `responses`.
+        pace: seconds between two events.
+        hold: seconds between the last event and the end of the body.
+        kind: ``text``, or ``thinking`` for events that are not part of the reply.
+        reply: ``full``, or ``short`` for a final reply of two letters.
+        keep: 0 closes the connection after the answer.
+        lock: 1 makes concurrent requests of a PHP session wait for each other.
     """
 
     events: int = 10
@@ -38,12 +44,16 @@ class Plan(NamedTuple):
         filler = _FILLER * (self.size // len(_FILLER) + 1)
         return [f"{number:07d} {filler}"[: self.size] for number in range(self.events)]
 
+    def text(self) -> str:
+        """Return the text of all events."""
+        return "".join(self.pieces())
 
-def asked(body: bytes) -> Plan:
-    """Return the plan that a request's body holds."""
-    found = _PLAN.search(body)
-    if found is None:
-        raise ValueError("the question has no plan")
+
+def plan_in(body: bytes) -> Plan:
+    """Return the plan that a request's body contains."""
+    match = _PLAN.search(body)
+    if match is None:
+        raise ValueError("the question contains no plan")
     defaults = Plan()._asdict()
-    values = zip(defaults.items(), found[1].decode().split(" "))
+    values = zip(defaults.items(), match[1].decode().split(" "))
     return Plan(**{name: type(default)(value) for (name, default), value in values})

@@ -1,4 +1,4 @@
-"""The processes of a run: the server, relays, and one client for each library and site."""
+"""The processes of a run: the server, its relays, and a client per library and site."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 class Unfit(Exception):
-    """A library could not do a job: not installed, over the time limit, or in error."""
+    """A library could not do a job: it is not installed, failed, or took too long."""
 
 
 class Process:
-    """A Python program that talks by standard input and output. Its ``with`` block ends it."""
+    """A Python program that is driven by its standard input and output."""
 
     def __init__(self, *arguments: str, environment: Optional[Mapping[str, str]] = None) -> None:
         self._process = subprocess.Popen(
@@ -39,14 +39,14 @@ class Process:
 
     def ask(self, job: Mapping[str, Any], limit: float) -> Dict[str, Any]:
         """
-        Have a job done.
+        Have a job done, and return the result.
 
         Args:
             job: what to do.
-            limit: seconds after which the process is ended: it hangs.
+            limit: seconds after which the process is taken to hang, and killed.
 
         Raises:
-            Unfit: it took longer, or failed.
+            Unfit: it hangs or failed.
         """
         timer = threading.Timer(limit, self._process.kill)
         timer.start()
@@ -63,8 +63,8 @@ class Process:
         assert errors is not None
         line = output.readline()
         if not line:
-            said = errors.read().strip().split("\n")[-1]
-            raise Unfit(said or "hangs")
+            last = errors.read().strip().split("\n")[-1]
+            raise Unfit(last or "hangs")
         return line
 
     def close(self) -> None:
@@ -75,15 +75,11 @@ class Process:
 
 def certify(folder: Path) -> Path:
     """
-    Write a certificate for loopback.
+    Write a certificate for loopback, ``server.pem``, and return a bundle that trusts it.
 
-    Args:
-        folder: where to; ``server.pem`` is the certificate with its key.
-
-    Returns:
-        The system's bundle of authorities with our own in it.
+    The bundle also has the usual authorities, so that loading it takes the usual time.
     """
-    import trustme  # here, since clients need it not
+    import trustme  # here, since writing the docs does not need it
 
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
@@ -95,7 +91,7 @@ def certify(folder: Path) -> Path:
 
 
 class Site:
-    """The server and what stands before it. Its ``with`` block ends all processes."""
+    """The server, its relays and its clients. Its ``with`` block ends all of them."""
 
     def __init__(self, folder: Path) -> None:
         bundle = str(certify(folder))
@@ -105,7 +101,7 @@ class Site:
         self._clients: Dict[Tuple[str, str], Process] = {}
 
     def url(self, scheme: str = "http", round_trip: float = 0.0) -> str:
-        """Return the site's URL, at a distance of so many seconds."""
+        """Return the site's URL, as seen from a distance with this round trip in seconds."""
         port = self._server.first[scheme]
         if round_trip:
             key = (scheme, round_trip)
@@ -114,13 +110,13 @@ class Site:
             port = self._relays[key].first
         return f"{scheme}://127.0.0.1:{port}"
 
-    def asked(self, route: str) -> Any:
-        """Return what the server tells at ``log`` or ``counts``."""
+    def query(self, route: str) -> Any:
+        """Return the server's ``log`` or ``counts``."""
         with urllib.request.urlopen(f"{self.url()}/{route}") as answer:
             return json.load(answer)
 
     def client(self, library: str, url: str, *, warm: bool = True) -> Process:
-        """Return the process of a library; when warm, it has had one short chat already."""
+        """Return the process of a library; a warm one has had a short chat before."""
         key = (library, url)
         if key not in self._clients:
             client = Process("benchmarks.client", *key, environment=self._environment)
@@ -130,13 +126,13 @@ class Site:
         return self._clients[key]
 
     def dismiss(self) -> None:
-        """End the clients."""
+        """End all clients."""
         for client in self._clients.values():
             client.close()
         self._clients.clear()
 
     def forget(self, library: str, url: str) -> None:
-        """End one client, if there is one."""
+        """End one client, if it runs."""
         client = self._clients.pop((library, url), None)
         if client is not None:
             client.close()

@@ -1,9 +1,9 @@
 """
-A relay in a process of its own that makes a connection as long as one over a distance.
+A relay in a process of its own that makes a server on loopback look distant.
 
 ``python -m benchmarks.relay PORT ROUND_TRIP`` prints its own port and serves until its standard
-input ends. Each direction is late by half the round trip (seconds), and what a new connection sends
-first by a whole one more, which is what a handshake takes over a distance.
+input ends. It delays each direction by half the round trip (seconds), and the first data of a new
+connection by a whole one more, as TCP's handshake does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLOCK = 64 * 1024
 
 
 async def _pump(reader: StreamReader, writer: StreamWriter, delay: float, opened: float) -> None:
-    """Hand bytes on, each `delay` seconds after they have come, none as if before `opened`."""
+    """Pass bytes on `delay` seconds after they arrived, or after `opened` if that is later."""
     loop = asyncio.get_running_loop()
     late: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
 
@@ -49,7 +49,7 @@ async def _serve(port: int, round_trip: float) -> None:
     async def relay(reader: StreamReader, writer: StreamWriter) -> None:
         opened = loop.time() + round_trip
         there, back = await asyncio.open_connection("127.0.0.1", port)
-        # asyncio lets a connection that it has accepted wait for acknowledgements
+        # asyncio sets this for connections that it opens, not for those that it accepts
         near: socket.socket = writer.get_extra_info("socket")
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         half = round_trip / 2

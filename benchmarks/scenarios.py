@@ -1,4 +1,8 @@
-"""What is measured: each scenario does the same work with every library."""
+"""
+What is measured. In each scenario every library does the same work.
+
+A scenario's docstring is its title and, after a blank line, what its table shows.
+"""
 
 from __future__ import annotations
 
@@ -9,188 +13,253 @@ from functools import partial
 from operator import itemgetter
 from resource import RUSAGE_CHILDREN, getrusage
 from statistics import median
-from typing import Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from .bench import FLOOR, Bench, Case, Result, Runs, Scenario
-from .peers import FIRST_LINES, OF_AI_ENGINE
+from . import tunings as catalog
+from .bench import BEST_PEER, FLOOR, OURS, Bench, Case, Result, Runs, Scenario
+from .peers import IMPORTS, OF_AI_ENGINE, PEERS, WITHOUT
 from .plan import Plan
 from .processes import Unfit
 
-OURS = "chatgpt4online"
-#: The round trip to a site that is far away, in seconds.
+#: The round trip to a distant site, in seconds.
 ROUND_TRIP = 0.025
 
-_FRAMINGS = {"event": "one chunk an event", "php": "PHP's two chunks an event"}
-_ALL_FRAMINGS = ("event", "big", "tiny", "close", "length", "gzip", "close+gzip")
+_CHUNKS = {"event": "a chunk per event", "php": "two chunks per event, as PHP sends"}
+_FRAMINGS = {
+    "event": "a chunk per event",
+    "big": "one chunk",
+    "tiny": "chunks of 5 bytes",
+    "close": "until the connection closes",
+    "length": "Content-Length",
+    "gzip": "gzip, a chunk per event",
+    "close+gzip": "gzip, until the connection closes",
+}
+_NEAREST = "httpx-sse"
 _THREADS = 32
+
+# The cases of the chart.
+SMALL_EVENTS = f"100,000 events of 16 bytes, {_CHUNKS['php']}"
+SHORT_CHAT = "a chat of 10 events of 16 bytes"
+LARGE_EVENT = "one event of 3 MB"
 
 
 def small_events(bench: Bench) -> Iterator[Case]:
-    """Client's processor time for each event of 16 bytes, and how it grows with their number."""
-    for framing, words in _FRAMINGS.items():
+    """
+    CPU time per small event.
+
+    The client's CPU time for an answer of events with 16 bytes of text each, per event. Growth is
+    the cost of an event in the longest answer, compared with the shortest one.
+    """
+    for framing, words in _CHUNKS.items():
         sizes = (1_000, 20_000) if bench.quick else (1_000, 100_000, 300_000)
         runs: List[Runs] = []
         for events in sizes:
-            runs.append(_events(bench, Plan(events, 16, framing), runs[-1] if runs else None))
-            yield _an_event(1, f"{events:,} events of 16 B, {words}", runs[-1], events, 2.5)
+            runs.append(_read_events(bench, Plan(events, 16, framing), runs[-1] if runs else None))
+            name = f"{events:,} events of 16 bytes, {words}"
+            yield _per_event("small-events", name, runs[-1], events, target=2.5, base=FLOOR)
+            pair = runs[-1].only(OURS, _NEAREST)
+            name += f", compared with {_NEAREST}"
+            yield _per_event("small-events", name, pair, events, target=0.6, base=_NEAREST)
         yield _growth(runs[0], runs[-1], sizes[-1] / sizes[0], words)
 
 
-def _events(bench: Bench, plan: Plan, less: Optional[Runs] = None) -> Runs:
-    """Read 20,000 events or more in each round, in as many chats as that takes."""
+def _read_events(bench: Bench, plan: Plan, shorter: Optional[Runs] = None) -> Runs:
+    """Read at least 20,000 events in each round, in as many chats as that takes."""
     chats = max(1, 20_000 // plan.events)
     rounds = 7 if plan.events < 100_000 else 3
     job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan, chats=chats)
-    return bench.run(rounds, job, less=less)
+    return bench.run(rounds, job, shorter=shorter)
 
 
-def _an_event(scenario: int, name: str, runs: Runs, events: int, target: float) -> Case:
+def _per_event(
+    scenario: str, name: str, runs: Runs, events: int, *, target: float, base: str
+) -> Case:
     def value(result: Result) -> float:
         return float(result["cpu"]) / events * 1e6
 
-    return runs.case(scenario, name, "us an event", value, target=target, base=FLOOR)
+    return runs.case(scenario, name, "µs", value, target=target, base=base)
 
 
 def _growth(short: Runs, long: Runs, times: float, words: str) -> Case:
-    """Return how much dearer an event is in a long answer than in a short one."""
     usual = {name: median(each["cpu"] for each in done) for name, done in short.results.items()}
     grown = {
         name: [{**each, "growth": each["cpu"] / times / usual[name]} for each in done]
         for name, done in long.results.items()
     }
-    name = f"growth of an event's cost over {times:.0f} times as many, {words}"
+    name = f"growth of an event's cost in an answer {times:.0f} times as long, {words}"
     runs = Runs(grown, long.failed)
-    return runs.case(1, name, "times", itemgetter("growth"), target=1.1)
+    return runs.case("small-events", name, "x", itemgetter("growth"), target=1.1)
 
 
 def large_events(bench: Bench) -> Iterator[Case]:
-    """Client's processor time for each event of 2 KB, and for a single one of up to 30 MB."""
-    runs = _events(bench, Plan(2_000, 2_048, "php", reply="short"))
-    yield _an_event(2, f"2,000 events of 2 KB, {_FRAMINGS['php']}", runs, 2_000, 1.7)
-    less = None
-    for size in (1, 4) if bench.quick else (3, 30):
-        plan = Plan(1, size * 1_000_000, "close", reply="short")
-        job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan)
-        runs = less = bench.run(5, job, less=less)
-        name = f"one event of {size} MB"
-        yield runs.case(2, name, "ms", lambda each: each["cpu"] * 1e3, target=1.7, base=FLOOR)
+    """
+    CPU time per large event.
+
+    The client's CPU time for events of 2 KB, per event, and for an answer that is one event.
+    """
+    runs = _read_events(bench, Plan(2_000, 2_048, "php", reply="short"))
+    name = f"2,000 events of 2 KB, {_CHUNKS['php']}"
+    yield _per_event("large-events", name, runs, 2_000, target=2.5, base=FLOOR)
+    plan = Plan(1, 3_000_000, "close", reply="short")
+    runs = bench.run(5, partial(bench.ask, url=bench.site.url(), job="cpu", plan=plan))
+    yield runs.case("large-events", LARGE_EVENT, "ms", _cpu(1e3), base=FLOOR)
 
 
-def short_chats(bench: Bench) -> Iterator[Case]:
-    """Client's processor time for a whole short chat on an open connection."""
+def _cpu(scale: float) -> Callable[[Result], float]:
+    return lambda result: result["cpu"] * scale
+
+
+def short_chat(bench: Bench) -> Iterator[Case]:
+    """
+    CPU time of a short chat.
+
+    The client's CPU time for a whole chat on a connection that is open already. The best peer is
+    the library with the lowest CPU time of those that keep cookies and connections.
+    """
     job = partial(bench.ask, url=bench.site.url(), job="cpu", plan=Plan(), chats=100)
-    runs = bench.run(11, job)
-    name = "a chat of 10 events"
-    yield runs.case(3, name, "us", lambda each: each["cpu"] * 1e6, target=6.5, base=FLOOR)
+    runs, value = bench.run(11, job), _cpu(1e6)
+    yield runs.case("short-chat", SHORT_CHAT, "µs", value, target=9.5, base=FLOOR)
+    best = runs.with_best(PEERS, value)
+    name = f"{SHORT_CHAT}, compared with the best peer"
+    yield best.case("short-chat", name, "µs", value, target=1, base=BEST_PEER)
 
 
-def delays(bench: Bench) -> Iterator[Case]:
-    """Time from the server's write of an event to its being handed out, one every 20 ms."""
-    for framing in _ALL_FRAMINGS:
+def delta_delay(bench: Bench) -> Iterator[Case]:
+    """
+    Delay of a delta.
+
+    The time from the server's write of an event to the moment when its text is yielded. The server
+    writes an event every 20 ms.
+    """
+    for framing, words in _FRAMINGS.items():
         plan = Plan(20 if bench.quick else 100, 16, framing, pace=0.02)
+        runs = bench.run(1, partial(_delays, bench, plan))
+        name = f"median, {words}"
+        yield runs.case("delta-delay", name, "ms", lambda each: median(each["delays"]), target=0.6)
+        yield runs.case("delta-delay", f"99th percentile, {words}", "ms", _slowest, target=1.5)
 
-        def job(name: str, plan: Plan = plan) -> Result:
-            result = bench.ask(name, bench.site.url(), "arrivals", plan)
-            pairs = zip(result["times"], bench.site.asked("log"))
-            late = sorted((came - sent) * 1e3 for came, sent in pairs)
-            return {"right": result["right"], "late": late or [0.0]}
 
-        runs = bench.run(1, job)
-        yield runs.case(
-            4, f"{framing}, median", "ms", lambda each: median(each["late"]), target=0.6
-        )
-        yield runs.case(4, f"{framing}, 99 of 100", "ms", _slowest, target=1.5)
+def _delays(bench: Bench, plan: Plan, library: str) -> Result:
+    result = bench.ask(library, bench.site.url(), "arrivals", plan)
+    pairs = zip(result["times"], bench.site.query("log"))
+    delays = sorted((arrived - sent) * 1e3 for arrived, sent in pairs)
+    return {"correct": result["correct"], "delays": delays or [0.0]}
 
 
 def _slowest(result: Result) -> float:
-    late: List[float] = result["late"]
-    return late[int(len(late) * 0.99) - 1]
+    delays: List[float] = result["delays"]
+    return delays[int(len(delays) * 0.99) - 1]
 
 
-def round_trips(bench: Bench) -> Iterator[Case]:
-    """Time of the first and of following chats with a site that is 25 ms away, in round trips."""
-    for scheme, first, following in (("http", 3.4, 1.2), ("https", 4.7, 1.2)):
-        url = bench.site.url(scheme, ROUND_TRIP)
-        runs = bench.run(3, partial(_far_chats, bench, url))
-        unit = "round trips"
-        yield runs.case(5, f"first chat, {scheme}", unit, itemgetter("first"), target=first)
-        name = f"following chats, {scheme}"
-        yield runs.case(5, name, unit, itemgetter("following"), target=following)
-        name = f"connections for 6 chats, {scheme}"
-        yield runs.case(5, name, "connections", itemgetter("connections"), target=1)
+def distant_site(bench: Bench) -> Iterator[Case]:
+    """
+    Chats with a distant site.
+
+    The elapsed time of a new client's first chat and of the next five, in round trips of 25 ms,
+    and the number of connections that the client opens for the six.
+    """
+    for scheme, first, following in (("http", 3.4, 1.2), ("https", 5.4, 1.2)):
+        runs = bench.run(3, partial(_distant_chats, bench, bench.site.url(scheme, ROUND_TRIP)))
+        for key, unit, target in (
+            ("first chat", "round trips", first),
+            ("later chats", "round trips", following),
+            ("connections", "", 1),
+        ):
+            name = f"{key}, {scheme}"
+            yield runs.case("distant-site", name, unit, itemgetter(key), target=target)
 
 
-def _far_chats(bench: Bench, url: str, library: str) -> Result:
-    """Measure six chats of a new client, which has connected to nothing yet."""
-    bench.site.asked("counts")
+def _distant_chats(bench: Bench, url: str, library: str) -> Result:
+    """Measure six chats of a new client, which has no connection yet."""
+    bench.site.query("counts")
     first = bench.ask(library, url, "cpu", Plan(), warm=False)
-    following = bench.ask(library, url, "cpu", Plan(), chats=5)
+    later = bench.ask(library, url, "cpu", Plan(), chats=5)
     bench.site.forget(library, url)
     return {
-        "right": first["right"] and following["right"],
-        "first": first["time"] / ROUND_TRIP,
-        "following": following["time"] / ROUND_TRIP,
-        "connections": bench.site.asked("counts")["connections"],
+        "correct": first["correct"] and later["correct"],
+        "first chat": first["time"] / ROUND_TRIP,
+        "later chats": later["time"] / ROUND_TRIP,
+        "connections": bench.site.query("counts")["connections"],
     }
 
 
-def held_open(bench: Bench) -> Iterator[Case]:
-    """What becomes of an answer, and of its connection, when its body ends late."""
-    runs = bench.run(3, partial(_held, bench))
-    name = "from `end` to the whole answer, the body ending 500 ms later"
-    yield runs.case(6, name, "ms", itemgetter("returned"), target=25)
+def late_end(bench: Bench) -> Iterator[Case]:
+    """
+    Answers whose HTTP body ends late.
+
+    PHP may go on working after the answer is complete. Waiting for the end of the body would delay
+    the caller, and not waiting for it costs a new connection for the next chat.
+    """
+    runs = bench.run(3, partial(_late_ends, bench))
+    name = "delay of a complete answer whose body ends 500 ms later"
+    yield runs.case("late-end", name, "ms", itemgetter("delay"), target=25)
     name = "connections for 10 chats whose bodies end 2 ms later"
-    yield runs.case(6, name, "connections", itemgetter("connections"), target=1)
+    yield runs.case("late-end", name, "", itemgetter("connections"), target=1)
 
 
-def _held(bench: Bench, library: str) -> Result:
+def _late_ends(bench: Bench, library: str) -> Result:
     url = bench.site.url()
     bench.site.forget(library, url)
-    bench.site.asked("counts")
+    bench.site.query("counts")
     brief = bench.ask(library, url, "cpu", Plan(hold=0.002), warm=False, chats=10)
-    connections = bench.site.asked("counts")["connections"]
+    connections = bench.site.query("counts")["connections"]
     long = bench.ask(library, url, "arrivals", Plan(hold=0.5))
-    late = long["ended"] - bench.site.asked("log")[0]
-    right = brief["right"] and long["right"]
-    return {"right": right, "returned": late * 1e3, "connections": connections}
+    delay = long["ended"] - bench.site.query("log")[0]
+    correct = brief["correct"] and long["correct"]
+    return {"correct": correct, "delay": delay * 1e3, "connections": connections}
 
 
-def many_threads(bench: Bench) -> Iterator[Case]:
-    """200 chats of 32 threads that share a client, 25 ms away; then six bursts of 32."""
+def threads(bench: Bench) -> Iterator[Case]:
+    """
+    32 threads that share a client.
+
+    200 chats with a site 25 ms away, and then six bursts of 32 chats.
+    """
     runs = bench.run(3, partial(_crowd, bench))
-    name = "chats a second"
     yield runs.case(
-        7, name, "a second", lambda each: each["rate"], target=0.9, base=FLOOR, more=True
+        "threads",
+        "chats per second",
+        "per second",
+        itemgetter("rate"),
+        target=0.85,
+        base=FLOOR,
+        at_least=True,
     )
     for count, target in (("connections", _THREADS), ("nonces", 1)):
         name = f"{count} for the 200 chats and the bursts"
-        yield runs.case(7, name, count, itemgetter(count), target=target)
+        yield runs.case("threads", name, "", itemgetter(count), target=target)
 
 
 def _crowd(bench: Bench, library: str) -> Result:
     url = bench.site.url("http", ROUND_TRIP)
-    bench.site.asked("counts")
+    bench.site.query("counts")
     results = [
         bench.ask(library, url, "together", Plan(), chats=chats, threads=_THREADS)
         for chats in (200, *[_THREADS] * 6)
     ]
     bench.site.forget(library, url)
-    right = all(result["right"] for result in results)
-    counts = {"nonces": 0, **bench.site.asked("counts")}
-    return {"right": right, "rate": 200 / results[0]["time"], **counts}
+    correct = all(result["correct"] for result in results)
+    counts = {"nonces": 0, **bench.site.query("counts")}
+    return {"correct": correct, "rate": 200 / results[0]["time"], **counts}
 
 
-def imports(bench: Bench) -> Iterator[Case]:
-    """Processor time of a cold process that imports a library and makes a client."""
+def import_time(bench: Bench) -> Iterator[Case]:
+    """
+    Import time.
+
+    The CPU time of a new Python process that imports a library, and of one that also creates a
+    client, compared with ``import requests``.
+    """
     base = "import requests"
-    known = [name for name in FIRST_LINES if name in (base, *bench.libraries)]
-    runs = bench.run(15, lambda name: {"right": True, "cpu": _cold(FIRST_LINES[name])}, known)
-    name = "import and first client"
-    yield runs.case(8, name, "ms", lambda each: each["cpu"] * 1e3, target=1.06, base=base)
+    known = [name for name in IMPORTS if name in (base, *bench.libraries)]
+    runs = bench.run(15, lambda name: _cold(IMPORTS[name][0]), known)
+    yield runs.case("import", "import", "ms", _cpu(1e3), target=1.25, base=base)
+    runs = bench.run(7, lambda name: _cold("; ".join(IMPORTS[name])), known)
+    yield runs.case("import", "import and create a client", "ms", _cpu(1e3), base=base)
 
 
-def _cold(program: str) -> float:
-    # Only installed packages would else be there as bytecode, where writing it is turned off.
+def _cold(program: str) -> Result:
+    # Packages in development have no bytecode otherwise, while installed ones do.
     usual = {name: each for name, each in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     before = getrusage(RUSAGE_CHILDREN)
     done = subprocess.run(
@@ -199,25 +268,30 @@ def _cold(program: str) -> float:
     after = getrusage(RUSAGE_CHILDREN)
     if done.returncode:
         raise Unfit(done.stderr.decode().strip().split("\n")[-1])
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"correct": True, "cpu": used}
 
 
 def memory(bench: Bench) -> Iterator[Case]:
-    """What the peak of memory grows by over idle while an answer is read event by event."""
+    """
+    Memory of a long answer.
+
+    The growth of the client's peak memory while an answer is read event by event, and the CPU time
+    of reading the text so far after each event.
+    """
     speakers = [name for name in bench.libraries if name in OF_AI_ENGINE]
-    less = None
+    shorter = None
     for events in (100_000,) if bench.quick else (100_000, 1_000_000):
         plan = Plan(events, kind="thinking", reply="short")
         runs = bench.run(1, partial(_memory, bench, plan), speakers)
         name = f"{events:,} events of thinking and a short reply"
-        yield runs.case(9, name, "MB", lambda each: each["memory"] / 1e6, target=1)
-        runs = less = bench.run(1, partial(_memory, bench, Plan(events)), less=less)
-        name = f"{events:,} events of text, a reply of {events * Plan().size / 1e6:.1f} MB"
-        yield runs.case(9, name, "times its size", itemgetter("times"), target=9)
-    ours = [name for name in bench.libraries if name == OURS]
+        yield runs.case("memory", name, "MB", lambda each: each["memory"] / 1e6, target=1)
+        runs = shorter = bench.run(1, partial(_memory, bench, Plan(events)), shorter=shorter)
+        name = f"{events:,} events of text, {events * Plan().size / 1e6:.1f} MB in all"
+        yield runs.case("memory", name, "x the text", itemgetter("times"), target=9)
     job = partial(bench.ask, url=bench.site.url(), job="texts", plan=Plan(10_000))
-    name = "asking for the text so far after each of 10,000 events"
-    yield bench.run(3, job, ours).case(9, name, "us each", lambda each: each["cpu"] * 1e6)
+    runs = bench.run(3, job, [name for name in bench.libraries if name == OURS])
+    yield runs.case("memory", "stream.text after each of 10,000 events", "µs", _cpu(1e6))
 
 
 def _memory(bench: Bench, plan: Plan, library: str) -> Result:
@@ -228,7 +302,12 @@ def _memory(bench: Bench, plan: Plan, library: str) -> Result:
 
 
 def php_sessions(bench: Bench) -> Iterator[Case]:
-    """Four questions at once to a site on which the calls of a PHP session wait for each other."""
+    """
+    Concurrent chats on a site that locks PHP sessions.
+
+    On such a site the requests of one session wait for each other, so a client that returns the
+    session's cookie cannot chat concurrently.
+    """
     plan, url = Plan(pace=0.02, lock=1), bench.site.url()
 
     def job(library: str) -> Result:
@@ -236,45 +315,89 @@ def php_sessions(bench: Bench) -> Iterator[Case]:
             bench.ask(library, url, "together", plan, chats=chats, threads=chats)
             for chats in (1, 4)
         )
-        return {"right": one["right"] and four["right"], "ratio": four["time"] / one["time"]}
+        correct = one["correct"] and four["correct"]
+        return {"correct": correct, "ratio": four["time"] / one["time"]}
 
-    name = "four questions at once"
     runs = bench.run(5, job)
-    yield runs.case(10, name, "times one", itemgetter("ratio"), target=1.1)
+    name = "elapsed time of four concurrent chats, compared with one"
+    yield runs.case("php-sessions", name, "x", itemgetter("ratio"), target=1.1)
 
 
 def new_connections(bench: Bench) -> Iterator[Case]:
-    """Client's processor time for TLS on each new connection, with the system's authorities."""
-    plan = Plan(keep=0)
+    """
+    CPU time of a new TLS connection.
 
-    def job(library: str) -> Result:
-        plain, tls = (
-            bench.ask(library, bench.site.url(scheme), "cpu", plan, chats=20)
-            for scheme in ("http", "https")
-        )
-        return {"right": plain["right"] and tls["right"], "cpu": tls["cpu"] - plain["cpu"]}
+    The client's CPU time for a chat on a new TLS connection, less that on a new plain one. The
+    clients trust the usual certificate authorities.
+    """
+    runs = bench.run(7, partial(_tls_cost, bench))
+    yield runs.case("new-connections", "a new TLS connection", "ms", _cpu(1e3), target=2)
 
-    runs = bench.run(7, job)
-    name = "a chat on a new TLS connection, less one on a new plain connection"
-    yield runs.case(11, name, "ms", lambda each: each["cpu"] * 1e3, target=2)
+
+def _tls_cost(bench: Bench, library: str) -> Result:
+    plain, tls = (
+        bench.ask(library, bench.site.url(scheme), "cpu", Plan(keep=0), chats=20)
+        for scheme in ("http", "https")
+    )
+    correct = plain["correct"] and tls["correct"]
+    return {"correct": correct, "cpu": tls["cpu"] - plain["cpu"]}
+
+
+class _Measure(NamedTuple):
+    unit: str
+    rounds: int
+    job: Callable[[Bench, str], Result]
+    value: Callable[[Result], float]
+
+
+def _chats(bench: Bench, library: str) -> Result:
+    return bench.ask(library, bench.site.url(), "cpu", Plan(), chats=100)
+
+
+def _events(bench: Bench, library: str) -> Result:
+    return bench.ask(library, bench.site.url(), "cpu", Plan(20_000, framing="php"))
+
+
+def _first_tls_chat(bench: Bench, library: str) -> Result:
+    return _distant_chats(bench, bench.site.url("https", ROUND_TRIP), library)
+
+
+_MEASURES: Dict[str, _Measure] = {
+    catalog.SHORT_CHAT: _Measure("µs", 25, _chats, _cpu(1e6)),
+    catalog.SMALL_EVENTS: _Measure("µs", 15, _events, _cpu(1e6 / 20_000)),
+    catalog.NEW_TLS_CONNECTION: _Measure("ms", 9, _tls_cost, _cpu(1e3)),
+    catalog.FIRST_TLS_CHAT: _Measure(
+        "ms", 9, _first_tls_chat, lambda each: each["first chat"] * ROUND_TRIP * 1e3
+    ),
+}
+
+
+def tunings(bench: Bench) -> Iterator[Case]:
+    """
+    What each tuning saves.
+
+    The package with all its tunings and the package without one of them take turns. The ratio is
+    the median of the ratios within each round.
+    """
+    for name, tuning in catalog.TUNINGS.items():
+        variants = {OURS: "with", f"{OURS}{WITHOUT}{name}": "without"}
+        for words in tuning.measures:
+            unit, rounds, job, value = _MEASURES[words]
+            runs = bench.run(rounds, partial(job, bench), list(variants)).renamed(variants)
+            yield runs.case("tunings", f"{name}: {words}", unit, value, base="with")
 
 
 SCENARIOS: Dict[str, Scenario] = {
-    str(number): scenario
-    for number, scenario in enumerate(
-        (
-            small_events,
-            large_events,
-            short_chats,
-            delays,
-            round_trips,
-            held_open,
-            many_threads,
-            imports,
-            memory,
-            php_sessions,
-            new_connections,
-        ),
-        1,
-    )
+    "small-events": small_events,
+    "large-events": large_events,
+    "short-chat": short_chat,
+    "delta-delay": delta_delay,
+    "distant-site": distant_site,
+    "late-end": late_end,
+    "threads": threads,
+    "import": import_time,
+    "memory": memory,
+    "php-sessions": php_sessions,
+    "new-connections": new_connections,
+    "tunings": tunings,
 }

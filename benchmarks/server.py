@@ -1,9 +1,9 @@
 """
-A loopback server in a process of its own: raw sockets, and answers built before they are sent.
+A loopback server in a process of its own: raw sockets, and responses built before they are sent.
 
 ``python -m benchmarks.server CERTIFICATE`` prints its ports as JSON and serves until its
-standard input ends. ``GET /log`` tells when the pieces of the latest answer were written, and
-``GET /counts`` what has come since it was last asked.
+standard input ends. ``GET /log`` returns when the pieces of the latest answer were written, and
+``GET /counts`` the connections, requests and nonces since its last call.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from functools import lru_cache
 from time import monotonic, sleep
 from typing import ContextManager, DefaultDict, List, Optional, Tuple
 
-from .answers import Answer, answer, kept
-from .plan import Plan, asked
+from .plan import Plan, plan_in
+from .responses import Response, keeps_alive, response
 
 START_SESSION = "/wp-json/mwai/v1/start_session"
 
-_answer = lru_cache(maxsize=8)(answer)
+_response = lru_cache(maxsize=8)(response)
 
 
 @lru_cache(maxsize=8)
 def _at_once(route: str, plan: Plan) -> Tuple[bytes, bytes]:
-    """Return all of an answer but its end, and the end."""
-    made = answer(route, plan)
+    """Return a response without its end, and the end."""
+    made = response(route, plan)
     return b"".join([made.head, made.before, *made.pieces, made.after]), made.end
 
 
 class Server:
-    """The server: what it has counted, and the locks of its PHP sessions."""
+    """The server, with its counts and the locks of its PHP sessions."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Server:
             pass  # the client has gone
 
     def _exchange(self, connection: socket.socket, file: object, *, first: bool) -> bool:
-        """Answer one request; return whether the connection stays open."""
+        """Respond to one request; return whether the connection stays open."""
         route, head, body = _request(file)
         if not route:
             return False
@@ -83,19 +83,19 @@ class Server:
             fields = {"success": True, "sessionId": "6b038b8024816", "restNonce": "9718f6cf07"}
             connection.sendall(_json(fields, keep=True, cookie=True))
             return True
-        plan = asked(body)
+        plan = plan_in(body)
         with self._session(head) if plan.lock else nullcontext():
             self._send(connection, route, plan)
-        return kept(plan)
+        return keeps_alive(plan)
 
     def _session(self, head: bytes) -> ContextManager[object]:
-        """Return the lock of a request's PHP session, if it names one."""
+        """Return the lock of the PHP session that a request names; a null context without one."""
         _, found, rest = head.partition(b"PHPSESSID=")
         return self._locks[rest[:8]] if found else nullcontext()
 
     def _send(self, connection: socket.socket, route: str, plan: Plan) -> None:
         if plan.pace:
-            made = _answer(route, plan)
+            made = _response(route, plan)
             self._send_paced(connection, made, plan.pace)
             end = made.end
         else:
@@ -106,7 +106,7 @@ class Server:
             sleep(plan.hold)
             connection.sendall(end)
 
-    def _send_paced(self, connection: socket.socket, made: Answer, pace: float) -> None:
+    def _send_paced(self, connection: socket.socket, made: Response, pace: float) -> None:
         log = []
         connection.sendall(made.head + made.before)
         due = monotonic()
@@ -121,7 +121,7 @@ class Server:
 
 
 def _request(file: object) -> Tuple[str, bytes, bytes]:
-    """Return the route, the head and the body of a request; an empty route at the end."""
+    """Return the route, head and body of a request; an empty route at the end of the connection."""
     lines: List[bytes] = []
     read_line, read = getattr(file, "readline"), getattr(file, "read")  # noqa: B009
     length = 0

@@ -36,7 +36,7 @@ def from_environment(value: Optional[str], name: str, default: str) -> str:
 
 
 def environment(name: str) -> Optional[str]:
-    """Return one of our environment variables; None if it is unset or empty."""
+    """Return an environment variable of this package; None if it is unset or empty."""
     return os.environ.get("CHATGPT4ONLINE_" + name) or None
 
 
@@ -95,7 +95,7 @@ def limits(value: Timeouts, name: str = "timeout") -> Limits:
 
 
 def seconds(value: Optional[float], name: str) -> Optional[float]:
-    """Return a number of seconds above 0, or None for no limit, which infinity means too."""
+    """Return a number of seconds above 0; None, which also stands for infinity, for no limit."""
     if value is None:
         return None
     if not isinstance(value, (int, float)) or isinstance(value, bool):
@@ -106,7 +106,7 @@ def seconds(value: Optional[float], name: str) -> Optional[float]:
 
 
 def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[str]]:
-    """Return headers whose names and values can be sent. No message here quotes a value."""
+    """Return headers that can be sent, with names in lower case. No message quotes a value."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -119,7 +119,7 @@ def _header_name(name: object) -> str:
         raise ValueError(f"{name!r} cannot be a header's name")
     lower = str(name).lower()
     if lower in ("content-length", "transfer-encoding"):
-        raise ValueError(f"the header {name} is made for each request, and cannot be set")
+        raise ValueError(f"the header {name} is set for each request and cannot be replaced")
     return lower
 
 
@@ -127,12 +127,12 @@ def _header_value(name: str, value: Optional[str]) -> Optional[str]:
     if value is not None and not isinstance(value, str):
         raise TypeError(f"the header {name} must be a str or None, not {type_name(value)}")
     if value is not None and (not re.fullmatch(_HEADER_VALUE, value) or value != value.strip()):
-        raise ValueError(f"the header {name} holds characters that cannot be sent")
+        raise ValueError(f"the header {name} contains characters that cannot be sent")
     return value
 
 
 def proxy_url(value: Optional[str]) -> Optional[str]:
-    """Return the URL of a proxy. No message here quotes it, because it may contain a password."""
+    """Return the URL of a proxy. No message quotes it, because it may contain a password."""
     if value is None:
         return None
     parts = _split(text(value, "proxy"), "proxy")
@@ -152,12 +152,12 @@ def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
 
 
 def site_url(value: object) -> str:
-    """Return a site's URL in one form: with a scheme, without a login or a trailing slash."""
+    """Return a site's URL, normalized: with a scheme, without a login or a trailing slash."""
     parts = _site(value)
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path}"
     if "@" in address:  # not quoted, because a part of it may be a password
-        raise ValueError("site is not the address of a site: its path holds an @")
+        raise ValueError("site is not the address of a site: its path contains an @")
     if not parts.hostname or "\\" in address or address.split() != [address]:
         raise ValueError(f"site is not the address of a site: {address!r}")
     prepared = requests.models.PreparedRequest()
@@ -173,7 +173,7 @@ def site_url(value: object) -> str:
 
 
 def login_in(value: object) -> Login:
-    """Return the user and the password in a site's URL, or None."""
+    """Return the user and the password from a site's URL, or None."""
     userinfo = _site(value).netloc.rpartition("@")[0]
     if not userinfo:
         return None
@@ -192,21 +192,21 @@ def _site(value: object) -> SplitResult:
 
 
 def login(value: object) -> Login:
-    """Return a user and an application password. No message here quotes them."""
+    """Return a user and an application password. No message quotes them."""
     if value is None:
         return None
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise TypeError("auth must be a pair (user, application password)")
     user, password = identifier(value[0], "auth's user"), identifier(value[1], "auth's password")
     if ":" in user or not (user + password).isprintable():
-        raise ValueError("auth holds characters that cannot be sent")
+        raise ValueError("auth contains characters that cannot be sent")
     return user, password
 
 
 def token(value: object) -> Optional[str]:
-    """Return a bearer token. No message here quotes it."""
+    """Return a bearer token. No message quotes it."""
     if value is not None and not re.fullmatch(r"[\x21-\x7e]+", text(value, "token")):
-        raise ValueError("token is empty, or holds characters that cannot be sent")
+        raise ValueError("token is empty or contains characters that cannot be sent")
     return None if value is None else str(value)
 
 
@@ -217,7 +217,7 @@ def page_url(value: object, site: Optional[str] = None) -> str:
         given = site + given
     parts = _split(given, "page")
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("page must be a URL that begins with https:// or http://, and no login")
+        raise ValueError("page must be a URL that begins with https:// or http:// and has no login")
     return given
 
 
@@ -236,7 +236,7 @@ def type_name(value: Any) -> str:
 
 
 def at_least_one(values: Tuple[T, ...], name: str) -> Tuple[T, ...]:
-    """Return values of which there is at least one."""
+    """Return the values, of which there must be at least one."""
     if not values:
         raise ValueError(f"no {name} given")
     return values

@@ -1,4 +1,4 @@
-"""The client: arguments, and one expression a method."""
+"""`Client`: the settings, and one method for each thing that a site can do."""
 
 from __future__ import annotations
 
@@ -58,40 +58,44 @@ C = TypeVar("C", bound="Client")
 
 class Client:
     """
-    A client of one site's chatbot. Threads may share it; so may a parent process and its forks.
+    A client for one chatbot on one site. Threads may share it, and forked children may use it.
 
-    It pickles with its settings, without its connections and its nonce.
+    Pickling a client keeps its settings, but not its connections and its nonce.
 
     Args:
-        site: the URL of the WordPress site; a bare host gets ``https://``. By default the
-            environment's ``CHATGPT4ONLINE_SITE``, or else https://chatgpt4online.org.
-        bot: the bot's id on that site. By default the environment's ``CHATGPT4ONLINE_BOT``, or
-            else ``default``.
-        custom_id: the id of a bot that a page of the site defines.
-        context_id: the id of the WordPress page that the bot stands on.
-        auth: a user and an application password of WordPress, to act as that user. By default
-            those in the site's URL, or else the environment's ``CHATGPT4ONLINE_USER`` and
-            ``CHATGPT4ONLINE_APP_PASSWORD`` if the site is the environment's too.
-        token: the bearer token of the site's public API, for `api` alone. By default the
-            environment's ``CHATGPT4ONLINE_TOKEN`` if the site is the environment's too.
-        model: the model to ask for, where the site's owner allows that.
-        history: ``"messages"`` sends earlier turns beside the question; ``"prompt"`` flattens all
-            turns into the question, as `format_prompt` does.
-        headers: changes to what the site's own widget sends (`WIDGET_HEADERS`). None removes a
-            header; a ``user-agent`` of yours removes the hints about the widget's browser.
-        proxy: the URL of one proxy for every request. By default the environment's rules hold.
-        timeout: the longest wait for a connection and the longest silence, in seconds: one number
-            for both, or a pair. None is no limit.
-        deadline: seconds for a whole call, its retries and its last piece included. None is no
-            limit. Outside it are name resolution and, before an answer's headers, connections of
-            a `session` of yours.
-        retries: how often a request that cannot have run on the site is sent again.
-        session: your own `requests.Session`, with your adapters, proxies, certificates and
-            headers. It is never closed here, and nothing but its cookies is changed.
+        site: the URL of the WordPress site. A host name without a scheme gets ``https://``.
+            Defaults to the environment variable ``CHATGPT4ONLINE_SITE``, then to
+            https://chatgpt4online.org.
+        bot: the id of the chatbot on that site. Defaults to ``CHATGPT4ONLINE_BOT``, then to
+            ``default``.
+        custom_id: the id of a chatbot that is defined on a page of the site.
+        context_id: the id of the WordPress page that contains the chatbot.
+        auth: a WordPress user name and an application password; the client acts as that user.
+            Defaults to the login in the site's URL, then to ``CHATGPT4ONLINE_USER`` and
+            ``CHATGPT4ONLINE_APP_PASSWORD``. These two are used only for the site in
+            ``CHATGPT4ONLINE_SITE``.
+        token: the bearer token of the site's public API, used only by `api`. Defaults to
+            ``CHATGPT4ONLINE_TOKEN``, which is used only for the site in ``CHATGPT4ONLINE_SITE``.
+        model: the model to ask for, if the site's owner lets visitors choose.
+        history: how earlier turns are sent: ``"messages"`` sends them as a list, ``"prompt"``
+            merges all turns into one text, as `format_prompt` does.
+        headers: headers to add to those of the site's chat widget (`WIDGET_HEADERS`), or to
+            replace. None removes a header. Setting ``user-agent`` also removes the headers that
+            describe the widget's browser.
+        proxy: the URL of a proxy for all requests. Defaults to the proxies that requests finds
+            in the environment.
+        timeout: the longest wait for a connection, and the longest silence while reading, in
+            seconds: one number for both, or a pair. None means no limit.
+        deadline: the time limit for a whole call, from its start to the last byte of its answer,
+            retries included, in seconds. None means no limit. It cannot interrupt name resolution,
+            nor a `session` of your own before the headers of its response arrive.
+        retries: how many times a request is sent again if the site cannot have processed it.
+        session: a `requests.Session` to send requests with, for adapters, proxies, certificates
+            or headers of your own. The client never closes it, and changes only its cookies.
 
     Raises:
-        ValueError: an argument cannot be used.
-        TypeError: an argument is of the wrong kind.
+        ValueError: an argument has an invalid value.
+        TypeError: an argument has the wrong type.
     """
 
     def __init__(
@@ -112,9 +116,9 @@ class Client:
         retries: int = 2,
         session: Optional[requests.Session] = None,
     ) -> None:
-        place = validate.from_environment(site, "SITE", routes.DEFAULT_SITE)
-        address = validate.site_url(place)
-        environment = validate.environment if _is_environments(address) else _nothing
+        given = validate.from_environment(site, "SITE", routes.DEFAULT_SITE)
+        address = validate.site_url(given)
+        environment = validate.environment if _is_environment_site(address) else _no_credential
         self._settings: Dict[str, Any] = {
             "site": address,
             "bot": validate.identifier(
@@ -122,7 +126,7 @@ class Client:
             ),
             "custom_id": validate.optional(validate.identifier, custom_id, "custom_id"),
             "context_id": validate.optional(validate.count, context_id, "context_id"),
-            "auth": validate.login(auth) or validate.login_in(place) or _login(environment),
+            "auth": validate.login(auth) or validate.login_in(given) or _login(environment),
             "token": validate.token(environment("TOKEN") if token is None else token),
             "model": validate.optional(validate.identifier, model, "model"),
             "history": validate.one_of(history, ("messages", "prompt"), "history"),
@@ -149,33 +153,36 @@ class Client:
     @classmethod
     def from_page(cls, url: str, index: int = 0, **options: Any) -> Client:
         """
-        Return a client of a chatbot that a page has.
+        Return a client for a chatbot on a page.
 
         Args:
-            url: the page's URL.
-            index: which of its chatbots, counted from 0.
-            options: those of the class, but for the site and the bot, which the page tells.
+            url: the URL of the page.
+            index: which chatbot of the page to use, counted from 0.
+            options: arguments of `Client`, except `site`, `bot`, `custom_id` and `context_id`,
+                which come from the page.
 
         Raises:
-            ValueError: the page has no such chatbot, or an option cannot be used.
-            TypeError: an option is of the wrong kind, or is not known.
-            ChatGPT4OnlineError: the page cannot be had.
+            ValueError: the page does not have that chatbot, or an option has an invalid value.
+            TypeError: an option has the wrong type or does not exist.
+            ChatGPT4OnlineError: the page could not be fetched.
 
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         validate.count(index, "index")
-        with cls(routes.site_of(validate.page_url(url)), **options) as visitor:
-            bots = visitor.bots(url)
+        with cls(routes.site_of(validate.page_url(url)), **options) as client:
+            bots = client.bots(url)
+        if not bots:
+            raise ValueError("the page has no AI Engine chatbot")
         if index >= len(bots):
-            raise ValueError(f"the page has {len(bots)} chatbots; there is no number {index}")
+            raise ValueError(f"there is no chatbot with index {index}: the page has {len(bots)}")
         return cls._of(bots[index], url, options)
 
     @classmethod
     def _of(cls, bot: Bot, page: str, options: Dict[str, Any]) -> Client:
         if not routes.is_same_site(page, bot.site):
-            raise ValueError(f"the chatbot belongs to another site, {bot.site}: ask that one")
+            raise ValueError(f"the chatbot belongs to another site: make a client of {bot.site}")
         if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
-            raise ValueError(f"give a login only to a page of the chatbot's own site, {bot.site}")
+            raise ValueError(f"auth and token need a page on the chatbot's own site, {bot.site}")
         client = cls(
             bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
         )
@@ -224,29 +231,29 @@ class Client:
         deadline: Optional[float] = None,
     ) -> Reply:
         """
-        Ask, and return the whole answer.
+        Ask a question and return the whole answer.
 
         Args:
-            message: the question; a shortcut that an answer offered, which is then clicked; or a
+            message: the question; or a shortcut from an earlier answer, to click on it; or a
                 whole history, whose last turn is the user's.
-            messages: earlier turns, such as ``{"role": "assistant", "content": reply}``. The site
-                remembers none by itself.
-            chat_id: the id of the conversation, under which the site files it. By default a new
-                one, which `Reply.chat_id` tells.
-            files: what goes with the question: uploaded files, their ids, or paths and open
-                binary files, which are uploaded first.
-            model: as for the client.
-            extra_body: further fields of the request, for what the site's owner allows.
-            timeout: as for the client, in seconds; None is the client's.
-            deadline: as for the client, in seconds; None is the client's.
+            messages: the earlier turns, such as ``{"role": "assistant", "content": reply}``. The
+                site itself does not remember any.
+            chat_id: the id under which the site stores the conversation. Defaults to a new one,
+                which is then in `Reply.chat_id`.
+            files: files to send with the question: paths or open binary files, which are
+                uploaded first, or files that have been uploaded, or the ids of such files.
+            model: the model to ask for. Defaults to the client's.
+            extra_body: additional fields for the body of the request.
+            timeout: as for `Client`, in seconds. None means the client's.
+            deadline: as for `Client`, in seconds. None means the client's.
 
         Raises:
-            ValueError: something cannot be sent: an empty message, one that is longer than the
-                bot is known to take, a wrong role, a file over 100 MB, a closed client.
+            ValueError: the message is empty or longer than the bot allows, a role is wrong, a
+                file is larger than 100 MB, another argument is invalid, or the client is closed.
+            TypeError: an argument has the wrong type.
             OSError: a file cannot be read.
-            TypeError: an argument is of the wrong kind.
-            ReplyError: the plugin answered with a failure.
-            ChatGPT4OnlineError: anything else that went wrong; see `chatgpt4online.errors`.
+            ReplyError: the plugin could not answer.
+            ChatGPT4OnlineError: anything else went wrong; see `chatgpt4online.errors`.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
@@ -274,9 +281,9 @@ class Client:
         deadline: Optional[float] = None,
     ) -> Stream:
         """
-        Ask, and return the answer as it comes.
+        Ask a question and return the answer as it arrives.
 
-        The site sends nothing while the model thinks, and this waits for the first event.
+        This waits for the first event; the site sends nothing while the model is thinking.
 
         Args:
             message: as for `chat`.
@@ -286,12 +293,13 @@ class Client:
             model: as for `chat`.
             extra_body: as for `chat`.
             timeout: as for `chat`, in seconds.
-            deadline: as for `chat`, in seconds, to the answer's last piece.
+            deadline: as for `chat`, in seconds. It covers reading the stream to its end.
 
         Raises:
             ValueError: as for `chat`.
             TypeError: as for `chat`.
-            ReplyError: as for `chat`, if the failure comes before any text.
+            OSError: as for `chat`.
+            ReplyError: as for `chat`, if the plugin fails before the first text.
             ChatGPT4OnlineError: as for `chat`.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
@@ -299,20 +307,20 @@ class Client:
         chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
         history = build_history(message, messages, has_files=bool(files))
         contents = read_files(files)
-        question = partial(self._question, history, chat_id, model, extra_body)
+        build = partial(self._body, history, chat_id, model, extra_body)
         shortcut = shortcut_fields(message)
-        body = question(shortcut)  # before an upload, for what cannot be sent is refused here
+        body = build(shortcut)  # before any upload, because this raises for invalid arguments
         with self._transport.calling(timeout, deadline) as call:
             if contents:
                 file_ids = upload_all(self._transport, contents, call)
-                body = question({**shortcut, **file_fields(file_ids)})
+                body = build({**shortcut, **file_fields(file_ids)})
             request = Request(
                 routes.CHAT, self._transport.widget(), body, content_type="application/json"
             )
             began = monotonic()
             return Stream(self._transport.send(request, call), chat_id, began)
 
-    def _question(
+    def _body(
         self,
         history: List[Message],
         chat_id: str,
@@ -320,7 +328,7 @@ class Client:
         extra_body: Optional[Mapping[str, Any]],
         fields: Mapping[str, Any],
     ) -> bytes:
-        settings, place = self._settings, self._page_context
+        settings, bot = self._settings, self._page_context.bot
         return chat_body(
             history,
             **self._identity(),
@@ -330,7 +338,7 @@ class Client:
             model=settings["model"] if model is None else model,
             fields=fields,
             extra_body=extra_body,
-            max_length=None if place.bot is None else place.bot.max_length,
+            max_length=None if bot is None else bot.max_length,
         )
 
     def _identity(self) -> Dict[str, Optional[str]]:
@@ -345,17 +353,17 @@ class Client:
         messages: Sequence[Turn] = (),
     ) -> Conversation:
         """
-        Return a conversation, whose questions are sent with all turns before them.
+        Return a conversation, which sends all earlier turns with each question.
 
         Args:
-            system: what the model is told first, beside the bot's own instructions.
-            chat_id: the id under which the site files it; by default a new one.
-            messages: turns that it begins with; by default the bot's start sentence, if a page
-                has told it.
+            system: instructions for the model, in addition to those of the bot itself.
+            chat_id: the id under which the site stores the conversation. Defaults to a new one.
+            messages: the turns to begin with. Defaults to the bot's start sentence if the client
+                was made by `from_page`.
 
         Raises:
-            ValueError: an id is empty, or a turn has a wrong role.
-            TypeError: something is of the wrong kind.
+            ValueError: an argument is empty, or a turn has a wrong role.
+            TypeError: an argument has the wrong type.
         """
         greeting = self._page_context.bot and self._page_context.bot.start_sentence
         if greeting and not messages:
@@ -364,10 +372,13 @@ class Client:
 
     def resume(self, discussion: Discussion) -> Conversation:
         """
-        Return a conversation that goes on with a discussion which the site has kept.
+        Return a conversation that continues a discussion stored by the site.
 
         Args:
-            discussion: as `discussions` gives it.
+            discussion: a discussion from `discussions`.
+
+        Raises:
+            TypeError: it is not a `Discussion`.
         """
         if not isinstance(discussion, Discussion):
             raise TypeError(f"discussion must be a Discussion, not {type_name(discussion)}")
@@ -375,18 +386,18 @@ class Client:
 
     @property
     def files(self) -> Files:
-        """The visitor's or user's files."""
+        """The files that this visitor or user has uploaded."""
         return Files(self._transport)
 
     @property
     def discussions(self) -> Discussions:
-        """The user's conversations with this bot, as the site has kept them."""
+        """The user's conversations with this bot that the site has stored."""
         return Discussions(self._transport, **self._identity())
 
     @property
     def api(self) -> PublicAPI:
         """
-        The site's public API, opened by `token`, or else by `auth`.
+        The site's public API, with the client's `token` or else its `auth`.
 
         Raises:
             ValueError: the client has neither.
@@ -394,20 +405,21 @@ class Client:
         token: Optional[str] = self._settings["token"]
         login: Any = self._settings["auth"]
         if token is None and login is None:
-            raise ValueError("the public API needs a token, or auth")
+            raise ValueError("the public API needs a token or auth")
         credential = bearer(token, self.site) if token else basic(login, self.site)
         return PublicAPI(self._transport, credential, self.bot)
 
     def bots(self, page: str) -> List[Bot]:
         """
-        Return the chatbots that a page has; an empty list if it has none.
+        Return the chatbots on a page, or an empty list.
 
         Args:
-            page: its URL, or its path on the client's site.
+            page: the URL of the page, or its path on the client's site, such as ``/contact/``.
 
         Raises:
-            ValueError: that is no address.
-            ChatGPT4OnlineError: the page cannot be had.
+            ValueError: it is neither a URL nor a path, or the client is closed.
+            TypeError: it is not a str.
+            ChatGPT4OnlineError: the page could not be fetched.
 
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
@@ -433,35 +445,38 @@ class Client:
         deadline: Optional[float] = None,
     ) -> Outcomes:
         """
-        Ask many messages concurrently, and yield the `Outcome` of each.
+        Ask many questions concurrently, and yield an `Outcome` for each.
 
-        A failure never stops the other questions: it is the outcome of its message. Messages are
-        drawn, and outcomes held, only as many at a time as the workers need. Threads ask by `chat`,
-        that of a subclass too, and see the caller's context variables. Leaving the loop, or Ctrl-C
-        while it waits, ends the questions in progress in threads.
+        A question that fails does not stop the others: its outcome contains the error. Messages
+        are taken from the iterable, and outcomes kept in memory, only as the workers need them.
+        Threads ask by `chat`, also that of a subclass, and see the caller's context variables.
+        Leaving the loop, or Ctrl-C while it waits, ends all questions that are in progress in
+        threads.
 
         Args:
-            messages: the questions: any iterable of what `chat` takes as `message`.
+            messages: the questions: an iterable of values that `chat` accepts as `message`.
             workers: how many questions are in progress at a time.
-            executor: what runs them; by default threads. Any `concurrent.futures.Executor`:
-                processes, or that of a Dask cluster. It is not shut down.
-            ordered: yield in the order of the messages, or else as answers arrive.
-            progress: show a bar, which counts failures (needs tqdm).
+            executor: any `concurrent.futures.Executor`, such as a process pool or that of a Dask
+                cluster. Defaults to threads. It is not shut down at the end.
+            ordered: whether to yield outcomes in the order of the messages. If not, each is
+                yielded as soon as it is known.
+            progress: whether to show a progress bar, which counts failures (needs tqdm).
             journal: the path of a file to which each outcome is written as soon as it is known. A
-                second run with it asks only what is missing, has failed or had an empty answer.
+                second run with it asks only the questions that are missing, have failed or had an
+                empty answer.
             model: as for `chat`.
             extra_body: as for `chat`.
             timeout: as for `chat`, for each question.
             deadline: as for `chat`, for each question.
 
         Raises:
-            ValueError: an argument cannot be used, another run is writing to the journal, it is not
-                a journal, or the client is closed.
-            TypeError: an argument is of the wrong kind.
+            ValueError: an argument cannot be used, the file is not a journal, another run is
+                writing to it, or the client is closed.
+            TypeError: an argument has the wrong type.
             OSError: the journal cannot be opened.
-            ImportError: tqdm is missing.
+            ImportError: tqdm is not installed.
         """
-        from .batch import outcomes  # here, since few need it and it takes its time to import
+        from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
         validate.optional(validate.identifier, model, "model")
         validate.limits(timeout)
@@ -486,16 +501,17 @@ class Client:
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
-        Find out whether the site can be reached, has AI Engine, and gives a nonce.
+        Check that the site can be reached, has AI Engine installed, and gives a nonce.
+
+        A site that is down does not raise: the result is false and says why.
 
         Args:
-            ask: a short question, to see whether the bot answers too, and whether its answer
-                comes as it is written. The site runs and bills it.
+            ask: a short question, to check also that the bot answers, and that the site streams
+                the answer. The site's owner pays for it.
 
         Raises:
-            ValueError: the question cannot be sent, or the client is closed.
-
-        A site that is down raises nothing: the result is false, and says why.
+            ValueError: the question is empty, or the client is closed.
+            TypeError: the question is not a str.
         """
         validate.optional(validate.identifier, ask, "ask")
         return examine(self._transport, None if ask is None else partial(self.stream, ask))
@@ -514,10 +530,12 @@ class Client:
 
     def refresh_nonce(self) -> str:
         """
-        Fetch a new nonce, and return it. Nobody needs to: a nonce that is refused is renewed.
+        Fetch a new nonce and return it.
+
+        You rarely need this: the client renews a nonce that the site no longer accepts.
 
         Raises:
-            ChatGPT4OnlineError: the site gave none.
+            ChatGPT4OnlineError: the site did not give one.
 
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
@@ -526,14 +544,14 @@ class Client:
 
     def close(self) -> None:
         """
-        Close the connections. Calls under way in other threads end with `StreamInterrupted`.
+        Close all connections. Calls in progress in other threads raise `StreamInterrupted`.
 
-        The client cannot be used again. Leaving its ``with`` block closes it too.
+        The client cannot be used again. Leaving its ``with`` block also closes it.
         """
         self._transport.close()
 
     def __enter__(self: C) -> C:  # noqa: PYI019 - typing has no Self before Python 3.11
-        """Return itself."""
+        """Return the client itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -541,7 +559,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        """Return the site and the bot; no secret."""
+        """Return the site and the bot, and no secrets."""
         return f"Client({self.site!r}, bot={self.bot!r})"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
@@ -561,26 +579,26 @@ class Client:
         return {name: value for name, value in vars(self).items() if name != "_transport"}
 
     def __setstate__(self, state: Dict[str, Any]) -> None:
-        """Begin anew with the settings of a pickle."""
+        """Restore the settings; connections and the nonce start afresh."""
         self.__dict__.update(state)
         self._start()
 
 
 class _PageContext(NamedTuple):
-    """The page that a client's chatbot was found on, and the bot as that page describes it."""
+    """The page on which a client's chatbot was found, and the bot as the page describes it."""
 
     page: Optional[str]
     bot: Optional[Bot]
 
 
-def _is_environments(site: str) -> bool:
-    """Say whether a site is the one that the environment's credentials were given for."""
-    theirs = validate.environment("SITE")
-    return theirs is not None and origin_of(validate.site_url(theirs)) == origin_of(site)
+def _is_environment_site(site: str) -> bool:
+    """Return whether the credentials in the environment are for this site."""
+    given = validate.environment("SITE")
+    return given is not None and origin_of(validate.site_url(given)) == origin_of(site)
 
 
-def _nothing(_: str) -> None:
-    """Return no credential: those of the environment were given for another site."""
+def _no_credential(_: str) -> None:
+    """Return None in place of a credential from the environment, which is for another site."""
 
 
 def _login(environment: Callable[[str], Optional[str]]) -> validate.Login:

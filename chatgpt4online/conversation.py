@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conversation"]
 
-Path = Union[str, "os.PathLike[str]"]
+StrPath = Union[str, "os.PathLike[str]"]
 
 
 class Conversation:
@@ -51,7 +51,7 @@ class Conversation:
         messages: Sequence[Turn] = (),
     ) -> None:
         self._client = client
-        #: The turns so far: plain dicts in a plain list, to save, cut or branch.
+        #: The turns so far, plain dicts in a plain list that you may save, cut or branch.
         self.messages: List[Message] = validate_messages(messages)
         if system is not None:
             self.messages.insert(
@@ -127,7 +127,7 @@ class Conversation:
         self._response_id = reply.response_id
         self._answered = _copied(self.messages)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: StrPath) -> None:
         """
         Write the conversation to a file as JSON, all of it or nothing.
 
@@ -146,7 +146,7 @@ class Conversation:
         _disk.replace(os.fspath(path), json.dumps(state, ensure_ascii=False, indent=1))
 
     @classmethod
-    def load(cls, path: Path, client: Client) -> Conversation:
+    def load(cls, path: StrPath, client: Client) -> Conversation:
         """
         Return a conversation that `save` wrote.
 

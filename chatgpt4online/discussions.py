@@ -1,4 +1,4 @@
-"""The conversations that a site has stored for its users."""
+"""`Discussions`: the conversations that a site has stored for its users."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["Discussions"]
 
 class Discussions:
     """
-    The conversations that a site keeps for its users. `Client.discussions` is one.
+    The conversations that a site has stored for its users. `Client.discussions` is one.
 
-    Only a client with `auth` has any: a site refuses guests. Iterating yields all of one bot's,
-    asking for more pages as needed. Threads may share it.
+    Only a client with `auth` has any; the site refuses guests. Iterating yields all discussions
+    with the client's bot, fetching pages as needed. Threads may share this object.
     """
 
     def __init__(self, transport: Transport, bot: Optional[str], custom_id: Optional[str]) -> None:
@@ -35,7 +35,7 @@ class Discussions:
         """Yield each discussion once, in the site's order."""
         known: Set[str] = set()
         page, read = self.list(), 0
-        # A site that does not look at the offset gives the same ones again.
+        # A site that ignores the offset returns the same discussions again.
         while not known.issuperset(each.chat_id for each in page):
             for discussion in page:
                 if discussion.chat_id not in known:
@@ -49,12 +49,14 @@ class Discussions:
         Return some discussions, in the site's order. The site may ask a model for their titles.
 
         Args:
-            offset: how many to leave out at the beginning.
+            offset: how many to skip at the beginning.
             limit: how many to return at most.
 
         Raises:
+            ValueError: `offset` is negative, or `limit` is less than 1.
+            TypeError: a number is not an int.
             ReplyError: the client is a guest.
-            ChatGPT4OnlineError: anything else that went wrong.
+            ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/list.
         """
@@ -69,15 +71,17 @@ class Discussions:
 
     def rename(self, discussion: Union[Discussion, str], title: str) -> None:
         """
-        Give a discussion another title.
+        Rename a discussion.
 
         Args:
             discussion: the discussion, or its `chat_id`.
-            title: the title, which the site cuts at 64 characters.
+            title: the new title, of which the site keeps the first 64 characters.
 
         Raises:
-            ValueError: the title is empty.
+            ValueError: the title or the id is empty.
+            TypeError: an argument has the wrong type.
             ReplyError: the client is a guest.
+            ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.
         """
@@ -86,14 +90,16 @@ class Discussions:
 
     def delete(self, *discussions: Union[Discussion, str]) -> None:
         """
-        Delete discussions: all of them, or none.
+        Delete discussions: either all of them or none.
 
         Args:
             discussions: the discussions, or their `chat_id`.
 
         Raises:
-            ValueError: none is given.
+            ValueError: no discussion is given, or an id is empty.
+            TypeError: it is neither a discussion nor an id.
             AuthError: one of them is not the user's, or the client is a guest.
+            ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/delete.
         """

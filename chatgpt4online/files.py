@@ -1,4 +1,4 @@
-"""The files that a visitor or user has uploaded to a site."""
+"""`Files`: the files that a visitor or user has uploaded to a site."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from .types import File
 
 __all__ = ["Files"]
 
-#: The largest file that is uploaded, in bytes: it is held in memory as a whole.
+#: The largest file to upload, in bytes, because the whole file is held in memory.
 LARGEST_FILE = 100 * 1000 * 1000
 
-_NOT_BINARY = "a file must be open in binary mode, as open(path, 'rb') does it"
+_NOT_BINARY = "a file must be open in binary mode, as by open(path, 'rb')"
 
 #: A path, or an open binary file.
 Source = Union[str, "os.PathLike[str]", BinaryIO]
 
-#: Called with the bytes sent so far, and those of the whole request.
+#: Called with the number of bytes sent so far, and that of the whole request.
 Progress = Callable[[int, int], object]
 
 
@@ -50,8 +50,8 @@ class Files:
     """
     The files that a visitor or user has uploaded. `Client.files` is one.
 
-    A guest's files belong to the client's cookies; a site deletes them after an hour or so.
-    Threads may share it.
+    A guest's files belong to the client's cookies. The site deletes files after about an hour.
+    Threads may share this object.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -70,16 +70,17 @@ class Files:
 
         Args:
             path_or_file: a path, or an open binary file, which is read to its end.
-            name: the name that the site sees. Its ending decides the type.
-            purpose: what it is for, in the plugin's words.
-            progress: called with the bytes sent so far, and those of the whole request.
+            name: the name to send. Its extension determines the media type. Defaults to the name
+                of the file.
+            purpose: what the file is for, as the plugin names it.
+            progress: called with the number of bytes sent so far, and that of the whole request.
 
         Raises:
-            ValueError: no name is known, or it is larger than 100 MB.
+            ValueError: the file has no name, or is larger than 100 MB.
             TypeError: it is neither a path nor a binary file.
             OSError: it cannot be read.
-            ReplyError: the site does not take this file; `message` says why.
-            ChatGPT4OnlineError: anything else that went wrong.
+            ReplyError: the site does not accept this file; `message` says why.
+            ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
         """
@@ -92,14 +93,17 @@ class Files:
 
     def list(self, *, page: int = 1, limit: int = 10) -> List[File]:
         """
-        Return the files of one page, the newest first.
+        Return one page of the files, the newest first.
 
         Args:
-            page: which page, from 1 on.
-            limit: how many files a page has.
+            page: which page, counted from 1.
+            limit: how many files are on a page.
 
         Raises:
-            ChatGPT4OnlineError: what went wrong. Sites with 2.9.6 to 3.6.2 fail for guests.
+            ValueError: a number is less than 1.
+            TypeError: a number is not an int.
+            ChatGPT4OnlineError: the list could not be fetched. AI Engine 2.9.6 to 3.6.2 fails for
+                guests.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
         """
@@ -113,11 +117,13 @@ class Files:
         Delete files.
 
         Args:
-            files: those files, or their ids.
+            files: the files, or their ids.
 
         Raises:
-            ValueError: none is given, or an id is empty.
-            ReplyError: the site knows none of them, or they belong to others.
+            ValueError: no file is given, or an id is empty.
+            TypeError: it is neither a file nor an id.
+            ReplyError: the site knows none of the files, or they belong to others.
+            ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
         """
@@ -126,14 +132,14 @@ class Files:
 
 
 def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]]:
-    """Return the ids of files, and what is in those that have to be uploaded."""
+    """Return the id of each uploaded file, and the content of each other one."""
     if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
         raise TypeError(f"files must be a list, not {type_name(files)}")
     return [_id_or_content(file) for file in files]
 
 
 def upload_all(transport: Transport, files: Sequence[Union[str, Content]], call: Call) -> List[str]:
-    """Upload what has been read, and return the ids of all."""
+    """Upload the files that have no id yet, and return all ids."""
     return [
         file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
         for file in files
@@ -154,6 +160,7 @@ def _upload(
 
 
 def parse_uploaded(content: Content, purpose: str) -> Callable[[Dict[str, Any]], File]:
+    """Return a parser for the answer to an upload."""
     return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
 
 
@@ -172,16 +179,16 @@ def _id_or_content(file: Union[File, Source]) -> Union[str, Content]:
 
 def read_file(source: Source, name: Optional[str]) -> Content:
     """
-    Read a file as a whole.
+    Read a whole file.
 
     Raises:
-        ValueError: no name is known, or it is larger than 100 MB.
+        ValueError: it has no name, or is larger than 100 MB.
         TypeError: it is neither a path nor a binary file.
         OSError: it cannot be read.
     """
     if isinstance(source, (str, os.PathLike)):
         path = os.fspath(source)
-        with open(path, "rb") as file:  # noqa: PTH123 - a str may come
+        with open(path, "rb") as file:  # noqa: PTH123 - path may be a str
             return _content(file, name or path)
     if not hasattr(source, "read"):
         raise TypeError(f"a file must be a path or an open binary file, not {type_name(source)}")
@@ -191,10 +198,10 @@ def read_file(source: Source, name: Optional[str]) -> Content:
 
 
 def _content(file: BinaryIO, name: object) -> Content:
-    from mimetypes import guess_type  # here, since few upload files
+    from mimetypes import guess_type  # imported here because few programs upload files
 
     if not isinstance(name, str) or not os.path.basename(name):  # noqa: PTH119
-        raise ValueError("give the file a name, whose ending tells the site its type")
+        raise ValueError("give the file a name: its extension determines the media type")
     base = validate.text(os.path.basename(name), "a file's name")  # noqa: PTH119
     data = _read_whole(file)
     if len(data) > LARGEST_FILE:
@@ -203,7 +210,7 @@ def _content(file: BinaryIO, name: object) -> Content:
 
 
 def _read_whole(file: BinaryIO) -> bytes:
-    """Return all that is in a file, or more than the limit; some give it in small pieces."""
+    """Return the content of a file, at most one byte over the limit. Some files read in pieces."""
     pieces: List[bytes] = []
     left = LARGEST_FILE + 1
     while left > 0:

@@ -1,4 +1,4 @@
-"""A site's public API, where its owner has switched it on."""
+"""`PublicAPI`: a site's public API, if its owner has enabled it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ._http.credentials import Credential
 from ._http.request import Request
 from ._http.transport import Transport
 from ._protocol import routes
-from ._protocol.headers import plain_headers
 from ._protocol.public_api import (
     api_chatbot_body,
     api_moderate_body,
@@ -34,20 +33,20 @@ from .types import Bot, File, Image, Reply
 __all__ = ["PublicAPI"]
 
 T = TypeVar("T")
-#: Reads a value from the JSON object of an answer.
+#: Returns a value from the JSON object of a response.
 Parse = Callable[[Dict[str, Any]], T]
 
 
 class PublicAPI:
     """
-    A site's public API, where its owner has switched it on. `Client.api` is one.
+    A site's public API, if its owner has enabled it. `Client.api` is one.
 
-    The bearer token acts as the site's first administrator: keep it like that password. Nothing
-    streams here, and no method but `bots` and `whoami` is sent again once it may have run.
-    Threads may share it.
+    The bearer token acts as the site's first administrator: guard it like that account's password.
+    Nothing streams here. A request that the site may have processed is sent again only by `bots`
+    and `whoami`. Threads may share this object.
 
-    Each method raises `AuthError` for a wrong token, `NotFoundError` where the API is off or the
-    site's plugin too old, and `ReplyError` for what the plugin cannot do.
+    Each method raises `AuthError` if the token is wrong, `NotFoundError` if the API is disabled or
+    the plugin is too old, and `ReplyError` if the plugin fails.
     """
 
     def __init__(self, transport: Transport, credential: Credential, bot: str) -> None:
@@ -64,12 +63,13 @@ class PublicAPI:
         files: Sequence[Union[File, str]] = (),
     ) -> Reply:
         """
-        Ask a chatbot, and return its answer.
+        Ask a chatbot and return its answer.
 
         Args:
             message: the question.
-            bot: the bot's id; by default the client's.
-            chat_id: the id of a conversation, which the site remembers if it keeps discussions.
+            bot: the id of the bot. Defaults to the client's.
+            chat_id: the id of an earlier conversation, which the site continues if it stores
+                discussions.
             files: uploaded files, or their ids.
 
         Source: AI Engine 3.6.2, mwai/v1/simpleChatbotQuery.
@@ -84,11 +84,12 @@ class PublicAPI:
 
     def text(self, message: str, **options: Any) -> str:
         """
-        Ask a model, and return its text.
+        Ask a model and return its text.
 
         Args:
             message: the question.
-            options: of the query, in Python's spelling: `model`, `temperature`, `max_tokens`...
+            options: parameters of the query, spelled as in Python: `model`, `temperature`,
+                `max_tokens`...
 
         Source: AI Engine 3.6.2, mwai/v1/simpleTextQuery.
         """
@@ -96,7 +97,7 @@ class PublicAPI:
 
     def fast_text(self, message: str, **options: Any) -> str:
         """
-        Ask the site's fast model, and return its text.
+        Ask the site's fast model and return its text.
 
         Args:
             message: the question.
@@ -108,14 +109,14 @@ class PublicAPI:
 
     def json(self, message: str, **options: Any) -> Any:
         """
-        Ask a model for JSON, and return its value.
+        Ask a model for JSON and return the parsed value.
 
         Args:
             message: the question.
             options: as for `text`.
 
         Raises:
-            ReplyError: what the model wrote is no JSON.
+            ReplyError: what the model wrote is not JSON.
 
         Source: AI Engine 3.6.2, mwai/v1/simpleJsonQuery.
         """
@@ -123,11 +124,11 @@ class PublicAPI:
 
     def vision(self, message: str, url: str, **options: Any) -> str:
         """
-        Ask a model about a picture, and return its text.
+        Ask a model about an image and return its text.
 
         Args:
             message: the question.
-            url: of the picture, which the site must be able to fetch.
+            url: the URL of the image, which the site must be able to fetch.
             options: as for `text`.
 
         Source: AI Engine 3.6.2, mwai/v1/simpleVisionQuery.
@@ -137,11 +138,11 @@ class PublicAPI:
 
     def image(self, message: str, **options: Any) -> Image:
         """
-        Have a picture made, and return it.
+        Generate an image and return it.
 
         Args:
-            message: what it shows.
-            options: as for `text`; also `resolution`, such as ``"1024x1024"``.
+            message: the prompt: what the image shows.
+            options: as for `text`, and `resolution`, such as ``"1024x1024"``.
 
         Source: AI Engine 3.6.2, mwai/v1/simpleImageQuery.
         """
@@ -149,11 +150,11 @@ class PublicAPI:
 
     def edit_image(self, message: str, media_id: int, **options: Any) -> Image:
         """
-        Have a picture of the site's media library changed, and return the new one.
+        Edit an image from the site's media library and return the new one.
 
         Args:
-            message: what to change.
-            media_id: the picture's id in WordPress, a whole number.
+            message: the prompt: what to change.
+            media_id: the id of the image in WordPress.
             options: as for `image`.
 
         Source: AI Engine 2.8.2, mwai/v1/simpleImageEditQuery.
@@ -163,10 +164,10 @@ class PublicAPI:
 
     def transcribe(self, url: str, **options: Any) -> str:
         """
-        Return the words of a recording.
+        Transcribe a recording and return its text.
 
         Args:
-            url: of the recording, which the site must be able to fetch.
+            url: the URL of the recording, which the site must be able to fetch.
             options: as for `text`.
 
         Source: AI Engine 2.8.9, mwai/v1/simpleTranscribeAudio.
@@ -176,7 +177,7 @@ class PublicAPI:
 
     def moderate(self, text: str) -> bool:
         """
-        Say whether a text breaks the model vendor's rules.
+        Return whether a text violates the rules of the model's vendor.
 
         Args:
             text: the text.
@@ -193,7 +194,7 @@ class PublicAPI:
         self, path_or_file: Source, *, name: Optional[str] = None, purpose: str = DEFAULT_PURPOSE
     ) -> File:
         """
-        Upload one file as the token's user, and return it.
+        Upload one file as the token's user and return it.
 
         Args:
             path_or_file: as for `Files.upload`.
@@ -220,7 +221,7 @@ class PublicAPI:
 
     def whoami(self) -> str:
         """
-        Return the e-mail address of the user that the site takes us for.
+        Return the e-mail address of the user that you are authenticated as.
 
         Source: AI Engine 2.1.6, mwai/v1/simpleAuthCheck.
         """
@@ -242,5 +243,5 @@ class PublicAPI:
         return self._transport.ask(request, parse)
 
     def _request(self, route: str) -> Request:
-        headers = plain_headers(accept="application/json")
+        headers = self._transport.plain(accept="application/json")
         return Request(route, headers, credential=self._credential, with_nonce=False)

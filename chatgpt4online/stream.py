@@ -8,7 +8,7 @@ from typing import Callable, Iterator, List, Optional, Union
 
 from ._http.call import CallEnded
 from ._http.response import Response
-from ._protocol import events
+from ._protocol import fields
 from ._protocol.answers import parse_reply
 from ._protocol.events import End, Failure
 from ._protocol.failures import reply_error
@@ -45,6 +45,7 @@ class Stream:
         self._began = began
         self._first_seconds: Optional[float] = None
         self._text = StringIO()
+        self._whole = ""  # the whole text, if it arrives as one delta at the end
         self._size = 0
         self._has_failed = False
         self._reply: Optional[Reply] = None
@@ -91,7 +92,7 @@ class Stream:
     @property
     def text(self) -> str:
         """The deltas yielded so far, joined. Any thread may read it."""
-        return self._text.getvalue()
+        return self._text.getvalue() or self._whole
 
     def on_reply(self, callback: Callable[[Reply], object]) -> None:
         """
@@ -128,7 +129,10 @@ class Stream:
         else:
             item = self._read()
         if type(item) is str:
-            self._text.write(item)
+            if self._reply is None:
+                self._text.write(item)
+            else:
+                self._whole = item  # writing it would copy it
         return item
 
     def _read(self) -> Union[str, Event, None]:
@@ -167,15 +171,16 @@ class Stream:
         if self._first_seconds is None:
             self._first_seconds = monotonic() - self._began
         self._size += len(delta)
-        if self._size > events.LIMIT:
-            raise ProtocolError(f"the answer is longer than {events.LIMIT} characters")
+        if self._size > fields.LIMIT:
+            raise ProtocolError(f"the answer is longer than {fields.LIMIT} characters")
 
     def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""
         reply = self._parse(end)
-        delta = None if self._size or not reply else str(reply)
-        if delta is not None:
-            self._count(delta)
+        delta: Optional[str] = None
+        if reply and not self._size:
+            self._count(reply)
+            delta = str(reply.raw["reply"])  # unlike a copy of the reply, it takes no memory
         reply.first_seconds = self._first_seconds
         reply.seconds = monotonic() - self._began
         self._reply = reply

@@ -75,8 +75,8 @@ class Usage:
 
     accuracy: Optional[str] = None
     """
-    How the numbers were found: ``"none"``, ``"estimated"``, ``"tokens"``, ``"price"`` or
-    ``"full"``. None before AI Engine 2.8.8.
+    How the site found the numbers, one of ``"none"``, ``"estimated"``, ``"tokens"``,
+    ``"price"`` and ``"full"``. None before AI Engine 2.8.8.
     """
 
 
@@ -92,7 +92,7 @@ class Event:
     """``"content"`` for a piece of the answer, or the plugin's word, such as ``"thinking"``."""
 
     text: str
-    """The piece of the answer, or a note for the reader."""
+    """The piece of the answer, or a note about the site's work."""
 
     visibility: Optional[str]
     """``"visible"``, ``"collapsed"`` or ``"hidden"``, or None if the plugin did not say."""

@@ -97,10 +97,16 @@ def set_up(leg: str, python: str, log: IO[bytes]) -> bool:
     return made
 
 
-def run_leg(leg: str, python: str, coverage: bool) -> bool:
-    """Run one leg, print one line (more on failure), and return whether the tests passed."""
+def test_command(leg: str, coverage: bool, jobs: int) -> List[str]:
+    """Return the command that runs a leg's tests; concurrent legs share the processors."""
     measured = ["-m", "coverage", "run"] if coverage else []
-    tests = [python_of(leg), *measured, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    workers = min(4, (os.cpu_count() or 1) // jobs)
+    options = ["-q", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "worksteal"]
+    return [python_of(leg), *measured, "-m", "pytest", *options]
+
+
+def run_leg(leg: str, python: str, tests: List[str]) -> bool:
+    """Run one leg, print one line (more on failure), and return whether the tests passed."""
     path = HOME / f"{leg}.log"
     with path.open("wb") as log:
         passed = set_up(leg, python, log) and call(tests, log)
@@ -126,7 +132,8 @@ def main() -> int:
     legs = [leg for leg in wanted if leg in found]
     HOME.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool:
-        passed = list(pool.map(lambda leg: run_leg(leg, found[leg], options.coverage), legs))
+        commands = [test_command(leg, options.coverage, options.jobs) for leg in legs]
+        passed = list(pool.map(run_leg, legs, map(found.__getitem__, legs), commands))
     return 0 if passed and all(passed) else 1
 
 

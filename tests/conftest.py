@@ -1,35 +1,45 @@
-"""What every test stands on: a site, a client, no network but loopback, nothing left running."""
+"""Fixtures for all tests: a site and a client, loopback connections only, no leaked threads."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import ipaddress
 import os
 import signal
 import socket
+import ssl
+import sys
 import threading
-from typing import Any, Callable, Iterator
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support import tls_context
 
 from chatgpt4online import Client
+from chatgpt4online._http import body
 from chatgpt4online.testing import Server
 
-# How long an example takes is the machine's business; what it finds is the test's.
+# A slow machine is not a failure.
 settings.register_profile(
     "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("tests")
 
-# A shell lets what it runs in the background ignore Ctrl-C, which some tests are about.
+# A shell makes background programs ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LEAK_LIMIT = 5.0
 
+#: Makes coverage.py measure the processes that are started with it.
+MEASURED = "COVERAGE_PROCESS_START"
+
 
 def is_loopback(host: Any) -> bool:
-    """Return whether this host, a name or an address, is this machine."""
+    """Return whether a host, given by name or address, is this machine."""
     if isinstance(host, bytes):
         host = host.decode()
     try:
@@ -39,7 +49,7 @@ def is_loopback(host: Any) -> bool:
 
 
 def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``connect`` or ``connect_ex`` as it is, but for other machines, where a test fails."""
+    """Wrap ``connect`` or ``connect_ex`` so that a test that connects to another machine fails."""
 
     def connect(self: socket.socket, address: Any) -> Any:
         is_network = self.family in (socket.AF_INET, socket.AF_INET6)
@@ -51,7 +61,7 @@ def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``getaddrinfo`` that asks no name server; ``.invalid`` is unknown (RFC 6761)."""
+    """Wrap ``getaddrinfo`` so that it asks no name server; ``.invalid`` is unknown (RFC 6761)."""
 
     def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
         if host is None or is_loopback(host):
@@ -63,11 +73,24 @@ def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
     return getaddrinfo
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure coverage in pytest-xdist's workers too, and let them report without delay."""
+    if hasattr(config, "workerinput") and MEASURED in os.environ:
+        import coverage
+
+        coverage.process_startup()
+        os.environ.pop(MEASURED)  # programs that tests start are not measured
+    elif "coverage" in sys.modules:
+        os.environ[MEASURED] = str(config.inipath)
+    sock = getattr(getattr(config, "failures_db", None), "sock", None)
+    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 @pytest.fixture(autouse=True)
-def _only_loopback(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Keep every test on this machine, but for those marked as live."""
+def _only_loopback(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every test on this machine, except those marked as live."""
     if request.node.get_closest_marker("live"):
         return
     for name in ("connect", "connect_ex"):
@@ -76,10 +99,22 @@ def _only_loopback(
 
 
 @pytest.fixture(autouse=True)
-def _bare_environment(
+def _no_connection_in_unit_tests(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hide from a test the proxies and settings of whoever runs it."""
+    """Fail a unit test that connects a socket or listens on one."""
+
+    def refuse(*_: Any) -> None:
+        pytest.fail("a unit test opens a connection")
+
+    if request.path.parent.name == "unit":
+        for name in ("connect", "connect_ex", "listen"):
+            monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the proxies and settings of whoever runs a test."""
     if request.node.get_closest_marker("live"):
         return
     for name in list(os.environ):
@@ -89,7 +124,7 @@ def _bare_environment(
 
 @pytest.fixture(autouse=True)
 def _no_thread_left() -> Iterator[None]:
-    """Fail a test that leaves a thread running which it, or what it used, has started."""
+    """Fail a test that leaves a thread running."""
     before = set(threading.enumerate())
     yield
     left = [thread for thread in threading.enumerate() if thread not in before]
@@ -101,13 +136,40 @@ def _no_thread_left() -> Iterator[None]:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """Start an AI Engine 3.6.2 site on loopback that echoes what it is not told to say."""
+    """Start an AI Engine 3.6.2 site on loopback, which echoes questions unless scripted."""
     with Server(version="3.6.2") as site:
         yield site
 
 
 @pytest.fixture
 def client(server: Server) -> Iterator[Client]:
-    """Make a client of that site, as a guest."""
+    """Create a client of that site, as a guest."""
     with Client(server.url) as guest:
         yield guest
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def tls(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Optional[ssl.SSLContext]:
+    """Return the TLS context of a server, or None for plain HTTP."""
+    return tls_context(tmp_path, monkeypatch) if request.param == "TLS" else None
+
+
+@pytest.fixture(params=["below urllib3", "through urllib3"])
+def read_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Read bodies below urllib3, or through it, as where the socket cannot be reached."""
+    if request.param == "through urllib3":
+        monkeypatch.setattr(body, "_http_response", lambda raw: None)
+    return str(request.param)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: Any) -> Optional[bool]:
+    """Run coroutine functions, as some of LangChain's tests are, without a plugin."""
+    test = pyfuncitem.obj
+    if not inspect.iscoroutinefunction(test):
+        return None
+    names = inspect.signature(test).parameters
+    asyncio.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
+    return True

@@ -1,4 +1,4 @@
-"""The checks for real sites, run against the embedded one, so that they do not rot."""
+"""The live tests for real sites pass against the embedded one, so that they stay up to date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatgpt4online.testing import Server
 ROOT = Path(__file__).resolve().parent.parent
 USER = ("ada", "abcd efgh")
 TOKEN = "t0ken"
-#: Plugins of pytest that these checks do not need take seconds to load.
+#: Loading the pytest plugins that these tests do not need takes seconds.
 QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 NEEDED = ["-p", "pytest_timeout", "-p", "pytest_rerunfailures"]
 MEMBER = {
@@ -25,7 +25,7 @@ MEMBER = {
 
 
 class Run(NamedTuple):
-    """One run of the live checks: what pytest ended with and said, and what the site was asked."""
+    """A run of the live tests: pytest's exit status and output, and the number of questions."""
 
     status: int
     output: str
@@ -33,13 +33,13 @@ class Run(NamedTuple):
 
     @property
     def skipped(self) -> int:
-        """How many checks were skipped."""
+        """How many tests were skipped."""
         found = re.search(r"(\d+) skipped", self.output)
         return int(found.group(1)) if found else 0
 
 
-class Checked:
-    """A site, and the live checks that run against it as ``make live`` runs them."""
+class LiveTests:
+    """The live tests, running against a site as ``make live`` runs them."""
 
     def __init__(self, site: Optional[Server], **environment: str) -> None:
         self._site = site
@@ -54,26 +54,26 @@ class Checked:
             universal_newlines=True,
         )
 
-    def run(self) -> Run:
-        """Wait for the end."""
+    def result(self) -> Run:
+        """Wait for the end, and return the result."""
         output, _ = self._process.communicate(timeout=50)
         questions = self._site.questions if self._site else []
-        asked = [each for each in questions if each.json["newMessage"]]
-        return Run(self._process.returncode, output, len(asked))
+        with_text = [each for each in questions if each.json["newMessage"]]
+        return Run(self._process.returncode, output, len(with_text))
 
 
-def test_the_live_checks() -> None:
+def test_the_live_tests() -> None:
     """
-    They pass on a site that works, with few questions, and fail on one that does not.
+    The live tests pass on a working site, with few questions, and fail on a broken one.
 
-    Without a site, a user or a token, what needs it is skipped.
+    Tests that need a site, a user or a token are skipped without it.
     """
     with Server(token=TOKEN) as one, Server(token=TOKEN) as two, Server() as broken:
         two.user(*USER)
         for _ in range(20):
             broken.fails("No.", route="start_session")
-        started = [Checked(one), Checked(two, **MEMBER), Checked(broken), Checked(None)]
-        guest, user, failed, nowhere = [each.run() for each in started]
+        started = [LiveTests(one), LiveTests(two, **MEMBER), LiveTests(broken), LiveTests(None)]
+        guest, user, failed, nowhere = [each.result() for each in started]
     assert (guest.status, guest.skipped, guest.questions) == (0, 4, 5), guest.output
     assert (user.status, user.skipped, user.questions) == (0, 0, 6), user.output
     assert failed.status == 1, failed.output

@@ -9,6 +9,7 @@ can: each read returns what has arrived, under every framing. Where that file ca
 from __future__ import annotations
 
 import http.client
+import socket
 import ssl
 from threading import Lock
 from time import monotonic
@@ -58,7 +59,9 @@ class Body:
         self._finished_at = 0.0
         self._http = _http_response(self._raw)
         self._framing: Framing = UntilClose()
-        if self._http is not None:
+        if self._http is None:
+            call.watch(_Connection(self._raw))
+        else:
             self._framing = framing_of(
                 response.status_code, bool(self._http.chunked), self._http.length
             )
@@ -118,6 +121,8 @@ class Body:
     @property
     def was_cut(self) -> bool:
         """Whether the framing announced more than has been read."""
+        if self._http is None:
+            return bool(getattr(self._raw, "length_remaining", None))
         return not (self._framing.ended or isinstance(self._framing, UntilClose))
 
     def finish(self) -> bool:
@@ -130,66 +135,79 @@ class Body:
         """
         self._finished_at = monotonic()
         self._is_usable = self._is_usable and self._call.release()
-        return self._try_release(0.0)
+        return self._try_release(self._finished_at)
 
     def try_release(self) -> bool:
         """
-        Do as `finish`, later on. The first `GRACE_TIME` after that, it waits for the end.
+        Do as `finish`, later on. Until `GRACE_TIME` after that, it waits for the end.
 
         A new connection takes longer than that, and the end of a body mostly less.
         """
-        return self._try_release(max(0.0, self._finished_at + GRACE_TIME - monotonic()))
+        return self._try_release(self._finished_at + GRACE_TIME)
 
-    def _try_release(self, wait: float) -> bool:
-        if self._is_usable:
-            self._drain(wait)
+    def _try_release(self, until: float) -> bool:
+        nothing_follows = self._is_usable and self._drain(until)
         if not self._is_usable or monotonic() > self._finished_at + DEFERRED_TIME:
             self._free()
-        elif self._framing.ended:
+        elif nothing_follows and self._framing.ended:
             self._keep()
         return self._is_released
 
-    def _drain(self, wait: float) -> None:
-        """Read what arrives of the rest; find out whether the connection stays usable."""
+    def _drain(self, until: float) -> bool:
+        """
+        Read the rest of the body and what follows it, as far as it has arrived.
+
+        Anything after the body makes the connection unusable: it would answer the next question.
+
+        Returns:
+            Whether everything that has arrived was read.
+        """
         try:
-            for _ in range(_DRAINING_READS):
-                if self._framing.ended:
-                    break
-                received = self._read_arrived(wait)
-                if received is None:
-                    return
-                self._framing.feed(received)
-                self._is_usable = bool(received)
-            if self._framing.ended and not self._framing.excess:
-                self._is_usable = not self._read_arrived(0.0)  # nothing may follow the answer
+            sock = self._socket()
+            limit = sock.gettimeout()
+            sock.settimeout(0.0)
+            try:
+                return self._read_rest(until)
+            finally:
+                sock.settimeout(limit)
         except READ_ERRORS:
             self._is_usable = False
-        self._is_usable = self._is_usable and not (self._framing.excess or self._framing.broken)
+            return False
 
-    def _read_arrived(self, wait: float) -> Optional[bytes]:
+    def _read_rest(self, until: float) -> bool:
+        framing = self._framing
+        for _ in range(_DRAINING_READS):
+            received = self._read_arrived(until)
+            if received:
+                framing.feed(received)
+            has_ended = received == b""
+            self._is_usable = not (has_ended or framing.excess or framing.broken)
+            if received is None or not self._is_usable:
+                return True
+        return False
+
+    def _read_arrived(self, until: float) -> Optional[bytes]:
         """
         Return what has arrived, ``b""`` at the end of the connection, or None if nothing has.
 
-        Bytes may wait in the file's buffer or, decrypted, in the TLS layer, where `select` does not
-        see them. So this reads before it waits.
+        Waits for the end of the body until a moment of the clock. It reads before it waits, since
+        bytes in the file's buffer, or decrypted in the TLS layer, are not seen by `select`.
         """
-        received = self._read_without_blocking()
-        if not received:
-            has_arrived = wait_for_read(self._socket(), timeout=wait)
-            received = self._read_without_blocking() if has_arrived else None
+        received = self._read_at_once()
+        if received is None and not self._framing.ended:
+            wait = until - monotonic()
+            if wait > 0 and wait_for_read(self._socket(), timeout=wait):
+                received = self._read_at_once()
         return received
 
-    def _read_without_blocking(self) -> Optional[bytes]:
-        """Return what has arrived; ``b""`` or None if nothing has, ``b""`` at the end."""
-        sock = self._socket()
-        limit = sock.gettimeout()
-        sock.settimeout(0.0)
+    def _read_at_once(self) -> Optional[bytes]:
+        file = self._http.fp
         try:
-            return bytes(self._http.fp.read1(BLOCK))
-        except (BlockingIOError, ssl.SSLWantReadError):  # a TLS record may hold no data
+            # The file returns b"" at the end and where nothing has arrived; its socket tells.
+            data: Optional[bytes] = file.read1(BLOCK) or file.raw.read(BLOCK)
+        except (BlockingIOError, ssl.SSLWantReadError):  # a TLS record may contain no data
             return None
-        finally:
-            sock.settimeout(limit)
+        return data
 
     def _socket(self) -> Any:
         return self._http.fp.raw._sock  # noqa: SLF001 - there is no public way to it
@@ -219,9 +237,29 @@ class Body:
         self._raw.release_conn()
 
 
+class _Connection:
+    """
+    The connection of a response that urllib3 reads, as `call.shut_down` takes it.
+
+    It has no socket once the body is complete, since urllib3 then gives it to other calls.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    @property
+    def socket(self) -> Optional[socket.socket]:
+        """The socket, or None if there is none, or none that is known."""
+        sock = getattr(getattr(self._raw, "connection", None), "sock", None)
+        return sock if isinstance(sock, socket.socket) else None
+
+
 def _http_response(raw: Any) -> Any:
     """Return the http.client response below urllib3's if its socket can be read, else None."""
     below = getattr(raw, "_original_response", None)
+    if not isinstance(below, http.client.HTTPResponse):
+        return None
     file = getattr(below, "fp", None)
-    can_be_read = isinstance(below, http.client.HTTPResponse) and hasattr(file, "read1")
-    return below if can_be_read and hasattr(getattr(file, "raw", None), "_sock") else None
+    can_be_read = hasattr(file, "read1") and hasattr(getattr(file, "raw", None), "_sock")
+    has_framing = all(hasattr(below, name) for name in ("chunked", "length", "will_close"))
+    return below if can_be_read and has_framing else None

@@ -71,6 +71,8 @@ class Call:
         self.finished = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
+        #: The address of the proxy that the request goes through, without a password; or None.
+        self.proxy: Optional[str] = None
         self._sockets: Iterator[Any] = iter(())  # an iterator, so that each is taken only once
         self._taken: List[Any] = []  # sockets that `end` shuts down
         self._wakeup: Optional[Wakeup] = None

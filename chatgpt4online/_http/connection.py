@@ -3,23 +3,32 @@ Connections that a call can end at any moment, the pools that keep them, and sha
 
 We stand on what requests, urllib3 and http.client document, and on these undocumented names:
 
-==========================  ====================  ==============================================
-name                        of                    what happens when it is missing
-==========================  ====================  ==============================================
-``_new_conn``               urllib3, connections  a call is not ended while it connects; each
-                                                  connection reads the certificates anew (40 ms)
-``_original_response``      urllib3, responses    a body is read through urllib3, and not ended
-                                                  while the site is silent (see `body`)
-``_sock``                   socket.SocketIO       likewise
-``response_class``          http.client           a 103 response is taken for the answer
-``sock``, ``auto_open``     http.client           the longest silence counts from the head of the
-                                                  answer only; a call is not ended while it waits
-``fp``, ``chunked``,        http.client,          as without ``_original_response``
+==========================  ===================  ================================================
+name                        of                   what happens when it is missing
+==========================  ===================  ================================================
+``_new_conn``               urllib3,             a call is not ended while it connects, which has
+                            connections          a limit of its own; each connection reads the
+                                                 certificates anew (40 ms)
+``ca_certs``,               urllib3,             each connection reads the certificates anew
+``ca_cert_dir``,            connections
+``cert_reqs``, ``proxy``,
+``ssl_context``
+``sock``                    http.client,         a call is not ended while it sends, or waits for
+                            connections          the head of the answer; sending has the limit of
+                                                 connecting
+``response_class``          http.client,         a 103 response is taken for the answer
+                            connections
+``_original_response``      urllib3, responses   a body is read through urllib3; a connection is
+                                                 kept only if the end of its body was read
+``fp``, ``chunked``,        http.client,         likewise
 ``length``, ``will_close``  responses
-``ConnectionCls``,          urllib3, pools and    requests' own session is used: calls work, with
-``QueueCls``,               managers              less exact deadlines (see `session`)
+``_sock``                   socket.SocketIO      likewise
+``ConnectionCls``,          urllib3, pools and   a plain session of requests is used: calls work,
+``QueueCls``,               managers             with less exact deadlines (see `session`)
 ``pool_classes_by_scheme``
-==========================  ====================  ==============================================
+``pool``                    urllib3, pools       a pool is looked up for each request (8 %)
+``pools``                   urllib3, managers    idle connections may outlive the client's `close`
+==========================  ===================  ================================================
 """
 
 from __future__ import annotations
@@ -28,7 +37,6 @@ import http.client
 import re
 import socket
 from collections import deque
-from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, Full
 from time import monotonic
@@ -37,11 +45,12 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import PoolManager
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import connection as urllib3_connection
 
-from . import tls
+from . import dialing, tls
 from .call import Call, current, shut_down
 
 #: How many idle connections a client keeps; more threads than that still work.
@@ -77,7 +86,7 @@ class _Watched:
 
     response_class = _Response
     sock: Any
-    auto_open: int
+    default_socket_options: Any
     #: Seconds that the connection may be idle before it is used again.
     idle_limit = LONGEST_IDLE
     #: When it is too late to use it again.
@@ -99,7 +108,7 @@ class _Watched:
             shut_down(self._handle)  # where Ctrl-C ends a handshake, ssl leaves its socket open
             raise
         finally:
-            call.watch(self.sock)
+            call.watch(getattr(self, "sock", None))
             call.sent = False  # what was sent, if anything, was for a proxy
             if self._handle is not None:
                 self._handle.close()
@@ -107,12 +116,13 @@ class _Watched:
         call.raise_if_ended()  # a proxy's answer that is cut off looks like a short one
 
     def send(self, data: Any) -> None:
-        if self.sock is None and self.auto_open:
+        has_sock = hasattr(self, "sock")
+        if has_sock and self.sock is None:
             self.connect()
         call = _current_call()
-        if self._handle is None:  # connected: urllib3 would keep the time limit of connecting
+        if has_sock and self._handle is None:  # connected: urllib3 would keep that time limit
             self.sock.settimeout(call.within(call.limits[1]))
-        call.watch(self._handle or self.sock)
+        call.watch(self._handle or getattr(self, "sock", None))
         call.sent = True
         super().send(data)  # type: ignore[misc]
 
@@ -120,6 +130,10 @@ class _Watched:
         response = super().getresponse(*args, **options)  # type: ignore[misc]
         self.idle_limit = _idle_limit(response.headers.get("keep-alive") or "")
         return response
+
+    def options(self) -> List[Any]:
+        """Return the socket options: TCP keepalive, and urllib3's, which users may have changed."""
+        return [*_KEEPALIVE_OPTIONS, *(self.default_socket_options or ())]
 
 
 def _current_call() -> Call:
@@ -138,7 +152,6 @@ class _Direct(_Watched):
     """A connection to the site, or to a proxy that speaks HTTP."""
 
     timeout: Any
-    socket_options: Any
     host: str
     port: int
 
@@ -153,31 +166,19 @@ class _Direct(_Watched):
 
     def _connect(self) -> socket.socket:
         call = _current_call()
-        if _is_patched(urllib3_connection.create_connection):  # a user's recipe, like own DNS
-            sock: socket.socket = super()._new_conn()  # type: ignore[misc]
-            return _watched_or_closed(self, sock)
-        return self._connect_to_any(_addresses(self.host, self.port), call)
-
-    def _connect_to_any(self, addresses: List[Tuple[int, Any]], call: Call) -> socket.socket:
-        """Connect to the first address that answers, in the time that is left of the call's."""
-        for address in addresses[:-1]:
-            with suppress(OSError):
-                return self._connect_to(*address, call)
-        return self._connect_to(*addresses[-1], call)
-
-    def _connect_to(self, family: int, address: Any, call: Call) -> socket.socket:
-        """Connect to one address."""
-        call.raise_if_ended()
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            for option in (*(self.socket_options or ()), *_KEEPALIVE_OPTIONS):
-                sock.setsockopt(*option)
-            sock.settimeout(call.within(self.timeout))
-            call.watch(sock)
-            sock.connect(address)
-        except BaseException:
-            sock.close()
-            raise
+        create = urllib3_connection.create_connection
+        if _is_patched(create):
+            call.raise_if_ended()
+            limit = call.within(self.timeout)
+            sock = create((self.host, self.port), limit, socket_options=self.options())
+        else:
+            sock = dialing.connect(
+                (self.host, self.port),
+                _addresses(self.host, self.port),
+                call,
+                limit=self.timeout,
+                options=self.options(),
+            )
         return _watched_or_closed(self, sock)
 
 
@@ -195,15 +196,15 @@ _KEEPALIVE_OPTIONS = _keepalive_options()
 
 
 def _is_patched(function: Any) -> bool:
-    """Return whether a function of urllib3 was replaced by a user's."""
-    return getattr(function, "__module__", "") != urllib3_connection.__name__
+    """Return whether a function of urllib3 was replaced by a user's, as for a DNS of their own."""
+    return getattr(function, "__globals__", None) is not vars(urllib3_connection)
 
 
-def _addresses(host: str, port: int) -> List[Tuple[int, Any]]:
+def _addresses(host: str, port: int) -> List[dialing.Address]:
     """Return the addresses of a host with their families, in the system's order."""
     family = urllib3_connection.allowed_gai_family()  # looked up now: users patch it
     found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-    return [(info[0], info[4]) for info in found]
+    return [dialing.Address(info[0], info[4]) for info in found]
 
 
 def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.socket:
@@ -221,6 +222,7 @@ class _BySocks(_Watched):
 
     def _new_conn(self) -> socket.socket:
         _current_call().raise_if_ended()
+        self.socket_options = self.options()
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
         return _watched_or_closed(self, sock)
 
@@ -232,11 +234,10 @@ class _SharedTLS:
     ca_cert_dir: Any
     cert_reqs: Any
     ssl_context: Any
-    proxy: Any = None
+    proxy: Any
 
     def _new_conn(self) -> socket.socket:
-        # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
-        if getattr(self.proxy, "scheme", None) == "https" or self.ssl_context is not None:
+        if not self._may_share():
             return super()._new_conn()  # type: ignore[misc, no-any-return]
         trusted = (self.cert_reqs, self.ca_certs, self.ca_cert_dir)
         tls.prepare(*trusted)  # while the site takes its time to accept the connection
@@ -248,6 +249,15 @@ class _SharedTLS:
             raise
         self.ca_certs = self.ca_cert_dir = None  # else urllib3 reads them for each connection
         return sock
+
+    def _may_share(self) -> bool:
+        if not all(hasattr(self, name) for name in _TLS_NAMES) or self.ssl_context is not None:
+            return False
+        # urllib3 verifies a proxy that speaks TLS by the same attributes, and with no context.
+        return getattr(self.proxy, "scheme", None) != "https"
+
+
+_TLS_NAMES = ("ca_certs", "ca_cert_dir", "cert_reqs", "ssl_context", "proxy")
 
 
 class _IdleConnections:
@@ -341,7 +351,7 @@ class Adapter(HTTPAdapter):
         parts = urlsplit(request.url)
         key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
         pool = self._known_pools.get(key)
-        if pool is None or pool.pool is None:  # some urllib3 close those of the sites least asked
+        if getattr(pool, "pool", None) is None:  # some urllib3 close those of sites least asked
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
             self._known_pools[key] = pool
         return pool
@@ -353,8 +363,9 @@ class Adapter(HTTPAdapter):
         urllib3 2 keeps those of a pool that an ended answer knows, and those of all pools but ten.
         """
         for manager in (self.poolmanager, *self.proxy_manager.values()):
-            for key in manager.pools.keys():  # noqa: SIM118 - not a dict: it cannot be iterated
-                manager.pools[key].close()
+            pools = getattr(manager, "pools", {})
+            for key in pools.keys():  # noqa: SIM118 - not a dict: it cannot be iterated
+                pools[key].close()
         for pool in list(self._known_pools.values()):
             pool.close()
         super().close()
@@ -362,11 +373,16 @@ class Adapter(HTTPAdapter):
 
 def is_known_urllib3() -> bool:
     """
-    Return whether urllib3 is the one that this module is written for.
+    Return whether urllib3 takes connections and pools of ours.
 
     urllib3-future, which niquests installs in its place, has connections of another kind.
     """
-    return issubclass(HTTPConnectionPool.ConnectionCls, http.client.HTTPConnection)
+    connection = getattr(HTTPConnectionPool, "ConnectionCls", object)
+    return (
+        issubclass(connection, http.client.HTTPConnection)
+        and hasattr(HTTPConnectionPool, "QueueCls")
+        and hasattr(PoolManager(), "pool_classes_by_scheme")
+    )
 
 
 def new_session() -> requests.Session:

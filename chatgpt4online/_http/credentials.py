@@ -17,6 +17,11 @@ class Credential(NamedTuple):
         """Return the header for a URL; nothing if the URL has another origin."""
         return {"authorization": self.value} if origin_of(url) == self.origin else {}
 
+    @property
+    def is_bearer(self) -> bool:
+        """Whether it is a bearer token."""
+        return self.value.startswith("Bearer ")
+
     def __repr__(self) -> str:
         return f"Credential(origin={self.origin!r})"
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Callable, List, TypeVar
 
 from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.answers import parse_namespaces, parse_session_nonce
-from chatgpt4online._protocol.failures import check_object, check_user, login_error
-from chatgpt4online._protocol.headers import plain_headers
+from chatgpt4online._protocol.failures import check_object, check_user, login_error, rest_api_error
+from chatgpt4online._protocol.prelude import INDEX_KEYS, USER_KEYS
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError
 
 from .call import Call, CallEnded
@@ -65,9 +65,15 @@ def _prove_login(transport: Transport, call: Call) -> None:
 
     Source: WordPress answers a wrong password as it answers a guest, except on this route.
     """
-    headers = plain_headers(accept="application/json")
+    headers = transport.plain(accept="application/json")
     request = Request(
-        routes.ME, headers, method="GET", with_nonce=False, idempotent=True, check=check_user
+        routes.ME,
+        headers,
+        method="GET",
+        with_nonce=False,
+        idempotent=True,
+        check=check_user,
+        keys=USER_KEYS,
     )
     try:
         transport.fetch(request, call, dict)
@@ -84,7 +90,7 @@ def read_page(transport: Transport, url: str, call: Call) -> Page:
     """
     from chatgpt4online._protocol.page import parse_page  # here, since few need its HTML parser
 
-    headers = plain_headers(accept="text/html")
+    headers = transport.plain(accept="text/html")
     request = Request(url, headers, method="GET", with_nonce=False, idempotent=True)
     html, link = transport.fetch_page(request, call)
     try:
@@ -109,11 +115,12 @@ def namespaces(transport: Transport, call: Call) -> List[str]:
 def _index(transport: Transport, call: Call) -> List[str]:
     request = Request(
         routes.index_url(transport.root),
-        plain_headers(accept="application/json"),
+        transport.plain(accept="application/json"),
         method="GET",
         with_nonce=False,
         idempotent=True,
         check=check_object,
+        keys=INDEX_KEYS,
     )
     return transport.fetch(request, call, parse_namespaces)
 
@@ -129,8 +136,10 @@ def try_other_roots(
     """
     known = transport.root
     named = read_page(transport, transport.page, call).rest_root
+    tried = [known]
     for root in (named, routes.plain_root(transport.site)):
-        if root is not None and root != known and routes.is_same_site(known, root):
+        if root is not None and root not in tried and routes.is_same_site(known, root):
+            tried.append(root)
             transport.use_root(root)
             try:
                 return attempt()
@@ -139,4 +148,4 @@ def try_other_roots(
                 if another.code:  # it is there, and has no such route
                     raise
     transport.use_root(known)
-    raise error
+    raise translate(rest_api_error(error, tried), call, transport.site, error.route)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
-from http.client import HTTPException
+from http.client import HTTPException, LineTooLong
 from typing import Optional
 
 import requests
@@ -64,7 +65,27 @@ def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineEr
         return _timeout("read" if call.sent else "connect")
     if reading:
         return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
-    return TransportError(f"no answer: {_reason(error)}. Is the site up, and reachable?")
+    return TransportError(_why_no_answer(error, call))
+
+
+def _why_no_answer(error: Exception, call: Call) -> str:
+    """Return what happened before an answer had begun, and what to do."""
+    reason = _reason(error)
+    if isinstance(error, requests.exceptions.ProxyError):
+        wish = " It wants a login." if _says_407(error) else ""
+        return f"the proxy {call.proxy or ''} failed: {reason}.{wish} Check the proxy's address."
+    if is_untrusted(error):
+        return (
+            f"the site's certificate is not trusted: {reason}. With a certificate authority of your"
+            " own, set REQUESTS_CA_BUNDLE or session.verify."
+        )
+    if _is_plain_http(error):
+        return f"the server speaks http, not https: {reason}. Give its address as http://..."
+    if _has_large_headers(error):
+        return f"the site's response headers are too large: {reason}."
+    if call.sent:
+        return f"the connection broke: {reason}. The site may have run the request: check first."
+    return f"no answer: {reason}. Is the site up, and reachable?"
 
 
 def _timeout(phase: str) -> Timeout:
@@ -79,15 +100,36 @@ def _timeout(phase: str) -> Timeout:
 
 def is_final(error: Optional[BaseException]) -> bool:
     """
-    Return whether a failure to connect would be the same each time, as with a bad certificate.
+    Return whether a failure would be the same each time, as with a bad certificate.
 
     Args:
         error: what another library raised, or None.
     """
-    if error is None:
-        return False
+    tests = (is_untrusted, _is_plain_http, _says_407, _has_large_headers)
+    return error is not None and any(test(error) for test in tests)
+
+
+def is_untrusted(error: BaseException) -> bool:
+    """Return whether a certificate is not trusted."""
+    return isinstance(_innermost(error), ssl.SSLCertVerificationError)
+
+
+def _is_plain_http(error: BaseException) -> bool:
     inner = _innermost(error)
-    return isinstance(inner, ssl.SSLCertVerificationError)
+    reasons = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER")
+    return isinstance(inner, ssl.SSLError) and str(inner.reason).startswith(reasons)
+
+
+def _says_407(error: BaseException) -> bool:
+    """Return whether a proxy wants a login. http.client says so in words only."""
+    return isinstance(error, requests.exceptions.ProxyError) and " 407 " in str(_innermost(error))
+
+
+def _has_large_headers(error: BaseException) -> bool:
+    """Return whether http.client refused headers: over 100, or a line of over 64 KiB."""
+    inner = _innermost(error)
+    is_many = isinstance(inner, HTTPException) and re.search("more than .* headers", str(inner))
+    return isinstance(inner, LineTooLong) or bool(is_many)
 
 
 def _reason(error: BaseException) -> str:

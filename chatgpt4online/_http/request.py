@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional
 
 import requests
 
 from chatgpt4online._protocol.failures import check_success
+from chatgpt4online._protocol.prelude import PLUGIN_KEYS
 
 from .call import Limits
 from .credentials import Credential
@@ -41,8 +42,8 @@ class Request(NamedTuple):
     `route` may also be a whole URL. `headers` are the same each time that it is asked.
     `credential` opens it in place of the client's login. `idempotent`: the site may get it twice
     even if it has run, since it changes nothing. `check` returns the JSON object of an answer that
-    reports success, and raises for any other. `progress` is called with the bytes sent so far and
-    those of the whole body. The repr shows no secret.
+    reports success, and raises for any other; `keys` are its possible first keys. `progress` is
+    called with the bytes sent so far and those of the whole body. The repr shows no secret.
     """
 
     route: str
@@ -54,12 +55,18 @@ class Request(NamedTuple):
     with_nonce: bool = True
     idempotent: bool = False
     check: Callable[[object, int], Dict[str, Any]] = check_success
+    keys: FrozenSet[str] = PLUGIN_KEYS
     progress: Optional[Callable[[int, int], object]] = None
 
     @property
     def is_url(self) -> bool:
         """Whether `route` is a whole URL."""
         return "://" in self.route
+
+    @property
+    def is_upload(self) -> bool:
+        """Whether the body is a file."""
+        return bool(self.content_type and self.content_type.startswith("multipart/"))
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.route}>"

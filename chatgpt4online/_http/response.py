@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from time import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
+from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
 import requests
 
-from chatgpt4online._protocol import events, prelude
+from chatgpt4online._protocol import fields, prelude
+from chatgpt4online._protocol.advice import BLOCKING_HEADERS, Asked
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import check_success, error_from_response, page_error
-from chatgpt4online._protocol.fields import parse_json, plain_text
+from chatgpt4online._protocol.fields import check_size, parse_json, plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from chatgpt4online.types import Event
 
@@ -20,6 +20,10 @@ from . import sse
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .failures import cause, translate
+from .framing import BLOCK
+
+#: So few bytes decide what most bodies are.
+_FEW = 64
 
 #: The most bytes of a page that are read.
 _LONGEST_PAGE = 4 * 1024 * 1024
@@ -35,7 +39,7 @@ class Response:
         response: as requests returned it, with nothing read.
         call: the call that it answers.
         site: the site's URL, for errors.
-        route: the route that was asked, for errors.
+        asked: what was asked, for errors.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
     """
@@ -46,7 +50,7 @@ class Response:
         call: Call,
         *,
         site: str,
-        route: str,
+        asked: Asked,
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
@@ -54,7 +58,7 @@ class Response:
         self.headers = response.headers
         self.call = call
         self._site = site
-        self._route = route
+        self._asked = asked
         self._update_nonce = update_nonce
         self._defer_release = defer_release
         self._body = Body(response, call)
@@ -67,70 +71,98 @@ class Response:
         except (*READ_ERRORS, CallEnded, ProtocolError) as error:
             raise self.translate(error) from cause(error)
 
-    def begin(self) -> bytes:
-        """Return the first bytes, from where the answer starts; ``b""`` if there are none."""
-        head = b""
+    def _begin(self, keys: FrozenSet[str]) -> Tuple[bytearray, bool]:
+        """
+        Return the bytes from where the answer starts, and whether it is a stream.
+
+        Of a stream these are the first, of anything else all, or the first of a page.
+        """
+        head = bytearray()
+        may_be_stream = True
         while True:
             data = self.read()
+            size = len(head)
             head += data
-            at = prelude.answer_start(head, ended=not data)
-            if at >= 0:
-                return head[at:]
+            has_line_end = b"\n" in data or b"\r" in data
+            # Looking at the same bytes again and again would take quadratic time.
+            if not data or (may_be_stream and (size < _FEW or has_line_end)):
+                start = prelude.find_start(bytes(head), ended=not data, keys=keys)
+                if start is not None:
+                    del head[: start.at]
+                    return head, start.is_stream
+                may_be_stream = size <= prelude.LIMIT
+            if len(head) > fields.LIMIT:
+                raise self.translate(_too_large())
 
     def items(self) -> Iterator[Union[str, Event, End, Failure]]:
         """
-        Yield what an answer says: pieces of text, other events, its end or a failure.
+        Yield what an answer says: deltas, other events, its end or a failure.
 
         An answer in plain JSON is an end.
 
         Raises:
             ChatGPT4OnlineError: what went wrong.
         """
-        first = self.begin()
-        if prelude.is_stream(first):
+        first, is_stream = self._begin(prelude.PLUGIN_KEYS)
+        if is_stream:
             yield from sse.parse(self._chunks(first))
         else:
-            yield End(self.json(first))
+            yield End(self._json(first, check_success))
 
-    def _chunks(self, first: bytes) -> Iterator[bytes]:
-        return chain((first,), iter(self.read, b""))
+    def _chunks(self, first: bytearray) -> Iterator[bytes]:
+        while first:
+            yield bytes(first[:BLOCK])
+            del first[:BLOCK]
+        yield from iter(self.read, b"")
 
     def json(
-        self,
-        first: bytes,
-        check: Callable[[object, int], Dict[str, Any]] = check_success,
+        self, check: Callable[[object, int], Dict[str, Any]], keys: FrozenSet[str]
     ) -> Dict[str, Any]:
-        """Return the JSON object of an answer, after a check that it reports success."""
+        """
+        Return the JSON object of an answer, after a check that it reports success.
+
+        Args:
+            check: returns the object if it does, and raises if not.
+            keys: the first keys of such an object, by which it is found behind other output.
+        """
+        return self._json(self._begin(keys)[0], check)
+
+    def _json(
+        self, body: bytearray, check: Callable[[object, int], Dict[str, Any]]
+    ) -> Dict[str, Any]:
         try:
-            if first.startswith(b"{"):
-                return check(self._parse(first), self.status)
-            raise self._not_json(first)
+            if body.startswith(b"{"):
+                return check(self._parse(body), self.status)
+            raise self._not_json(bytes(body))
         except ChatGPT4OnlineError as error:
             raise self.translate(error) from None
 
-    def _parse(self, first: bytes) -> Any:
-        body = self._whole(first)
+    def _parse(self, body: bytearray) -> Any:
+        """Return the JSON of a whole body, which is emptied, so that memory is free for it."""
         try:
-            return parse_json(body.decode("utf-8"))
-        except (ProtocolError, UnicodeDecodeError):
-            if self._body.was_cut:
-                raise StreamInterrupted("the answer stopped before its end") from None
-            raise ProtocolError("the answer is broken JSON") from None
+            text = body.decode("utf-8")
+            body.clear()
+            check_size(text)
+        except UnicodeDecodeError:
+            raise self._broken() from None
+        try:
+            return parse_json(text)
+        except ProtocolError:
+            raise self._broken() from None
 
-    def _whole(self, first: bytes) -> bytes:
-        body = bytearray()
-        for chunk in self._chunks(first):
-            body += chunk
-            if len(body) > events.LIMIT:
-                raise ProtocolError(f"the answer is larger than {events.LIMIT} bytes")
-        return bytes(body)
+    def _broken(self) -> ProtocolError:
+        if self._body.was_cut:
+            return StreamInterrupted("the answer stopped before its end")
+        return ProtocolError("the answer is broken JSON")
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
+        if any(self.headers.get(name) for name in BLOCKING_HEADERS):
+            return page_error(self.status, self.headers, "", now=time(), asked=self._asked)
         if not first:
             return StreamInterrupted("the answer is empty")
         page = self._text(first)
         if first.startswith(b"<"):
-            return page_error(self.status, self.headers, page, now=time())
+            return page_error(self.status, self.headers, page, now=time(), asked=self._asked)
         return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
 
     def page(self) -> str:
@@ -143,7 +175,8 @@ class Response:
     def error(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is not a success, with what the body says of it."""
         body = self.discard()
-        return self.translate(error_from_response(self.status, self.headers, body, now=time()))
+        error = error_from_response(self.status, self.headers, body, now=time(), asked=self._asked)
+        return self.translate(error)
 
     def discard(self) -> str:
         """Return the beginning of a body that matters little, and keep the connection."""
@@ -170,7 +203,7 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(error, self.call, self._site, self._route, reading=True)
+        return translate(error, self.call, self._site, self._asked.route, reading=True)
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""
@@ -188,3 +221,7 @@ class Response:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _too_large() -> ProtocolError:
+    return ProtocolError(f"the answer is larger than {fields.LIMIT} bytes")

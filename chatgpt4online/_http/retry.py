@@ -13,6 +13,7 @@ from typing import Mapping, NamedTuple, Optional
 from chatgpt4online.errors import (
     BlockedError,
     ChatGPT4OnlineError,
+    NotFoundError,
     StatusError,
     StreamInterrupted,
     Timeout,
@@ -82,6 +83,15 @@ class Attempt(NamedTuple):
     returns: int = 0
     remaining: Optional[float] = None
 
+    def after(self, action: Action) -> Attempt:
+        """Return the next attempt, which begins with an action."""
+        return self._replace(
+            retries=self.retries + (action is Action.WAIT),
+            renewals=self.renewals + (action is Action.RENEW_NONCE),
+            moves=self.moves + (action is Action.FOLLOW),
+            returns=self.returns + (action is Action.RETURN),
+        )
+
 
 class Rule(NamedTuple):
     """What follows a failure, and for which requests."""
@@ -128,14 +138,15 @@ def decide(
         failure: what went wrong.
         idempotent: the site may get the request twice.
         attempt: what has been tried.
-        retry_after: the seconds that the site asks to wait, or None.
+        retry_after: the seconds that the site asks to wait; it counts only for `ASKED_TO_WAIT`.
         jitter: from 0.5 to 1; a backoff is multiplied by it.
     """
     rule = RULES[failure]
     if rule.only_idempotent and not idempotent:
         return _RAISE
     if rule.action is Action.WAIT:
-        delay = _backoff(attempt.retries, jitter) if retry_after is None else retry_after
+        asked = retry_after if failure is Failure.ASKED_TO_WAIT else None
+        delay = _backoff(attempt.retries, jitter) if asked is None else asked
         return Decision(Action.WAIT, delay) if _may_wait(delay, attempt) else _RAISE
     used, most = {
         Action.RENEW_NONCE: (attempt.renewals, 1),
@@ -156,7 +167,12 @@ def _backoff(retries: int, jitter: float) -> float:
 
 
 def classify(
-    error: ChatGPT4OnlineError, *, sent: bool, stale_nonce: bool = False, final: bool = False
+    error: ChatGPT4OnlineError,
+    *,
+    sent: bool,
+    stale_nonce: bool = False,
+    final: bool = False,
+    moved: bool = False,
 ) -> Failure:
     """
     Return what an error means for sending again.
@@ -166,11 +182,14 @@ def classify(
         sent: a part of the request may have left this machine.
         stale_nonce: the site refused the nonce that was sent.
         final: it would be the same each time, as with a certificate that is not trusted.
+        moved: the request went to an address that an earlier redirect had led to.
     """
     if stale_nonce:
         return Failure.STALE_NONCE
     if final or isinstance(error, BlockedError):
         return Failure.FINAL
+    if moved and isinstance(error, NotFoundError) and not error.code:
+        return Failure.MOVED_TO_NOWHERE  # WordPress would have named a code
     if isinstance(error, StatusError):
         return _of_status(error)
     if isinstance(error, TransportError) and not sent:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from io import BytesIO
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from urllib.parse import urlsplit
 
 import requests
 from requests.cookies import get_cookie_header
-from requests.utils import default_headers
+from requests.utils import default_headers, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
@@ -35,7 +36,8 @@ class OutgoingRequest(NamedTuple):
 
     `headers` are the same each time that this URL is asked with this method; `extra`, which may
     hold a nonce and a credential, are not. `progress` is called with the bytes sent so far and
-    those of the whole body.
+    those of the whole body. `to_site`: the URL has the origin of the client's site, so that it may
+    see what a caller's session has for it.
     """
 
     method: str
@@ -44,6 +46,7 @@ class OutgoingRequest(NamedTuple):
     extra: Mapping[str, str]
     body: Optional[bytes]
     progress: Optional[Callable[[int, int], object]]
+    to_site: bool = True
 
     def content(self) -> Union[bytes, Upload, None]:
         """Return the body in a form that requests takes."""
@@ -124,8 +127,13 @@ class OwnSession:
                 self._prepared.clear()
             prepared = self._prepared[key] = self._prepare(outgoing)
         request = self._filled(prepared.request, outgoing)
-        with call:
-            return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+        call.proxy = _proxy_address(outgoing.url, prepared.settings["proxies"])
+        try:
+            with call:
+                return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+        except requests.ReadTimeout:
+            call.sent = True  # also where a test's library raises it, and nothing connects
+            raise
 
     def _prepare(self, outgoing: OutgoingRequest) -> _Prepared:
         fields = {name: value for name, value in outgoing.headers.items() if value is not None}
@@ -187,6 +195,7 @@ class UserSession:
         settings = session.merge_environment_settings(
             outgoing.url, proxies, True, session.verify, session.cert
         )  # given like this, since requests lets the environment replace a session's own
+        call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
             return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
         except requests.RequestException as error:
@@ -195,7 +204,11 @@ class UserSession:
 
     def _prepare(self, outgoing: OutgoingRequest) -> requests.PreparedRequest:
         session = self.session
-        own = _without(outgoing.headers, _set_by_caller(session))
+        theirs = _set_by_caller(session)
+        own = _without(outgoing.headers, theirs)
+        if not outgoing.to_site:
+            own.update(dict.fromkeys(name for name in theirs if not may_cross(name)))
+        is_fixed = not outgoing.to_site or bool(outgoing.extra.get("authorization"))
         request = _prepare(
             session,
             requests.Request(
@@ -203,7 +216,7 @@ class UserSession:
                 outgoing.url,
                 {**own, NONCE_HEADER: None, **outgoing.extra},
                 data=outgoing.content(),
-                auth=_unchanged if outgoing.extra.get("authorization") else None,
+                auth=_unchanged if is_fixed else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
             ),
         )
@@ -251,8 +264,23 @@ def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Se
     return OwnSession(proxy) if is_known_urllib3() else PlainSession(proxy)
 
 
+def may_cross(name: str) -> bool:
+    """Return whether another origin may see a caller's header, given its name in lower case."""
+    return name == "user-agent" or name.startswith(("accept", "content-"))
+
+
+def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
+    """Return scheme, host and port of the proxy for a URL, without its login; None without one."""
+    proxy = select_proxy(url, proxies) if proxies else None
+    if not proxy:
+        return None
+    parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+    scheme = f"{parts.scheme}://" if parts.scheme else ""
+    return scheme + parts.netloc.rpartition("@")[2]
+
+
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep the client's credential, which requests would replace by the session's or .netrc's."""
+    """Keep what is set; requests would take the session's login, or .netrc's."""
     return request
 
 

@@ -14,12 +14,18 @@ from typing import Deque, Iterable, Iterator, Union
 
 from sseclient import SSEClient
 
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
+from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Event
 
-#: sseclient takes seconds to join more lines than that; the plugin sends one.
+#: The most lines of one event, and the most bytes that sseclient copies to join them: for each
+#: line, it copies those before it. The plugin sends one line.
 _MOST_LINES = 1000
+_MOST_COPIED = 64 * 1024 * 1024
+
+#: From this size on, in bytes, the memory of an event matters.
+_LONG = 64 * 1024
 
 #: sseclient logs each event, by the logger of its class's module.
 logging.getLogger(__name__).setLevel(logging.WARNING)
@@ -40,13 +46,28 @@ class _Parser(SSEClient):
 
     def __init__(self) -> None:
         self._source = _Source()
-        super().__init__(self._source)  # type: ignore[arg-type] # it only iterates
+        # As Latin-1, a text takes one byte per character, whatever its bytes are.
+        super().__init__(self._source, char_enc="latin-1")  # type: ignore[arg-type] # iterated only
 
-    def parse(self, blocks: Iterator[bytes]) -> Iterator[str]:
-        """Yield the data of each event."""
-        self._source.blocks = blocks
-        for event in self.events():
-            yield event.data
+    def parse(self, events: Iterator[bytes]) -> Iterator[str]:
+        """
+        Yield the data of each event.
+
+        After a long one sseclient begins anew, which frees its eight copies of the event.
+        """
+        self._source.blocks = events
+        while True:
+            data = ""
+            for event in self.events():
+                if len(event.data) > _LONG:
+                    data = event.data
+                    break
+                yield _decoded(event.data)
+            if not data:
+                break
+            del event
+            data = _decoded(data)
+            yield data
         _idle_parsers.append(self)
 
 
@@ -61,34 +82,50 @@ def _parser() -> _Parser:
         return _Parser()
 
 
-def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, events.End, events.Failure]]:
+def _decoded(data: str) -> str:
+    """Return the text that sseclient took for Latin-1."""
+    try:
+        return data if data.isascii() else data.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        raise ProtocolError("an event is not UTF-8") from None
+
+
+def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
     """
-    Yield what each event says, as `events.parse_event` returns it.
+    Return an iterator of what each event says, as `events.parse_event` returns it.
 
     Args:
         chunks: the bytes of the stream, from its first event on, cut anywhere.
 
     Raises:
-        ProtocolError: an event is not the plugin's, not UTF-8, or over the limit.
+        ProtocolError: an event is not the plugin's, not UTF-8, or over a limit.
     """
-    parse_event = events.parse_event
-    try:
-        for data in _parser().parse(_single_events(chunks)):
-            item = parse_event(data)
-            if item is not None:
-                yield item
-    except UnicodeDecodeError:
-        raise ProtocolError("an event is not UTF-8") from None
+    # Unlike loops, these keep no event in a variable while they parse the next.
+    return filter(None, map(parse_event, _parser().parse(_single_events(chunks))))
 
 
 def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Yield each event with the ``\n\n`` at its end."""
+    """Yield each event with the empty line at its end, without keeping a reference to it."""
     for block in _whole_events(chunks):
-        for event in block.split(b"\n\n"):
-            if event.count(b"\n") >= _MOST_LINES:
-                raise ProtocolError(f"an event has more than {_MOST_LINES} lines")
-            if event:
-                yield event + b"\n\n"
+        found = list(filter(None, block.split(b"\n\n")))
+        del block
+        found.reverse()
+        while found:
+            if b"\n" in found[-1] or len(found[-1]) > fields.LIMIT:
+                _check_event(found[-1])
+            yield found.pop() + b"\n\n"
+
+
+def _check_event(event: bytes) -> None:
+    _check_size(len(event))
+    most = min(_MOST_LINES, _MOST_COPIED // len(event))
+    if event.count(b"\n") >= most:
+        raise ProtocolError(f"an event has more than {most} lines")
+
+
+def _check_size(size: int) -> None:
+    if size > fields.LIMIT:
+        raise ProtocolError(f"an event is larger than {fields.LIMIT} bytes")
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -104,8 +141,7 @@ def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
             held += chunk[:end]
             yield _taken(held)
         held += chunk[end:]
-        if len(held) > events.LIMIT:
-            raise ProtocolError(f"an event is larger than {events.LIMIT} bytes")
+        _check_size(len(held))
 
 
 def _taken(held: bytearray) -> bytes:

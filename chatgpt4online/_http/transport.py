@@ -19,9 +19,10 @@ import requests
 
 from chatgpt4online import _validation as validate
 from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
-from chatgpt4online._protocol.headers import NONCE_HEADER, widget_headers
+from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget_headers
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
@@ -34,14 +35,22 @@ from .nonce import IssuedNonce, Nonce
 from .request import Request, Settings
 from .response import Response
 from .retry import Action, Attempt, Failure
-from .session import LOCATION, Headers, OutgoingRequest, ProgressFailed, Session, session_for
+from .session import (
+    LOCATION,
+    Headers,
+    OutgoingRequest,
+    ProgressFailed,
+    Session,
+    may_cross,
+    session_for,
+)
 
 T = TypeVar("T")
 
 log = logging.getLogger("chatgpt4online")
 
-#: Headers of the caller's that another origin does not see.
-_SECRETS = ("authorization", "cookie")
+#: Headers of the caller's that hold for the widget's requests only.
+_OF_CONTENT = ("accept", "content-type")
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -254,6 +263,15 @@ class Transport:
         """Return what the site's widget sends, with the caller's changes; None is not sent."""
         return widget_headers(self._settings.headers, accept_encoding="identity", **further)
 
+    def plain(self, **further: Optional[str]) -> Headers:
+        """
+        Return the headers of a request that no widget makes, with the caller's changes.
+
+        What they say of the content stays as the route needs it.
+        """
+        theirs = {n: each for n, each in self._settings.headers.items() if n not in _OF_CONTENT}
+        return {**plain_headers(**further), **theirs}
+
     def issued_nonce(self, call: Call) -> IssuedNonce:
         """
         Return the nonce, fetched if need be.
@@ -279,9 +297,12 @@ class Transport:
             try:
                 return exchange(request, nonce, call)
             except _Moved as moved:
-                attempt = attempt._replace(moves=attempt.moves + 1)
-                if attempt.moves > retry.MOST_REDIRECTS:
+                decision = retry.decide(
+                    Failure.MOVED, idempotent=request.idempotent, attempt=attempt
+                )
+                if decision.action is Action.RAISE:
                     raise moved.error from None
+                attempt = attempt.after(decision.action)
                 request = self._follow(request, moved.target)
             except ChatGPT4OnlineError as error:
                 attempt = self._prepare_retry(error, request, nonce, call, attempt)
@@ -295,25 +316,22 @@ class Transport:
         attempt: Attempt,
     ) -> Attempt:
         """Do what comes before a request is sent again; raise the error if it is not."""
-        failure = self._classify(error, request, nonce, call)
         decision = retry.decide(
-            failure,
+            self._classify(error, request, nonce, call),
             idempotent=request.idempotent,
             attempt=attempt._replace(remaining=call.remaining()),
-            retry_after=_retry_after(error, failure),
+            retry_after=error.retry_after if isinstance(error, StatusError) else None,
             jitter=0.5 + _random.random() / 2,
         )
         if call.ended or decision.action is Action.RAISE:
             raise error
         if decision.action is Action.WAIT:
             self._pause(decision.delay, request, call)
-            return attempt._replace(retries=attempt.retries + 1)
-        if decision.action is Action.RETURN:
+        elif decision.action is Action.RETURN:
             self._move_root(self._original_root)
-            return attempt._replace(returns=attempt.returns + 1)
-        if nonce is not None:
+        elif nonce is not None:
             self.nonce.refuse(nonce)
-        return attempt._replace(renewals=attempt.renewals + 1)
+        return attempt.after(decision.action)
 
     def _classify(
         self,
@@ -322,14 +340,12 @@ class Transport:
         nonce: Optional[IssuedNonce],
         call: Call,
     ) -> Failure:
-        has_moved = self.root != self._original_root and not request.is_url
-        if has_moved and isinstance(error, NotFoundError) and not error.code:
-            return Failure.MOVED_TO_NOWHERE
         return retry.classify(
             error,
             sent=call.sent,
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
             final=is_final(error.__cause__),
+            moved=self.root != self._original_root and not request.is_url,
         )
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
@@ -370,7 +386,7 @@ class Transport:
                 self._send(request, nonce, call),
                 call,
                 site=self.site,
-                route=request.route,
+                asked=self._asked(request),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
@@ -383,11 +399,21 @@ class Transport:
         with response:
             raise self._moved(request, response) or response.error()
 
+    def _asked(self, request: Request) -> Asked:
+        """Return what advice about a refusal depends on."""
+        credential = request.credential or self._settings.login
+        by = "guest"
+        if credential is not None and not request.is_url:
+            is_sent = bool(credential.header(self._url(request)))
+            by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
+        size = len(request.body) if request.is_upload and request.body is not None else None
+        return Asked(request.route, request.idempotent, by, size)
+
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
     ) -> Dict[str, Any]:
         with self._exchange(request, nonce, call) as response:
-            answer = response.json(response.begin(), request.check)
+            answer = response.json(request.check, request.keys)
             response.finish()
             return answer
 
@@ -424,8 +450,10 @@ class Transport:
         url = self._url(request)
         origin = origin_of(url)
         headers = {"origin": origin, "referer": origin + "/", **request.headers}
-        if origin != origin_of(self.site):
-            headers = {name: each for name, each in headers.items() if name not in _SECRETS}
+        to_site = origin == origin_of(self.site)
+        if not to_site:
+            theirs = self._settings.headers
+            headers = {n: each for n, each in headers.items() if n not in theirs or may_cross(n)}
         return self._session.send(
             OutgoingRequest(
                 request.method,
@@ -434,6 +462,7 @@ class Transport:
                 self._extra_headers(request, url, nonce),
                 request.body,
                 request.progress,
+                to_site,
             ),
             call,
         )
@@ -449,12 +478,6 @@ class Transport:
         if request.content_type is not None:
             extra["content-type"] = request.content_type
         return extra
-
-
-def _retry_after(error: ChatGPT4OnlineError, failure: Failure) -> Optional[float]:
-    """Return the seconds that the site asks to wait, where that is what failed."""
-    asked = failure is Failure.ASKED_TO_WAIT and isinstance(error, StatusError)
-    return error.retry_after if asked else None  # type: ignore[attr-defined]
 
 
 def _joined(base: str, location: str) -> str:

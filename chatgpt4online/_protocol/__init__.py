@@ -1,1 +1,1 @@
-"""What AI Engine and WordPress say and expect: every fact about them, and no I/O."""
+"""The protocol of AI Engine and WordPress: every fact about them, and no I/O."""

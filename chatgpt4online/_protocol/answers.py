@@ -1,4 +1,4 @@
-"""From the JSON of an answer to public values and nonces."""
+"""Parse the JSON of an answer into public values and nonces."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ _NEW_NONCE = "new_token"
 
 def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
     """
-    Return the `Reply` in an answer's JSON object.
+    Return the reply in an answer's JSON object.
 
     Args:
         answer: the object; a fresh nonce in it is left out of `Reply.raw`.
-        so_far: the text so far, which is used if the object has no `reply`.
-        chat_id: the id that the question was sent under.
+        so_far: the text so far, used if the object has no `reply`.
+        chat_id: the id of the conversation.
 
     Raises:
         ReplyError: its `success` is false.
-        ProtocolError: its `reply` is not a text.
+        ProtocolError: its `reply` is not a str.
 
-    Source: the answer of mwai-ui/v1/chats/submit. 2.4.7 knows `reply`, `images` and `usage` only;
+    Source: the answer of mwai-ui/v1/chats/submit. 2.4.7 has only `reply`, `images` and `usage`;
     `actions` and `blocks` came with 2.4.8, `shortcuts` with 2.4.9, `responseId` with 2.8.4.
     """
     if answer.get("success") is False:
@@ -63,6 +63,8 @@ def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
     text = answer.get("reply", so_far or None)
     if not isinstance(text, str):
         raise ProtocolError("the answer contains no reply")
+    raw = dict(answer)
+    raw.pop(_NEW_NONCE, None)
     return Reply(
         text,
         usage=_usage(answer.get("usage")),
@@ -72,12 +74,12 @@ def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
         blocks=tuple(list_of(answer, "blocks", dict)),
         response_id=as_str(answer.get("responseId")),
         chat_id=chat_id,
-        raw={name: value for name, value in answer.items() if name != _NEW_NONCE},
+        raw=raw,
     )
 
 
 def _usage(value: object) -> Optional[Usage]:
-    """Return what an answer cost. Source: mwai-ui/v1/chats/submit; `accuracy` since 2.8.8."""
+    """Return the usage of an answer. Source: mwai-ui/v1/chats/submit; `accuracy` since 2.8.8."""
     if not isinstance(value, dict):
         return None
     return Usage(
@@ -111,7 +113,7 @@ def _action(item: Dict[str, Any]) -> Action:
 
 
 def _shortcut(item: Dict[str, Any]) -> Shortcut:
-    """Return a shortcut. Source: 2.4.9 to 3.3.2 give its `message`, 3.3.3 its `shortcutId`."""
+    """Return a shortcut. Source: 2.4.9 to 3.3.2 send `message`, 3.3.3 and later `shortcutId`."""
     data = as_dict(item.get("data"))
     return Shortcut(
         label=as_text(data.get("label")),
@@ -140,7 +142,7 @@ def parse_session_nonce(fields: Mapping[str, Any]) -> str:
     """
     nonce = parse_nonce(fields.get("restNonce"))
     if nonce is None:
-        raise ProtocolError("the site gave no nonce that could be used.")
+        raise ProtocolError("the site's response contains no usable nonce.")
     return nonce
 
 
@@ -163,7 +165,7 @@ def parse_namespaces(answer: Mapping[str, Any]) -> List[str]:
 
 def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose: str) -> File:
     """
-    Return the file that an upload made.
+    Return the file that an upload created.
 
     Args:
         fields: the answer's JSON object.
@@ -179,7 +181,7 @@ def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose:
     data = as_dict(fields.get("data"))
     file_id, url = as_id(data.get("id")), as_str(data.get("url"))
     if not file_id or not url:
-        raise ProtocolError("the site does not name the file that it received")
+        raise ProtocolError("the site's response does not name the uploaded file")
     return File(
         id=file_id,
         url=url,
@@ -193,7 +195,7 @@ def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose:
 
 def parse_files(fields: Mapping[str, Any]) -> List[File]:
     """
-    Return the files of a list.
+    Return the files in a list.
 
     Source: mwai-ui/v1/files/list. A row's `refId` is the id that questions and deletions take.
     """
@@ -215,7 +217,7 @@ def _file(row: Mapping[str, Any]) -> File:
 
 def parse_discussions(fields: Mapping[str, Any]) -> List[Discussion]:
     """
-    Return the discussions of a list.
+    Return the discussions in a list.
 
     Source: mwai-ui/v1/discussions/list. A row's `messages` are JSON within the JSON.
     """
@@ -252,10 +254,10 @@ def parse_bot(
     Return the chatbot that an element of a page describes.
 
     Args:
-        system: its `data-system`, whose texts may have become numbers.
+        system: its `data-system`, in which numbers may stand for strings.
         params: its `data-params`.
         page: the page's URL.
-        rest_root: the REST root that the page links to, for elements that do not name theirs.
+        rest_root: the REST root that the page links to, for elements that name none.
 
     Source: the page's HTML; `contextId` since 1.4.6, `id` 1.6.56 to 1.9.7 and `customId` since
     1.9.8, `botId` since 1.6.82.

@@ -1,4 +1,4 @@
-"""One event of a stream: a piece of the reply's text, another event, the end, or a failure."""
+"""One event of a stream: a delta of the reply's text, another event, the end, or a failure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from typing import Any, Dict, NamedTuple, Optional, Union
 from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Event
 
-from .fields import as_dict, as_number, as_str, as_text, parse_json, plain_text
-
-#: The most bytes of one event or JSON body, and of a reply's text, that are held in memory.
-LIMIT = 32 * 1024 * 1024
+from .fields import as_dict, as_number, as_str, as_text, check_size, parse_json, plain_text
 
 
 class End(NamedTuple):
@@ -25,16 +22,16 @@ class End(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """An `error` event. One with an empty message is followed by another that says more."""
+    """An `error` event. After one with an empty message, another one follows that says more."""
 
     message: str
 
 
 def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
     """
-    Return what one event says: a piece of the text as str, another `Event`, the end or a failure.
+    Parse one event: return a delta as str, another `Event`, the end or a failure.
 
-    None stands for an event to skip: one without text, or of an unknown type.
+    Return None for an event to skip: one without text, or of an unknown type.
 
     Raises:
         ProtocolError: the data is not an event of the plugin.
@@ -58,7 +55,7 @@ def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
 
 def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
     """
-    Return what a `live` event says. It is text without a `subtype`, or with ``content``.
+    Parse a `live` event. It is text if its `subtype` is missing or ``content``.
 
     Source: `subtype` and the fields that come with it since 2.8.3.
     """
@@ -79,8 +76,9 @@ def _live(event: Dict[str, Any], value: object) -> Union[str, Event, None]:
 
 
 def _answer(value: object) -> Optional[Dict[str, Any]]:
-    """Return the object that `end` holds as a JSON text, or as ``false`` if PHP failed."""
+    """Return the object in an `end`: a JSON text, or ``false`` if PHP could not encode it."""
     if isinstance(value, str):
+        check_size(value)
         try:
             value = parse_json(value)
         except ProtocolError:

@@ -1,4 +1,4 @@
-"""Headers and cookies: what the widget sends, what else is sent, and what must not be."""
+"""Headers and cookies: those of the widget and of other requests, and those not to send."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WIDGET_HEADERS: Mapping[str, str] = {
 #: Headers that describe the browser that the user agent names.
 CLIENT_HINTS = frozenset({"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"})
 
-#: Carries a nonce to the site, and a fresh one back. Source: WordPress's cookie check.
+#: Carries the nonce of a request, and a fresh one in a response. Source: WordPress's cookie check.
 NONCE_HEADER = "x-wp-nonce"
 
 #: The relation of a link to the REST root, in a page and in its ``Link`` header. Source: WordPress.
@@ -44,9 +44,9 @@ def widget_headers(
     overrides: Mapping[str, Optional[str]], **changes: Optional[str]
 ) -> Dict[str, Optional[str]]:
     """
-    Return the widget's headers, with the changes of a route and then the caller's overrides.
+    Return the widget's headers, changed first for a route and then by the caller's overrides.
 
-    Names are in lower case. None marks a header that is not sent, even if a session has it.
+    Names are in lower case. None marks a header that is not sent, even if the session sets it.
     """
     headers: Dict[str, Optional[str]] = dict(WIDGET_HEADERS)
     headers.update((name.replace("_", "-"), value) for name, value in changes.items())
@@ -56,7 +56,7 @@ def widget_headers(
     return headers
 
 
-def plain_headers(**changes: str) -> Dict[str, Optional[str]]:
+def plain_headers(**changes: Optional[str]) -> Dict[str, Optional[str]]:
     """Return the headers of a request that no widget makes. They name this package."""
     headers: Dict[str, Optional[str]] = {
         "origin": None,
@@ -77,12 +77,12 @@ def linked_root(link_header: str) -> Optional[str]:
 
 def without_php_session(cookie: Optional[str]) -> Optional[str]:
     """
-    Return a ``Cookie`` header without PHP's session, which would make requests wait in line.
+    Return a ``Cookie`` header without PHP's session, which would make the site queue requests.
 
-    The plugin's own cookie, ``mwai_session_id``, stays: uploaded files belong to it.
+    The plugin's own cookie, ``mwai_session_id``, stays, because uploaded files belong to it.
 
-    Source: AI Engine 2.8.5 keeps a PHP session open for each request below ``mwai/``, and PHP
-    serves the requests of one session one after the other.
+    Source: AI Engine 2.8.5 keeps a PHP session open during each request below ``mwai/``, and PHP
+    serves the requests of one session one at a time.
     """
     if not cookie or _PHP_SESSION not in cookie:
         return cookie

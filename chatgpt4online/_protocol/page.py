@@ -1,8 +1,8 @@
 """
-The chatbots, the REST root and the nonce in a page's HTML. Nothing of the page is run.
+The chatbots, the REST root and the nonce in a page's HTML. No script of the page runs.
 
-Source: AI Engine 1.4.1 to 3.6.2 print an element with the class ``mwai-chatbot-container`` for each
-chatbot, whose attributes ``data-params`` and ``data-system`` contain JSON.
+Source: for each chatbot, AI Engine 1.4.1 to 3.6.2 prints an element with the class
+``mwai-chatbot-container``, whose attributes ``data-params`` and ``data-system`` contain JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chatgpt4online.errors import ProtocolError
 from chatgpt4online.types import Bot
 
 from .answers import parse_bot, parse_page_nonce
-from .fields import as_dict, parse_json
+from .fields import as_dict, parse_json, without_long_references
 from .headers import REST_ROOT_REL, linked_root
 from .routes import named_root
 
@@ -23,7 +23,7 @@ _CHATBOT = "mwai-chatbot-container"
 
 
 class Page(NamedTuple):
-    """What a page says: its chatbots, the REST root and a nonce, or None for what is missing."""
+    """A parsed page: its chatbots, the REST root and a nonce, or None for what is missing."""
 
     bots: Tuple[Bot, ...]
     rest_root: Optional[str]
@@ -34,18 +34,18 @@ def parse_page(
     html: str, url: str, link_header: str = "", checkpoint: Callable[[], object] = bool
 ) -> Page:
     """
-    Return what a page says.
+    Parse a page.
 
     Args:
-        html: the page.
+        html: the HTML of the page.
         url: its URL.
-        link_header: its ``Link`` header, whose REST root takes precedence over the page's own.
-        checkpoint: called for each piece of the page; what it raises ends the reading.
+        link_header: its ``Link`` header, whose REST root takes precedence over the HTML's.
+        checkpoint: called for each piece of the page; an exception from it ends the parsing.
     """
     reader = _Reader(checkpoint)
-    # Older parsers give up on some broken pages; what they have read by then counts.
+    # Older parsers raise for some broken pages; what they have read until then counts.
     with suppress(AssertionError, NotImplementedError):
-        reader.feed(html)
+        reader.feed(without_long_references(html))
     rest_root = named_root(linked_root(link_header) or reader.rest_root, url)
     systems = [_json(element, "data-system") for element in reader.chatbots]
     params = [_json(element, "data-params") for element in reader.chatbots]
@@ -55,7 +55,7 @@ def parse_page(
 
 
 class _Reader(HTMLParser):
-    """Collects the attributes of the chatbots' elements, and the link to the REST root."""
+    """Collects the attributes of the chatbots' elements and the link to the REST root."""
 
     def __init__(self, checkpoint: Callable[[], object]) -> None:
         super().__init__(convert_charrefs=True)
@@ -64,7 +64,7 @@ class _Reader(HTMLParser):
         self.rest_root: Optional[str] = None
 
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
-        """Look at one element."""
+        """Collect from one element."""
         self._checkpoint()
         fields = {name: value or "" for name, value in attrs}
         if _CHATBOT in fields.get("class", "").split():
@@ -73,7 +73,7 @@ class _Reader(HTMLParser):
             self.rest_root = self.rest_root or fields.get("href")
 
     def _pass(self, *_: Any, **__: Any) -> None:
-        self._checkpoint()  # broken HTML can consist of millions of these
+        self._checkpoint()  # a broken page can consist of millions of these
 
     handle_endtag = handle_data = handle_comment = handle_decl = handle_pi = unknown_decl = _pass
 

@@ -1,5 +1,5 @@
 """
-The public API: request bodies, and what its answers contain.
+The public API: its request bodies and its answers.
 
 Source: AI Engine 3.6.2. An answer that reports success is ``{"success": true, "data": ...}``; a
 chatbot's also has an `extra`.
@@ -49,9 +49,9 @@ def api_query_body(
 
     Args:
         message: the question.
-        options: the query's parameters, in Python's spelling.
-        url: of a picture to look at, or None.
-        media_id: of a picture to edit, or None.
+        options: the query's parameters, spelled as in Python.
+        url: the URL of an image to look at, or None.
+        media_id: the id of an image to edit, or None.
 
     Source: mwai/v1/simpleTextQuery, simpleFastTextQuery, simpleJsonQuery, simpleImageQuery,
     simpleVisionQuery (`url`) and simpleImageEditQuery (`mediaId`).
@@ -78,13 +78,13 @@ def api_upload_parts(file: FilePart, purpose: str) -> Dict[str, Any]:
 
 def api_options(options: Mapping[str, Any]) -> Dict[str, Any]:
     """
-    Return a query's options in the plugin's spelling: ``maxTokens`` for ``max_tokens``.
+    Return a query's options as the plugin spells them: ``maxTokens`` for ``max_tokens``.
 
-    Source: mwai/v1/simpleTextQuery and its like, which read two of them next to `options`.
+    Source: mwai/v1/simpleTextQuery and similar routes, which read two of them next to `options`.
     """
-    spelt = {_camel_case(name): value for name, value in options.items()}
-    outer: Dict[str, Any] = {name: spelt[name] for name in _OUTER_OPTIONS if name in spelt}
-    return {**outer, "options": spelt} if spelt else {}
+    inner = {_camel_case(name): value for name, value in options.items()}
+    outer: Dict[str, Any] = {name: inner[name] for name in _OUTER_OPTIONS if name in inner}
+    return {**outer, "options": inner} if inner else {}
 
 
 def _camel_case(name: str) -> str:
@@ -139,7 +139,7 @@ def parse_api_json(fields: Mapping[str, Any]) -> Any:
     Raises:
         ReplyError: it wrote something else.
 
-    Source: mwai/v1/simpleJsonQuery, whose null stands for that.
+    Source: mwai/v1/simpleJsonQuery, which answers null in that case.
     """
     if fields.get("data") is None:
         raise reply_error("What the model wrote is not JSON")
@@ -148,7 +148,7 @@ def parse_api_json(fields: Mapping[str, Any]) -> Any:
 
 def parse_api_image(fields: Mapping[str, Any]) -> Image:
     """
-    Return the picture that the public API made. Some engines put its URL into Markdown.
+    Return the image that the public API generated. Some engines put its URL into Markdown.
 
     Raises:
         ProtocolError: the answer contains no text.
@@ -156,19 +156,19 @@ def parse_api_image(fields: Mapping[str, Any]) -> Image:
     Source: mwai/v1/simpleImageQuery and simpleImageEditQuery.
     """
     text = parse_api_text(fields)
-    linked = re.search(r"!\[[^\]]*\]\(([^()\s]+)\)", text)
+    linked = re.search(r"!\[[^\[\]]*\]\(([^()\s]+)\)", text)
     return Image(linked.group(1) if linked else text.strip())
 
 
 def parse_verdict(fields: Mapping[str, Any]) -> bool:
     """
-    Return what a moderation found.
+    Return whether a moderated text violates the rules.
 
     Raises:
-        ReplyError: the vendor said nothing.
+        ReplyError: the vendor gave no verdict.
         ProtocolError: the answer is not a verdict.
 
-    Source: mwai/v1/moderationCheck, whose null stands for no verdict.
+    Source: mwai/v1/moderationCheck, which answers null if there is no verdict.
     """
     verdict = fields.get("data")
     if verdict is None:

@@ -17,14 +17,14 @@ from chatgpt4online.types import Message, Shortcut, Turn
 #: The roles that the plugin knows. Source: `messages` of mwai-ui/v1/chats/submit.
 ROLES = ("user", "assistant", "system")
 
-#: What files are uploaded for. Source: the purpose of chats since 3.2.8; others are mapped to it.
+#: The purpose of an upload. Source: that of chats since 3.2.8, which maps others to it.
 DEFAULT_PURPOSE = "analysis"
 
 #: A file's name, content and media type.
 FilePart = Tuple[str, bytes, str]
 
 _CHAT_ID_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_PHP_BLANKS = " \t\n\r\0\x0b"  # the plugin strips them before it counts characters
+_PHP_WHITESPACE = " \t\n\r\0\x0b"  # the plugin strips it before it counts characters
 
 
 # -------------------------------------------------------------------------------------- history
@@ -32,7 +32,7 @@ _PHP_BLANKS = " \t\n\r\0\x0b"  # the plugin strips them before it counts charact
 
 def validate_messages(messages: Sequence[Turn]) -> List[Message]:
     """
-    Return a copy of turns that holds their roles and contents only.
+    Return a copy of the turns, with only their roles and contents.
 
     Raises:
         ValueError: a wrong role, or text that UTF-8 cannot encode.
@@ -58,7 +58,7 @@ def build_history(
     Raises:
         ValueError: an empty message, a wrong role, a last turn that is not the user's, or text
             that UTF-8 cannot encode.
-        TypeError: something that is neither a text nor a turn.
+        TypeError: something that is neither a str nor a turn.
     """
     history = validate_messages(messages)
     if isinstance(message, (str, Shortcut)):
@@ -77,7 +77,7 @@ def build_history(
 
 
 def message_text(message: Union[str, Shortcut]) -> str:
-    """Return the text that stands for a question, or for a click on a shortcut, in a history."""
+    """Return the text that a history contains for a question, or for a click on a shortcut."""
     if isinstance(message, Shortcut):
         return message.message or message.label
     return str(message)
@@ -93,7 +93,7 @@ def format_prompt(messages: Sequence[Turn]) -> str:
 
     Raises:
         ValueError: there are no turns, or one has a wrong role.
-        TypeError: a turn is not a dict with a text.
+        TypeError: a turn is not a dict, or its content is not a str.
     """
     turns = validate_messages(messages)
     if not turns:
@@ -123,12 +123,12 @@ def _turn(message: Turn) -> Message:
 
 
 def new_chat_id() -> str:
-    """Return an id for a new conversation: 10 characters of ``0-9a-z``, as the widget's are."""
+    """Return an id for a new conversation: 10 characters of ``0-9a-z``, like the widget's."""
     number = int.from_bytes(urandom(8), "big")
     letters = []
     for _ in range(10):
-        number, at = divmod(number, 36)
-        letters.append(_CHAT_ID_LETTERS[at])
+        number, index = divmod(number, 36)
+        letters.append(_CHAT_ID_LETTERS[index])
     return "".join(letters)
 
 
@@ -148,8 +148,8 @@ def chat_body(
     """
     Return the JSON body of a question.
 
-    The plugin merges unknown fields over the bot's settings. So nothing is sent that the widget
-    does not send, except `model` and `extra_body` when given.
+    The plugin lets unknown fields override the bot's settings. So the body has only the widget's
+    fields, and `model` and `extra_body` if they are given.
 
     Args:
         history: all turns, the new one last.
@@ -181,9 +181,9 @@ def chat_body(
         "stream": True,
         **fields,
     }
-    size = len(body["newMessage"].strip(_PHP_BLANKS))
+    size = len(body["newMessage"].strip(_PHP_WHITESPACE))
     if max_length is not None and size > max_length:
-        raise ValueError(f"the message has {size} characters; the bot takes {max_length} at most")
+        raise ValueError(f"the message has {size} characters; the bot allows at most {max_length}")
     if model is not None:
         body["model"] = identifier(model, "model")
     body.update(_extra_fields(extra_body, body))
@@ -228,7 +228,7 @@ def file_fields(file_ids: Sequence[str]) -> Dict[str, Any]:
 
 def continuation_fields(response_id: str) -> Dict[str, Any]:
     """
-    Return the fields that let the model's vendor go on from its own record of a conversation.
+    Return the fields that let the model's vendor continue from its own record of a conversation.
 
     Source: mwai-ui/v1/chats/submit, `previousResponseId` since 2.8.4.
     """
@@ -241,7 +241,7 @@ def encode_json(body: Mapping[str, Any], name: str) -> bytes:
 
     Args:
         body: its fields.
-        name: the argument that the caller's fields came in, for errors.
+        name: the argument with the caller's fields, for errors.
 
     Raises:
         ValueError: a value cannot be sent.
@@ -261,13 +261,13 @@ def encode_json(body: Mapping[str, Any], name: str) -> bytes:
 # ------------------------------------------------------------------------- files and discussions
 
 
-def is_file_id(word: str) -> bool:
+def is_file_id(value: str) -> bool:
     """
-    Return whether a word looks like the id of an uploaded file.
+    Return whether a text looks like the id of an uploaded file.
 
     Source: mwai-ui/v1/files/upload: 32 hexadecimal digits since 2.1.5.
     """
-    return re.fullmatch("[0-9a-f]{32}", word) is not None
+    return re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def upload_parts(file: FilePart, purpose: str) -> Dict[str, Any]:

@@ -2,40 +2,81 @@
 
 from __future__ import annotations
 
-import re
 from typing import Optional
 from urllib.parse import urljoin, urlsplit
 
 DEFAULT_SITE = "https://chatgpt4online.org"
 
-#: The bot that each installation of AI Engine has.
+#: The bot that every installation of AI Engine has.
 DEFAULT_BOT = "default"
 
-# Routes stand below a site's REST root. Each names the version of AI Engine that brought it.
+# Routes, relative to a site's REST root, with the version of AI Engine that introduced each.
 
-CHAT = "mwai-ui/v1/chats/submit"  # 1.6.76
-START_SESSION = "mwai/v1/start_session"  # 2.4.4
-UPLOAD = "mwai-ui/v1/files/upload"  # 1.9.95
-LIST_FILES = "mwai-ui/v1/files/list"  # 2.1.5
-DELETE_FILES = "mwai-ui/v1/files/delete"  # 2.1.5
-LIST_DISCUSSIONS = "mwai-ui/v1/discussions/list"  # 1.6.79
-RENAME_DISCUSSION = "mwai-ui/v1/discussions/edit"  # 2.6.5
-DELETE_DISCUSSIONS = "mwai-ui/v1/discussions/delete"  # 2.6.5
+CHAT = "mwai-ui/v1/chats/submit"
+START_SESSION = "mwai/v1/start_session"
+UPLOAD = "mwai-ui/v1/files/upload"
+LIST_FILES = "mwai-ui/v1/files/list"
+DELETE_FILES = "mwai-ui/v1/files/delete"
+LIST_DISCUSSIONS = "mwai-ui/v1/discussions/list"
+RENAME_DISCUSSION = "mwai-ui/v1/discussions/edit"
+DELETE_DISCUSSIONS = "mwai-ui/v1/discussions/delete"
 
-# The public API, which a site's owner has to switch on.
+# The public API, which a site's owner has to enable.
 
-API_TEXT = "mwai/v1/simpleTextQuery"  # 1.3.90
-API_MODERATE = "mwai/v1/moderationCheck"  # 1.3.90
-API_CHATBOT = "mwai/v1/simpleChatbotQuery"  # 1.9.3
-API_JSON = "mwai/v1/simpleJsonQuery"  # 1.9.96
-API_VISION = "mwai/v1/simpleVisionQuery"  # 1.9.96
-API_IMAGE = "mwai/v1/simpleImageQuery"  # 2.1.6
-API_WHOAMI = "mwai/v1/simpleAuthCheck"  # 2.1.6
-API_EDIT_IMAGE = "mwai/v1/simpleImageEditQuery"  # 2.8.2
-API_BOTS = "mwai/v1/listChatbots"  # 2.8.5
-API_TRANSCRIBE = "mwai/v1/simpleTranscribeAudio"  # 2.8.9
-API_FAST_TEXT = "mwai/v1/simpleFastTextQuery"  # 2.9.2
-API_UPLOAD = "mwai/v1/simpleFileUpload"  # 2.9.3
+API_TEXT = "mwai/v1/simpleTextQuery"
+API_MODERATE = "mwai/v1/moderationCheck"
+API_CHATBOT = "mwai/v1/simpleChatbotQuery"
+API_JSON = "mwai/v1/simpleJsonQuery"
+API_VISION = "mwai/v1/simpleVisionQuery"
+API_IMAGE = "mwai/v1/simpleImageQuery"
+API_WHOAMI = "mwai/v1/simpleAuthCheck"
+API_EDIT_IMAGE = "mwai/v1/simpleImageEditQuery"
+API_BOTS = "mwai/v1/listChatbots"
+API_TRANSCRIBE = "mwai/v1/simpleTranscribeAudio"
+API_FAST_TEXT = "mwai/v1/simpleFastTextQuery"
+API_UPLOAD = "mwai/v1/simpleFileUpload"
+
+#: The version of AI Engine that brought each route.
+SINCE = {
+    CHAT: "1.6.76",
+    START_SESSION: "2.4.4",
+    UPLOAD: "1.9.95",
+    LIST_FILES: "2.1.5",
+    DELETE_FILES: "2.1.5",
+    LIST_DISCUSSIONS: "1.6.79",
+    RENAME_DISCUSSION: "2.6.5",
+    DELETE_DISCUSSIONS: "2.6.5",
+    API_TEXT: "1.3.90",
+    API_MODERATE: "1.3.90",
+    API_CHATBOT: "1.9.3",
+    API_JSON: "1.9.96",
+    API_VISION: "1.9.96",
+    API_IMAGE: "2.1.6",
+    API_WHOAMI: "2.1.6",
+    API_EDIT_IMAGE: "2.8.2",
+    API_BOTS: "2.8.5",
+    API_TRANSCRIBE: "2.8.9",
+    API_FAST_TEXT: "2.9.2",
+    API_UPLOAD: "2.9.3",
+}
+
+DISCUSSIONS = frozenset({LIST_DISCUSSIONS, RENAME_DISCUSSION, DELETE_DISCUSSIONS})
+PUBLIC_API = frozenset(
+    {
+        API_TEXT,
+        API_MODERATE,
+        API_CHATBOT,
+        API_JSON,
+        API_VISION,
+        API_IMAGE,
+        API_WHOAMI,
+        API_EDIT_IMAGE,
+        API_BOTS,
+        API_TRANSCRIBE,
+        API_FAST_TEXT,
+        API_UPLOAD,
+    }
+)
 
 #: WordPress's own route for the current user.
 ME = "wp/v2/users/me"
@@ -69,7 +110,7 @@ def named_root(address: object, page: str) -> Optional[str]:
     Return the REST root that a page names, as an absolute URL; None if it names none.
 
     Args:
-        address: what the page says, which may be relative, or no address at all.
+        address: the page's value, which may be a relative URL or no URL at all.
         page: the page's URL.
     """
     if not isinstance(address, str) or not address:
@@ -85,9 +126,11 @@ def named_root(address: object, page: str) -> Optional[str]:
 
 def site_of(url: str) -> str:
     """Return the site that a REST root belongs to; of any other URL, scheme and host."""
-    below = re.fullmatch(r"(.*?)/(?:wp-json/?|(?:index\.php)?\?rest_route=.*)", url)
-    if below:
-        return below.group(1)
+    for mark in ("/?rest_route=", "/index.php?rest_route="):
+        if mark in url:
+            return url.partition(mark)[0]
+    if url.rstrip("/").endswith("/wp-json"):
+        return url.rstrip("/")[: -len("/wp-json")]
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -119,9 +162,9 @@ def moved_root(root: str, route: str, location: str) -> Optional[str]:
     It must keep the route at its end, and lead to the same site.
 
     Args:
-        root: the REST root that was asked.
-        route: the route that was asked.
-        location: the URL that it redirects to.
+        root: the REST root of the request.
+        route: the route of the request.
+        location: the URL that the response redirects to.
     """
     target = location.partition("#")[0].rstrip("?")
     is_kept = target.endswith("/" + route) and ("?" in target) == ("?" in root)

@@ -11,6 +11,8 @@ from ._rest import RestRequest
 
 DEFAULT_START_SENTENCE = "Hi! How can I help you?"
 
+DEFAULT_MAX_LENGTH = 512  # of a message to a new bot
+
 CUSTOM_BOT_LIFETIME = 2 * HALF_DAY  # from when its page was last rendered
 
 
@@ -21,7 +23,7 @@ class Bot:
     id: str
     name: str
     mode: str = "chat"
-    max_length: Optional[int] = None
+    max_length: Optional[int] = DEFAULT_MAX_LENGTH
     start_sentence: str = DEFAULT_START_SENTENCE
     custom: bool = False
 

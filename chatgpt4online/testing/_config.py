@@ -22,6 +22,10 @@ class SiteConfig:
         permalinks: False if routes are reachable only through ``?rest_route=``.
         rest_prefix: the first path segment of REST URLs, "wp-json" by default in WordPress.
         url: the site's URL without a trailing slash; "" until the server has started.
+        closed_to_guests: every route is refused to guests.
+        prints: what another plugin prints before each response.
+        upload_max_filesize: the size in bytes of the largest file that PHP accepts.
+        post_max_size: the size in bytes of the largest body that PHP reads.
         clock: the site's clock.
     """
 
@@ -30,6 +34,10 @@ class SiteConfig:
     permalinks: bool
     rest_prefix: str
     url: str = ""
+    closed_to_guests: bool = False
+    prints: bytes = b""
+    upload_max_filesize: int = 2 << 20
+    post_max_size: int = 8 << 20
     clock: Clock = field(default_factory=Clock)
 
     @property
@@ -46,11 +54,12 @@ class SiteConfig:
         """Return the REST route that a request names, such as "/mwai/v1/start_session", or None."""
         path = urlsplit(request.path).path
         root = f"{self.path}/{self.rest_prefix}"
+        route = None
         if self.permalinks and f"{path}/".startswith(f"{root}/"):
-            return path[len(root) :] or "/"
-        if path in (f"{self.path}/", f"{self.path}/index.php"):
-            return query_parameter(request, "rest_route") or None
-        return None
+            route = path[len(root) :] or "/"
+        elif path in (f"{self.path}/", f"{self.path}/index.php"):
+            route = query_parameter(request, "rest_route")
+        return route and (route.rstrip("/") or "/")
 
     def ignores_rest_route(self, request: Request) -> bool:
         """Return whether the version finds no route because ``?rest_route=`` names it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Dict, List, Optional
@@ -12,7 +14,7 @@ from ._http import HTTPResponse
 from ._model import PluginError, Reply
 from ._php import php_json
 from ._responses import json_response
-from ._rest import RestRequest
+from ._rest import NO_SESSION, RestRequest
 from ._users import GUEST, User
 
 MAX_TITLE_LENGTH = 64  # characters
@@ -65,6 +67,17 @@ class Discussions:
             {"role": "assistant", "content": reply.text, "extra": {"embeddings": None}},
         ]
 
+    def chat_id(self, request: RestRequest) -> str:
+        """
+        Return the id under which a request's exchange is stored.
+
+        Source: AI Engine 3.6.2 and 2.4.7; without a chatId, the visitor's session, or a random id.
+        """
+        chat_id, session = request.fields.get("chatId"), request.session_id()
+        if isinstance(chat_id, (str, int)) and chat_id:
+            return str(chat_id)
+        return secrets.token_hex(4) if session == NO_SESSION else session
+
     def _create(self, bot: Bot, chat_id: str) -> Discussion:
         created = Discussion(next(self._row_ids), chat_id, bot, self._config.clock.now())
         if bot.start_sentence and self._profile.keeps_start_sentence:
@@ -100,20 +113,22 @@ class Discussions:
             raise PluginError("chatId and title are required.", 400)
         if request.user is GUEST:
             raise PluginError("You need to be logged in.", 401)
+        title = re.sub("<[^>]*>", "", request.text("title"))
         for discussion in self._owned_by(request.user):
             if discussion.chat_id == request.text("chatId"):
-                discussion.title = request.text("title")[:MAX_TITLE_LENGTH]
+                if len(title) > MAX_TITLE_LENGTH:
+                    raise PluginError("Failed to update the discussion.")
+                discussion.title = title
         return json_response({"success": True, **request.new_token})
 
     def may_delete(self, request: RestRequest) -> bool:
         """Return whether all discussions to delete belong to the user."""
         owned = {discussion.chat_id for discussion in self._owned_by(request.user)}
-        chat_ids = request.fields.get("chatIds") or []
-        return request.user is not GUEST and owned.issuperset(chat_ids)
+        return request.user is not GUEST and owned.issuperset(request.items("chatIds"))
 
     def delete(self, request: RestRequest) -> HTTPResponse:
         """Delete some of the user's discussions."""
-        chat_ids = request.fields.get("chatIds")
+        chat_ids = request.items("chatIds")
         if not chat_ids:
             raise PluginError("chatIds is required.", 400)
         for chat_id in chat_ids:

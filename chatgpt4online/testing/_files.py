@@ -5,41 +5,20 @@ from __future__ import annotations
 import secrets
 import time
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Dict, Iterable, List, Optional, Set
 
 from ._config import SiteConfig
+from ._filetypes import CONTENT_TYPES, file_extension, is_accepted
 from ._http import HTTPResponse
-from ._model import PluginError
-from ._responses import json_response
+from ._model import FatalError, PluginError
+from ._responses import critical_error, json_response
 from ._rest import RestRequest, Upload
 from ._users import GUEST, User
 
 DEFAULT_LIFETIME = 3600  # seconds; the plugin's option image_expires
 DEFAULT_LIMIT = 10  # rows of a list
-
-# The file types that WordPress allows guests to upload, by extension.
-CONTENT_TYPES = {
-    "jpg": "image/jpeg",
-    "jpeg": "image/jpeg",
-    "png": "image/png",
-    "gif": "image/gif",
-    "webp": "image/webp",
-    "pdf": "application/pdf",
-    "doc": "application/msword",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-    "xls": "application/vnd.ms-excel",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "txt": "text/plain",
-    "csv": "text/csv",
-    "zip": "application/zip",
-    "mp3": "audio/mpeg",
-    "ogg": "audio/ogg",
-    "wav": "audio/wav",
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-}
 
 ONE_PIXEL_PNG = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -47,14 +26,14 @@ ONE_PIXEL_PNG = b64decode(
 )
 
 
-def file_extension(name: str) -> str:
-    """Return the extension of a file name in lower case, without the dot."""
-    return name.rpartition(".")[2].lower()
-
-
 @dataclass(frozen=True)
 class StoredFile:
-    """One file on the site; ``id`` is its public id, ``row_id`` its number in the database."""
+    """
+    One file on the site.
+
+    ``id`` is its public id, ``row_id`` its number in the database; it is ``used`` once it was part
+    of a question.
+    """
 
     row_id: int
     id: str
@@ -65,6 +44,7 @@ class StoredFile:
     data: bytes
     created: float
     expires: float
+    used: bool = False
 
     @property
     def content_type(self) -> str:
@@ -72,19 +52,19 @@ class StoredFile:
         return CONTENT_TYPES[file_extension(self.path)]
 
     @property
-    def type(self) -> str:
-        """The type that the plugin gives the file: "image" or "file"."""
-        return "image" if self.content_type.startswith("image/") else "file"
+    def is_image(self) -> bool:
+        """Whether the file is an image, according to the extension."""
+        return self.content_type.startswith("image/")
 
 
 def check_type(upload: Upload, status: int) -> None:
     """
-    Check that the site accepts files of this type.
+    Check that the site accepts a file of this type and content.
 
     Raises:
         PluginError: it does not.
     """
-    if file_extension(upload.name) not in CONTENT_TYPES:
+    if not is_accepted(upload.name, upload.data):
         raise PluginError("Invalid file type.", status)
 
 
@@ -113,13 +93,18 @@ class Files:
         now = self._config.clock.now()
         file_id = secrets.token_hex(16)
         folder = time.strftime("/wp-content/uploads/%Y/%m/", time.gmtime(now))
-        path = f"{folder}{file_id}.{file_extension(upload.name)}"
+        path = folder + self._stored_name(file_id, upload)
         owner = (user, session)
         times = (now, now + lifetime)
         row_id = next(self._row_ids)
         stored = StoredFile(row_id, file_id, *owner, purpose, path, upload.data, *times)
         self._by_id[file_id] = stored
         return stored
+
+    def _stored_name(self, file_id: str, upload: Upload) -> str:
+        if self._profile.keeps_file_names:
+            return upload.name.replace(" ", "-")
+        return f"{file_id}.{file_extension(upload.name)}"
 
     def add_image(self, user: User, session: str) -> StoredFile:
         """Store a generated image of one pixel."""
@@ -139,6 +124,22 @@ class Files:
         by_id = {file.id: file for file in self.unexpired()}
         return [by_id[file_id] for file_id in file_ids if file_id in by_id]
 
+    def use(self, file_ids: Iterable[str]) -> List[StoredFile]:
+        """
+        Return the files of a question, which count as used from now on.
+
+        Raises:
+            FatalError: an id is unknown, and the version fails then.
+        """
+        wanted = list(file_ids)
+        files = self.find(wanted)
+        if self._profile.unknown_file_fails and len(files) < len(wanted):
+            raise FatalError
+        for file in files:
+            purpose = self._profile.used_purpose or file.purpose
+            self._by_id[file.id] = replace(file, purpose=purpose, used=True)
+        return files
+
     def download(self, path: str) -> Optional[HTTPResponse]:
         """Return the response for the file at a path of the site; None if there is none."""
         for file in self.unexpired():
@@ -151,12 +152,14 @@ class Files:
     def upload(self, request: RestRequest) -> HTTPResponse:
         """Store an uploaded file."""
         upload = request.uploads.get("file")
+        if upload and len(upload.data) > self._config.upload_max_filesize:
+            return critical_error(as_page=True)
         if not upload:
             raise PluginError("No file provided.", 400)
         if not request.text("purpose"):
             raise PluginError("Purpose is required.", 400)
         check_type(upload, 400)
-        return self.store(request, upload, self._stored_purpose(request.text("purpose")))
+        return self.store(request, upload, request.text("purpose"))
 
     def store(
         self,
@@ -175,7 +178,7 @@ class Files:
         user = request.user
         if request.fields.get("userId") not in (None, user.id, str(user.id)):
             raise PluginError("Unauthorized access to other user files", 403)
-        wanted = self._wanted_purposes(request)
+        wanted = _wanted_purposes(request)
         owned = [file for file in self.unexpired() if file.user.id == user.id]
         found = [file for file in owned if not wanted or file.purpose in wanted]
         limit, page = request.number("limit", DEFAULT_LIMIT), request.number("page", 1)
@@ -185,7 +188,7 @@ class Files:
 
     def delete(self, request: RestRequest) -> HTTPResponse:
         """Delete the sender's files; earlier versions delete anybody's, by row number."""
-        file_ids = {str(file_id): None for file_id in request.fields.get("files") or []}
+        file_ids = {str(file_id): None for file_id in request.items("files")}
         if not self._profile.file_owners:
             self._remove(file for file in self.unexpired() if str(file.row_id) in file_ids)
             return json_response({"success": True})
@@ -207,24 +210,14 @@ class Files:
             return file.user is GUEST and file.session == request.session_id()
         return file.user.id == request.user.id
 
-    def _stored_purpose(self, purpose: str) -> str:
-        if not self._profile.merged_purposes or purpose == "generated":
-            return purpose
-        return "analysis"
-
-    def _wanted_purposes(self, request: RestRequest) -> Set[str]:
-        wanted = request.fields.get("purpose") or []
-        purposes = wanted if isinstance(wanted, list) else [wanted]
-        return {self._stored_purpose(str(purpose)) for purpose in purposes}
-
     def _row(self, file: StoredFile) -> Dict[str, Any]:
         created = self._config.clock.format(file.created)
         return {
             "id": str(file.row_id),
             "refId": file.id,
-            "envId": "default",
+            "envId": "default" if file.used else None,
             "userId": str(file.user.id) if file.user.id else None,
-            "type": file.type,
+            "type": "image" if file.is_image and self._profile.lists_types else "file",
             "status": "uploaded",
             "purpose": file.purpose,
             "created": created,
@@ -232,5 +225,14 @@ class Files:
             "expires": self._config.clock.format(file.expires),
             "path": f"/var/www/html{file.path}",
             "url": self.url(file),
-            "metadata": {"query_envId": "default", "query_session": file.session},
+            "metadata": self._metadata(file),
         }
+
+    def _metadata(self, file: StoredFile) -> Any:
+        """Return a row's metadata; an empty array is a list in PHP."""
+        return {"query_envId": "default", "query_session": file.session} if file.used else []
+
+
+def _wanted_purposes(request: RestRequest) -> Set[str]:
+    wanted = request.fields.get("purpose") or []
+    return {str(purpose) for purpose in (wanted if isinstance(wanted, list) else [wanted])}

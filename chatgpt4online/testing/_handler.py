@@ -5,6 +5,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import List
 
+from ._front import FrontEnd, FrontEndConfig
 from ._http import Framing, HTTPResponse, Request, Writer, read_request
 from ._listener import Connection
 from ._script import ScriptQueues
@@ -17,13 +18,24 @@ class Handler:
 
     Args:
         site: the site.
+        front_end: what stands in front of the site.
         scripts: the scripts that have not been used yet.
         framing: how bodies are sent, unless a response says otherwise.
         pace: seconds between two events, unless a response says otherwise.
     """
 
-    def __init__(self, site: Site, scripts: ScriptQueues, framing: Framing, pace: float) -> None:
+    def __init__(
+        self,
+        site: Site,
+        front_end: FrontEndConfig,
+        scripts: ScriptQueues,
+        framing: Framing,
+        pace: float,
+    ) -> None:
         self._site = site
+        self._front_end = FrontEnd(front_end, site.script_key, site.respond)
+        self._holds_answers = front_end.holds_answers
+        self._keep_alive = front_end.keep_alive
         self._scripts = scripts
         self._framing = framing
         self._pace = pace
@@ -38,7 +50,7 @@ class Handler:
 
     def serve(self, connection: Connection) -> None:
         """Serve requests until the connection is to be closed."""
-        while self._serve_request(connection):
+        while self._serve_request(connection) and connection.wait_for_request(self._keep_alive):
             pass
 
     def _serve_request(self, connection: Connection) -> bool:
@@ -53,7 +65,13 @@ class Handler:
         is_last = framing.delimiter in ("close", "raw") or response.end != "complete"
         closing = is_last or request.headers.get("Connection", "").lower() == "close"
         has_body = request.method != "HEAD" and response.status not in (204, 304)
-        writer = Writer(connection.write, connection.wait, self._pace)
+        writer = Writer(
+            connection.write,
+            connection.wait,
+            self._pace,
+            holds_answers=self._holds_answers,
+            keep_alive=self._keep_alive,
+        )
         writer.send(response, framing, body=has_body, closing=closing)
         if response.end == "reset":
             connection.reset_on_close()
@@ -62,5 +80,6 @@ class Handler:
         return not closing
 
     def _respond(self, request: Request) -> HTTPResponse:
-        script = self._scripts.take(self._site.script_key(request), before_wordpress=True)
-        return script.response or self._site.respond(request)
+        key = self._site.script_key(request)
+        script = self._scripts.take(key, request, before_wordpress=True)
+        return script.response or self._front_end.respond(request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from http import HTTPStatus
 from threading import Event
@@ -71,6 +71,15 @@ class Request:
     path: str
     headers: Headers
     body: bytes
+
+    @property
+    def question(self) -> str:
+        """The question of a request to a chatbot or to the public API; "" if there is none."""
+        fields = self.json
+        if not isinstance(fields, dict):
+            fields = dict(parse_qsl(self.body.decode("latin-1")))
+        found = [fields.get(name) for name in ("newMessage", "message", "prompt")]
+        return next((text for text in found if isinstance(text, str) and text), "")
 
     @property
     def json(self) -> Any:
@@ -246,14 +255,24 @@ class Writer:
         write: sends bytes at once.
         wait: waits for the end of a ``Pause``.
         pace: seconds between two steps of responses that have no pace of their own.
+        holds_answers: send each response only when it is complete, as a buffering proxy does.
+        keep_alive: the seconds that the header Keep-Alive announces; None for no such header.
     """
 
     def __init__(
-        self, write: Callable[[bytes], None], wait: Callable[[Pause], None], pace: float
+        self,
+        write: Callable[[bytes], None],
+        wait: Callable[[Pause], None],
+        pace: float,
+        *,
+        holds_answers: bool = False,
+        keep_alive: Optional[float] = None,
     ) -> None:
         self._write = write
         self._wait = wait
         self._pace = pace
+        self._holds_answers = holds_answers
+        self._keep_alive = keep_alive
 
     def send(self, response: HTTPResponse, framing: Framing, *, body: bool, closing: bool) -> None:
         """
@@ -267,16 +286,31 @@ class Writer:
         """
         if response.delay:
             self._wait(response.delay)
+        if self._holds_answers:
+            response = self._hold_back(response)
         if framing.delimiter != "raw":
-            self._write(_head(response, framing, body=body, closing=closing))
+            keep_alive = None if closing else self._keep_alive
+            fields = [] if keep_alive is None else [("Keep-Alive", f"timeout={keep_alive:g}")]
+            complete = replace(response, headers=(*response.headers, *fields))
+            self._write(_head(complete, framing, body=body, closing=closing))
         if body:
             self._send_body(response, framing)
 
+    def _hold_back(self, response: HTTPResponse) -> HTTPResponse:
+        """Wait for the end of a response, and return it in one piece without pauses."""
+        steps = list(_insert_pauses(response.steps, self._pace_of(response)))
+        for step in steps:
+            if isinstance(step, Pause):
+                self._wait(step)
+        return replace(response, steps=(b"".join(s for s in steps if isinstance(s, bytes)),))
+
+    def _pace_of(self, response: HTTPResponse) -> float:
+        return self._pace if response.pace is None else response.pace
+
     def _send_body(self, response: HTTPResponse, framing: Framing) -> None:
         compressor = zlib.compressobj(wbits=31) if framing.gzip else None
-        pace = self._pace if response.pace is None else response.pace
         joined = _join_steps(response.steps, framing.events_per_chunk)
-        steps = list(_insert_pauses(joined, pace))
+        steps = list(_insert_pauses(joined, self._pace_of(response)))
         for number, step in enumerate(steps, 1):
             if isinstance(step, Pause):
                 self._wait(step)

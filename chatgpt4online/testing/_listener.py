@@ -6,9 +6,9 @@ import contextlib
 import socket
 import struct
 import sys
-import time
+from io import BufferedReader
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, Set
+from typing import TYPE_CHECKING, Callable, Optional, Set
 
 from ._http import Pause
 
@@ -36,7 +36,7 @@ class Connection:
             self._tls = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._sock: socket.socket = self._tls or sock
         self._closing = closing
-        self.stream: BinaryIO = self._sock.makefile("rb")
+        self.stream: BufferedReader = self._sock.makefile("rb")
         self.write: Callable[[bytes], None] = self._sock.sendall
 
     def do_handshake(self) -> None:
@@ -44,18 +44,31 @@ class Connection:
         if self._tls:
             self._tls.do_handshake()
 
+    def wait_for_request(self, seconds: Optional[float]) -> bool:
+        """Wait for the next request; return False if it does not begin in time (None: ever)."""
+        if seconds is None:
+            return True
+        self._sock.settimeout(seconds)
+        try:
+            self.stream.peek()
+        except socket.timeout:
+            return False
+        self._sock.settimeout(None)
+        return True
+
     def wait(self, pause: Pause) -> None:
         """
         Wait for the end of a pause.
+
+        The time is that of the waits themselves, since a test may have stopped the clock.
 
         Raises:
             ConnectionError: either side has closed the connection.
         """
         until = pause.until or self._closing
-        end = float("inf") if pause.seconds is None else time.monotonic() + pause.seconds
-        while (
-            not until.wait(min(_POLL_INTERVAL, end - time.monotonic())) and time.monotonic() < end
-        ):
+        left = float("inf") if pause.seconds is None else pause.seconds
+        while not until.wait(max(0.0, min(_POLL_INTERVAL, left))) and left > _POLL_INTERVAL:
+            left -= _POLL_INTERVAL
             self._raise_if_peer_closed()
         if self._closing.is_set():
             raise ConnectionAbortedError
@@ -96,16 +109,21 @@ class Connection:
 
 class Listener:
     """
-    Accepts connections on a free port of 127.0.0.1.
+    Accepts connections on 127.0.0.1.
 
     Args:
+        port: the port; 0 for a free one.
         serve: called with each connection, in a thread of its own.
         tls: the server-side TLS context; None for plain connections.
         closing: set by the caller before ``close()``.
     """
 
     def __init__(
-        self, serve: Callable[[Connection], None], tls: Optional[ssl.SSLContext], closing: Event
+        self,
+        port: int,
+        serve: Callable[[Connection], None],
+        tls: Optional[ssl.SSLContext],
+        closing: Event,
     ) -> None:
         self.accepted = 0
         self._serve = serve
@@ -114,7 +132,7 @@ class Listener:
         self._lock = Lock()
         self._connections: Set[Connection] = set()
         self._threads: Set[Thread] = set()
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=128)
         self.port: int = self._socket.getsockname()[1]
         self._acceptor = Thread(target=self._accept, name="testing.Server", daemon=True)
         self._acceptor.start()

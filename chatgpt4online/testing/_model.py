@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from threading import Lock
 from types import MappingProxyType
-from typing import Any, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
+from ._http import Request
 from ._php import php_json, php_trim
 
 Part = Union[str, bytes, Mapping[str, Any]]
+Answer = Callable[[Request], Union[str, Iterable[Part], None]]
 
 COUNTED_USAGE: Mapping[str, Any] = MappingProxyType({})
 """Placeholder for a usage that is counted: one completion token per text part."""
@@ -22,6 +25,10 @@ class PluginError(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
+
+
+class FatalError(Exception):
+    """An error in PHP that the plugin does not catch, such as a TypeError."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,41 @@ class Question(NamedTuple):
     message_count: int
 
 
-def echo(question: Question) -> Reply:
-    """Return the model's default reply, in the parts in which the recorded model streamed it."""
-    text = f"Echo({question.message_count} msgs): {question.message}"
-    return Reply(tuple(re.findall(r"\s*\S+|\s+$", text)))
+class Model:
+    """
+    The language model behind the site.
+
+    Args:
+        answer: returns the reply to a request: a text, its parts, or None for an echo; if None,
+            every reply is an echo.
+        lock: held by the caller of ``reply``, and released while ``answer`` runs.
+    """
+
+    def __init__(self, answer: Optional[Answer], lock: Lock) -> None:
+        self._answer = answer
+        self._lock = lock
+
+    def reply(self, request: Request, question: Question) -> Reply:
+        """Return the reply to a question that has no script."""
+        parts = self._answer_parts(self._answer, request) if self._answer else None
+        if parts is None:
+            parts = split_words(f"Echo({question.message_count} msgs): {question.message}")
+        return Reply(parts)
+
+    def _answer_parts(self, answer: Answer, request: Request) -> Optional[Tuple[Part, ...]]:
+        self._lock.release()  # a slow answer must not delay other requests
+        try:
+            reply = answer(request)
+            if reply is None:
+                return None
+            return split_words(reply) if isinstance(reply, str) else tuple(reply)
+        finally:
+            self._lock.acquire()
+
+
+def split_words(text: str) -> Tuple[str, ...]:
+    """Return a text in the parts in which the recorded model streamed it: one per word."""
+    return tuple(re.findall(r"\s*\S+|\s+$", text))
 
 
 def event(kind: str, data: Any, /, **more: Any) -> bytes:

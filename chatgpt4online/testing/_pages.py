@@ -12,7 +12,7 @@ from ._bots import Bot, Bots
 from ._config import SiteConfig
 from ._http import HTTPResponse, Request
 from ._php import php_json
-from ._responses import html_response, with_headers
+from ._responses import NO_CACHE, html_response, with_headers
 from ._users import GUEST, Nonces
 
 
@@ -29,7 +29,7 @@ class Pages:
     """
     The pages of a site; it begins with an empty front page.
 
-    Source: AI Engine 3.6.2 and 2.4.7, data-params, data-system and data-theme of
+    Source: AI Engine 3.6.2, 3.3.9 and 2.4.7, data-params, data-system and data-theme of
     mwai-chatbot-container; WordPress core, Link header and element.
     """
 
@@ -47,15 +47,24 @@ class Pages:
 
     def respond(self, request: Request) -> HTTPResponse:
         """Return the response for the page that a request names; 404 if there is none."""
-        path = urlsplit(request.path).path[len(self._config.path) :]
-        page = self._pages.get(path) if request.method in ("GET", "HEAD") else None
+        target = urlsplit(request.path)
+        path = target.path[len(self._config.path) :]
+        pages = self._pages if request.method in ("GET", "HEAD") else {}
+        page = pages.get(path)
+        if page is None and f"{path}/" in pages:
+            return self._redirect(target._replace(path=f"{target.path}/").geturl())
         if page is None:
-            link = ("Link", self._config.link_header)
-            return with_headers(html_response(self._html([]), 404), [link])
+            fields = [("Link", self._config.link_header), *NO_CACHE]
+            return with_headers(html_response(self._html([]), 404), fields)
         html = page.html
         if html is None:
             html = self._html([self._element(self._bots.render(bot), page) for bot in page.bots])
         return with_headers(html_response(html), self._links(page))
+
+    def _redirect(self, target: str) -> HTTPResponse:
+        origin = self._config.url[: len(self._config.url) - len(self._config.path)]
+        fields = [("X-Redirect-By", "WordPress"), ("Location", origin + target)]
+        return with_headers(html_response("", 301), fields)
 
     def _links(self, page: Page) -> List[Tuple[str, str]]:
         alternate = f'<{self._config.rest_url}/wp/v2/pages/{page.id}>; rel="alternate"'

@@ -8,15 +8,18 @@ from base64 import b64decode
 from typing import Any, Dict, Optional, Tuple
 
 from ._bots import Bot, Bots
-from ._chats import Chats, with_images
+from ._chats import Chats, messages_for_model, with_images
 from ._config import SiteConfig
 from ._discussions import Discussions
 from ._files import DEFAULT_LIFETIME, Files, check_type
 from ._http import HTTPResponse
-from ._model import PluginError, Question, Reply, echo
+from ._model import PluginError, Question, Reply
 from ._responses import json_response
 from ._rest import Endpoint, RestRequest, Upload
 from ._users import GUEST, Users
+
+_ANY_BOT = Bot("", "", max_length=None)
+_PAINTER = Bot("", "", mode="images", max_length=None)
 
 
 class PublicApi:
@@ -32,7 +35,7 @@ class PublicApi:
         discussions: where ``simpleChatbotQuery`` finds earlier messages.
         chats: whose rules also apply here.
 
-    Source: AI Engine 3.6.2 and 2.4.7, mwai/v1/simple*, /moderationCheck, /listChatbots.
+    Source: AI Engine 3.6.2, 3.3.9 and 2.4.7, mwai/v1/simple*, /moderationCheck, /listChatbots.
     """
 
     def __init__(
@@ -48,10 +51,12 @@ class PublicApi:
     ) -> None:
         self._token = token
         self._profile = config.profile
+        self._messages = config.profile.api_messages
         self._users = users
         self._bots = bots
         self._files = files
         self._discussions = discussions
+        self._chats = chats
         self._policy = chats.policy
 
     def endpoints(self) -> Dict[Tuple[str, str], Endpoint]:
@@ -59,8 +64,8 @@ class PublicApi:
         if self._token is None:
             return {}
         table = {
-            ("GET", "simpleAuthCheck"): Endpoint(self._auth_check, self._is_allowed),
-            ("GET", "listChatbots"): Endpoint(self._list_chatbots, self._is_allowed),
+            ("GET", "simpleAuthCheck"): Endpoint(self._auth_check, self._is_allowed, allow="GET"),
+            ("GET", "listChatbots"): Endpoint(self._list_chatbots, self._is_allowed, allow="GET"),
             ("POST", "simpleFileUpload"): Endpoint(self._upload, self._is_allowed),
             ("POST", "moderationCheck"): Endpoint(self._moderation, self._is_allowed),
         }
@@ -108,28 +113,33 @@ class PublicApi:
             return _data(None)
 
     def _vision(self, request: RestRequest) -> HTTPResponse:
-        message = with_images(self._message(request), [self._required(request, "url")])
-        return _data(self._ask_model(request, message).text)
+        message = self._message(request)
+        if not request.text("url"):
+            raise PluginError(self._messages["no url"])
+        return _data(self._ask_model(request, with_images(message, [request.text("url")])).text)
 
     def _image(self, request: RestRequest) -> HTTPResponse:
         return self._generate_image(request, self._message(request))
 
     def _image_edit(self, request: RestRequest) -> HTTPResponse:
         message = self._message(request)
-        self._required(request, "mediaId")
+        if not request.text("mediaId"):
+            raise PluginError("The mediaId is required.")
         return self._generate_image(request, message)
 
     def _transcribe(self, request: RestRequest) -> HTTPResponse:
         source = request.text("url") or request.text("mediaId")
         if not source:
-            raise PluginError("The url or mediaId is required.")
+            raise PluginError(self._messages["no audio"])
         return _data(self._ask_model(request, source).text)
 
     def _moderation(self, request: RestRequest) -> HTTPResponse:
-        return _data(self._policy.is_flagged(self._required(request, "text")))
+        if not request.text("text"):
+            raise PluginError(self._messages["no text"])
+        return _data(self._policy.is_flagged(request.text("text")))
 
     def _upload(self, request: RestRequest) -> HTTPResponse:
-        upload = request.uploads.get("file") or _base64_upload(request)
+        upload = request.uploads.get("file") or self._base64_upload(request)
         check_type(upload, 500)
         purpose = request.text("purpose") or "analysis"
         lifetime = request.number("ttl", DEFAULT_LIFETIME)
@@ -139,12 +149,11 @@ class PublicApi:
         message = request.text("message") or request.text("prompt")
         if not request.text("botId") or not message:
             raise PluginError("The botId and message are required.")
-        bot = self._bots.find(request.text("botId"))
-        if bot is None:
-            raise PluginError("Chatbot not found.")
-        chat_id = request.text("chatId") or request.session_id()
-        count = len(self._discussions.messages(chat_id)) + 1
-        reply = self._ask_model(request, message, echo(Question(message, count)))
+        bot = self._chats.check(self._bots.find(request.text("botId")), message)
+        chat_id = self._discussions.chat_id(request)
+        stored = self._discussions.messages(chat_id) if self._profile.api_sends_history else []
+        question = Question(message, len(messages_for_model(stored)) + 1)
+        reply = self._ask(request, question, bot)
         self._discussions.append(request, bot, chat_id, message, reply)
         fields: Dict[str, Any] = {"success": True, "data": reply.text}
         if self._profile.chatbot_extra:
@@ -154,33 +163,52 @@ class PublicApi:
     # Shared by the routes.
 
     def _message(self, request: RestRequest) -> str:
-        return request.text("message") or self._required(request, "prompt", "message")
+        message = request.text("message") or request.text("prompt")
+        if not message:
+            raise PluginError("The message is required.")
+        return message
 
-    def _required(self, request: RestRequest, name: str, label: str = "") -> str:
-        if not request.text(name):
-            raise PluginError(f"The {label or name} is required.")
-        return request.text(name)
-
-    def _ask_model(
-        self, request: RestRequest, message: str, default: Optional[Reply] = None
-    ) -> Reply:
+    def _ask_model(self, request: RestRequest, message: str) -> Reply:
         """
-        Return the model's reply to a message: the script's, the default, or an echo.
+        Return the reply to a message without history, which no bot limits.
 
         Raises:
-            PluginError: the owner's rules forbid the query, or the script fails.
+            PluginError: the owner's rules or the request's options forbid it, or the script fails.
         """
+        options = request.fields.get("options")
+        options = options if isinstance(options, dict) else {}
+        if not options.get("envId") and not self._chats.offers(options.get("model"), _ANY_BOT):
+            raise PluginError("The environment is required.")
+        return self._ask(request, Question(message, 1), _ANY_BOT)
+
+    def _ask(self, request: RestRequest, question: Question, bot: Bot) -> Reply:
         request.session_id()
-        refusal = self._policy.count_query(message)
+        refusal = self._policy.count_query(question.message)
         if refusal is not None:
             raise PluginError(refusal)
-        reply = request.take_script().reply or default or echo(Question(message, 1))
+        scripted = request.take_script().reply
+        reply = scripted or self._chats.default_reply(request, bot, question)
         reply.raise_for_error()
         return reply
 
     def _generate_image(self, request: RestRequest, message: str) -> HTTPResponse:
-        url = self._files.url(self._files.add_image(request.user, request.session_id()))
-        return _data(self._ask_model(request, message, Reply(final=url)).text)
+        reply = self._ask(request, Question(message, 1), _PAINTER)
+        return _data(reply.images[0] if reply.images else reply.text)
+
+    def _base64_upload(self, request: RestRequest) -> Upload:
+        """
+        Return the file that a JSON body contains.
+
+        Raises:
+            PluginError: it contains none, or not in base64.
+        """
+        name, data = request.text("filename"), request.text("base64")
+        if not data or not name:
+            raise PluginError(self._messages["no file"])
+        try:
+            return Upload(name, b64decode(data, validate=True))
+        except binascii.Error:
+            raise PluginError(self._messages["bad base64"]) from None
 
 
 def _data(value: Any) -> HTTPResponse:
@@ -201,14 +229,3 @@ def _bot_fields(bot: Bot) -> Dict[str, Any]:
         "tools": [],
         "mcp_servers": [],
     }
-
-
-def _base64_upload(request: RestRequest) -> Upload:
-    """Return the file that a JSON body contains."""
-    name, data = request.text("filename"), request.text("base64")
-    if not data or not name:
-        raise PluginError("No file provided.")
-    try:
-        return Upload(name, b64decode(data, validate=True))
-    except binascii.Error:
-        raise PluginError("Invalid base64 data.") from None

@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ._http import HeaderFields, HTTPResponse
+from ._http import HeaderFields, HTTPResponse, reason_phrase
 from ._php import php_json
 
 JSON_TYPE = "application/json; charset=UTF-8"
 HTML_TYPE = "text/html; charset=UTF-8"
+NO_CACHE = (
+    ("Cache-Control", "no-cache, must-revalidate, max-age=0"),
+    ("Expires", "Wed, 11 Jan 1984 05:00:00 GMT"),
+)
 
 
 def json_response(value: Any, status: int = 200) -> HTTPResponse:
@@ -20,6 +24,13 @@ def json_response(value: Any, status: int = 200) -> HTTPResponse:
 def html_response(text: str, status: int = 200) -> HTTPResponse:
     """Return a response with a page as its body."""
     return HTTPResponse(status, (("Content-Type", HTML_TYPE),), (text.encode(),))
+
+
+def front_end_page(status: int) -> HTTPResponse:
+    """Return the page with which a web server responds by itself."""
+    title = f"{status} {reason_phrase(status)}"
+    page = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+    return html_response(page, status)
 
 
 def with_headers(response: HTTPResponse, fields: HeaderFields) -> HTTPResponse:
@@ -45,12 +56,21 @@ def forbidden(*, logged_in: bool) -> HTTPResponse:
     return wordpress_error(403 if logged_in else 401, "rest_forbidden", message)
 
 
-def critical_error() -> HTTPResponse:
-    """Return the response of WordPress to a fatal PHP error."""
+def not_logged_in() -> HTTPResponse:
+    """Return the response to a guest where only users are permitted."""
+    return wordpress_error(401, "rest_not_logged_in", "You are not currently logged in.")
+
+
+def critical_error(*, as_page: bool = False) -> HTTPResponse:
+    """Return the response of WordPress to a fatal PHP error: JSON, or a page."""
     message = (
         "<p>There has been a critical error on this website.</p>"
         '<p><a href="https://wordpress.org/support/article/faq-troubleshooting/">'
         "Learn more about troubleshooting WordPress.</a></p>"
     )
+    if as_page:
+        title = "<title>WordPress &rsaquo; Error</title>"
+        page = f"<!DOCTYPE html>\n<html><head>{title}</head><body>{message}</body></html>\n"
+        return with_headers(html_response(page, 500), NO_CACHE)
     error = {"code": "internal_server_error", "message": message, "data": {"status": 500}}
-    return json_response({**error, "additional_errors": []}, 500)
+    return with_headers(json_response({**error, "additional_errors": []}, 500), NO_CACHE)

@@ -6,13 +6,16 @@ import json
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qsl
 
 from ._http import HTTPResponse, Request
+from ._model import FatalError
 from ._profiles import Profile
 from ._script import NO_SCRIPT, Script
 from ._users import GUEST, User
+
+NO_SESSION = "N/A"  # the session id of versions without sessions
 
 
 class Upload(NamedTuple):
@@ -71,7 +74,7 @@ class RestRequest:
         Source: AI Engine 3.6.2, cookie mwai_session_id; "N/A" in 2.4.7.
         """
         if not self.profile.session_cookies:
-            return "N/A"
+            return NO_SESSION
         known = self.cookies.get("mwai_session_id")
         if not known and not self.opened_session:
             self.opened_session = secrets.token_hex(7)[:13]
@@ -81,6 +84,18 @@ class RestRequest:
         """Return a field as text; "" if it is missing or null."""
         value = self.fields.get(name)
         return "" if value is None else str(value)
+
+    def items(self, name: str) -> List[Any]:
+        """
+        Return a field that is a list; empty if it is missing or null.
+
+        Raises:
+            FatalError: it is something else.
+        """
+        value = self.fields.get(name) or []
+        if not isinstance(value, list):
+            raise FatalError
+        return value
 
     def number(self, name: str, default: int) -> int:
         """Return a field as a number; the default if it is not one."""
@@ -94,8 +109,8 @@ def allow_anyone(request: RestRequest) -> bool:  # noqa: ARG001 (permissions sha
 
 
 def require_nonce(request: RestRequest) -> bool:
-    """Permit requests with a valid nonce of their user."""
-    return request.nonce_age > 0
+    """Permit requests whose header, not query, has a valid nonce of their user."""
+    return request.nonce_age > 0 and "X-WP-Nonce" in request.http.headers
 
 
 @dataclass(frozen=True)
@@ -108,12 +123,14 @@ class Endpoint:
         permission: returns whether a request is permitted.
         asks_model: the callback takes the script itself, at the point where it asks the model.
         new_token: answers may contain a fresh nonce.
+        allow: the methods in the header Allow of responses to permitted requests; "" for none.
     """
 
     callback: Callable[[RestRequest], HTTPResponse]
     permission: Callable[[RestRequest], bool] = allow_anyone
     asks_model: bool = False
     new_token: bool = False
+    allow: str = "POST"
 
 
 class InvalidJsonError(ValueError):
@@ -129,7 +146,7 @@ def parse_body(request: Request) -> Tuple[Mapping[str, Any], Mapping[str, Upload
     """
     media_type, _, parameters = request.headers.get("Content-Type", "").partition(";")
     media_type = media_type.strip().lower()
-    if media_type == "application/json" and request.body:
+    if is_json(request) and request.body:
         return _json_fields(request.body), {}
     if media_type == "application/x-www-form-urlencoded":
         return dict(parse_qsl(request.body.decode("latin-1"))), {}
@@ -139,12 +156,24 @@ def parse_body(request: Request) -> Tuple[Mapping[str, Any], Mapping[str, Upload
     return {}, {}
 
 
+def is_json(request: Request) -> bool:
+    """Return whether the Content-Type of a request says JSON."""
+    media_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json"
+
+
 def _json_fields(body: bytes) -> Mapping[str, Any]:
     try:
-        fields = json.loads(body, parse_constant=_reject_constant)
+        fields = json.loads(body.decode(), parse_constant=_reject_constant)
         json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        reason = "Malformed UTF-8 characters, possibly incorrectly encoded"
+        raise InvalidJsonError(5, reason) from None
     except UnicodeEncodeError:
-        raise InvalidJsonError(10, "Single unpaired high surrogate in Unicode escape") from None
+        reason = "Single unpaired UTF-16 surrogate in unicode escape"
+        raise InvalidJsonError(10, reason) from None
+    except RecursionError:
+        raise InvalidJsonError(1, "Maximum stack depth exceeded") from None
     except ValueError:
         raise InvalidJsonError(4, "Syntax error") from None
     return fields if isinstance(fields, dict) else {}

@@ -6,22 +6,27 @@ from collections import deque
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from threading import Lock
-from typing import Any, Deque, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Deque, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from ._http import FRAMINGS, RAW, Framing, HTTPResponse, Pause, reason_phrase
+from ._http import FRAMINGS, RAW, Framing, HTTPResponse, Pause, Request
 from ._model import Reply
 from ._php import php_json
-from ._responses import HTML_TYPE, JSON_TYPE
+from ._responses import HTML_TYPE, JSON_TYPE, front_end_page
 
 Body = Union[str, bytes, Mapping[str, Any], None]
+When = Union[str, Callable[[Request], object], None]
 
 
 @dataclass(frozen=True)
 class Script:
     """
-    What happens to one request of a route.
+    What happens to a request of a route.
 
     Args:
+        name: what to call it in the report of ``assert_all_used``.
+        when: which requests it is for: those whose question contains this text, or for which the
+            function returns a true value; None for any.
+        times: how many requests it is for; None for any number.
         reply: the model's reply; None for its default reply.
         response: a response in place of the route's own.
         before_wordpress: the response is sent without running WordPress.
@@ -32,6 +37,9 @@ class Script:
         hold: seconds between the last event and the end of the response.
     """
 
+    name: str = ""
+    when: When = None
+    times: Optional[int] = 1
     reply: Optional[Reply] = None
     response: Optional[HTTPResponse] = None
     before_wordpress: bool = False
@@ -40,6 +48,14 @@ class Script:
     headers_first: bool = True
     pace: Optional[float] = None
     hold: float = 0.0
+
+    def matches(self, request: Request) -> bool:
+        """Return whether the script is for a request."""
+        if self.when is None:
+            return True
+        if isinstance(self.when, str):
+            return self.when in request.question
+        return bool(self.when(request))
 
     def raise_for_error(self) -> None:
         """
@@ -71,31 +87,69 @@ class Script:
 NO_SCRIPT = Script()
 
 
+class _Entry:
+    """A script in its queue: how many requests it is still for, and whether it was used."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.left = script.times
+        self.used = False
+
+    def use(self) -> None:
+        """Count one use."""
+        self.used = True
+        if self.left is not None:
+            self.left -= 1
+
+
 class ScriptQueues:
-    """The scripts that have not been used yet: one queue per route, in the order of adding."""
+    """The scripts that are not used up yet: one queue per route, in the order of adding."""
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._by_route: Dict[str, Deque[Script]] = {}
+        self._by_route: Dict[str, Deque[_Entry]] = {}
 
     def add(self, route: str, script: Script) -> None:
-        """Add a script for a later request of a route."""
+        """Add a script for later requests of a route."""
         with self._lock:
-            self._by_route.setdefault(route, deque()).append(script)
+            self._by_route.setdefault(route, deque()).append(_Entry(script))
 
-    def take(self, route: str, *, before_wordpress: bool = False) -> Script:
+    def take(self, route: str, request: Request, *, before_wordpress: bool = False) -> Script:
         """
-        Remove and return the next script of a route; ``NO_SCRIPT`` if there is none.
+        Return the first script for a request, and count one use; ``NO_SCRIPT`` if there is none.
 
         Args:
             route: the route, or the path of a page.
-            before_wordpress: take the next script only if it runs before WordPress.
+            request: the request.
+            before_wordpress: take the script only if it runs before WordPress.
         """
         with self._lock:
-            scripts = self._by_route.get(route)
-            if not scripts or (before_wordpress and not scripts[0].before_wordpress):
+            entries = self._by_route.get(route, deque())
+            for entry in entries:
+                if entry.script.matches(request):
+                    break
+            else:
                 return NO_SCRIPT
-            return scripts.popleft()
+            if before_wordpress and not entry.script.before_wordpress:
+                return NO_SCRIPT
+            entry.use()
+            if entry.left == 0:
+                entries.remove(entry)
+            return entry.script
+
+    def unused(self) -> List[str]:
+        """Describe the scripts that are not used up, those for any number of requests once used."""
+        with self._lock:
+            return [
+                f"{entry.script.name} for {route}" + _uses_left(entry)
+                for route, entries in self._by_route.items()
+                for entry in entries
+                if entry.left is not None or not entry.used
+            ]
+
+
+def _uses_left(entry: _Entry) -> str:
+    return f" ({entry.left} times)" if entry.left is not None and entry.left > 1 else ""
 
 
 def body_response(
@@ -135,16 +189,15 @@ def front_end_response(
     if retry_after is not None:
         fields["Retry-After"] = str(retry_after)
     fields.update(headers or {})
-    return HTTPResponse(status, tuple(fields.items()), (_encode_body(status, body),))
+    return HTTPResponse(status, tuple(fields.items()), _encode_body(status, body))
 
 
-def _encode_body(status: int, body: Body) -> bytes:
+def _encode_body(status: int, body: Body) -> Tuple[Any, ...]:
     if body is None:
-        title = f"{status} {reason_phrase(status)}"
-        body = f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
+        return front_end_page(status).steps
     if isinstance(body, Mapping):
-        return php_json(body)
-    return body.encode() if isinstance(body, str) else body
+        return (php_json(body),)
+    return (body.encode() if isinstance(body, str) else body,)
 
 
 def raw_response(raw: bytes, step: int, pace: float) -> HTTPResponse:

@@ -1,30 +1,29 @@
-"""``Server``: the public methods to script responses, inspect requests and set up the site."""
+"""``Server``: the public methods to start it, inspect requests and set up the site."""
 
 from __future__ import annotations
 
-from threading import Event, Lock
+from threading import Event
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Type, Union
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, Type, Union
 
-from ._bots import DEFAULT_START_SENTENCE, Bot
-from ._chats import STREAM_TYPE
+from ._bots import DEFAULT_MAX_LENGTH, DEFAULT_START_SENTENCE, Bot
+from ._choices import check_choice
 from ._config import SiteConfig
+from ._front import FrontEndConfig
 from ._handler import Handler
-from ._http import FRAMINGS, Pause, Request
+from ._http import FRAMINGS, Request
 from ._listener import Listener
-from ._model import COUNTED_USAGE, Part, Reply
+from ._model import Answer
 from ._profiles import PROFILES
-from ._script import Body, Script, ScriptQueues, body_response, front_end_response, raw_response
+from ._scripting import CHAT, Scripting
 from ._site import Site
 from ._users import GUEST
 
 if TYPE_CHECKING:
     import ssl
 
-CHAT = "chats/submit"
 
-
-class Server:
+class Server(Scripting):
     """
     A WordPress site with AI Engine on 127.0.0.1, for tests.
 
@@ -42,17 +41,21 @@ class Server:
             assert server.questions[0].json["newMessage"] == "Hi"
 
     Each call of ``says``, ``fails``, ``cuts``, ``stalls``, ``sends``, ``answers`` or ``writes``
-    scripts one request; the scripts of a route are used in order. Those of ``answers`` and
-    ``writes`` apply before WordPress has seen the request. The others replace the model, or the
-    route's own work, and wait for a request that the site accepts. Routes have the plugin's names
+    scripts one request, or those that ``when`` and ``times`` select; a request gets the first
+    script of its route that is for it. Those of ``answers`` and ``writes`` apply before WordPress
+    has seen the request. The others replace the model, or the route's own work, and wait for a
+    request that the site accepts. Routes have the plugin's names
     ("chats/submit", "start_session", "files/upload", "simpleTextQuery"); a page is named by its
     path ("/chat-page/"). A route that the site does not have raises ``ValueError``.
 
     All methods may be called from any thread.
 
     Args:
-        version: the plugin version to behave like: "3.6.2" or "2.4.7", recorded from real sites,
-            or "2.4.3", which has no ``start_session`` and prints its nonce into pages.
+        version: the plugin version to behave like: "3.6.2", "3.3.9" or "2.4.7", recorded from real
+            sites, or "2.4.3", which has no ``start_session`` and prints its nonce into pages.
+        answer: the model: a function that gets each accepted ``Request`` without a script, and
+            returns a text, an iterable of parts as for ``says``, or None for the echo. It may be
+            called from several threads.
         framing: how bodies are sent: "php", as PHP does (each event in two HTTP chunks); "event"
             (one chunk per event), "big" (eight events per chunk), "tiny" (one byte per chunk),
             "close" (ended by closing the connection), "length" (with Content-Length), "gzip" or
@@ -63,6 +66,22 @@ class Server:
         permalinks: False for a site whose routes are reachable only through ``?rest_route=``.
         rest_prefix: the first path segment of REST URLs, for a site that has changed it.
         token: the bearer token of the public API; None turns the API off.
+        port: the port to listen on; 0 for a free one.
+        gate: the user name and password that the web server asks for, as with an htpasswd file.
+        closed_to_guests: a security plugin closes the REST API to guests.
+        drops_authorization: the web server does not pass the header Authorization on, so that
+            neither application passwords nor tokens work.
+        caches_start_session: a cache keeps the first answer of ``start_session`` for everybody.
+        holds_answers: a proxy sends each answer only when it is complete.
+        prints: what another plugin prints before each response, such as a PHP warning.
+        keep_alive: seconds after which the web server closes an idle connection, and announces it
+            in the header Keep-Alive; None to keep connections.
+        upload_max_filesize: the size in bytes of the largest upload that PHP accepts; 2 MB by
+            default, as in PHP. A larger one is a 500.
+        post_max_size: the size in bytes of the largest body that PHP reads; 8 MB by default, as in
+            PHP. A larger one is empty for WordPress.
+        client_max_body_size: the size in bytes of the largest body that the web server accepts;
+            None for no limit. A larger one is a 413.
 
     Raises:
         ValueError: the version or framing is unknown.
@@ -72,6 +91,7 @@ class Server:
         self,
         version: str = "3.6.2",
         *,
+        answer: Optional[Answer] = None,
         framing: str = "php",
         pace: float = 0.0,
         tls: Optional[ssl.SSLContext] = None,
@@ -79,32 +99,54 @@ class Server:
         permalinks: bool = True,
         rest_prefix: str = "wp-json",
         token: Optional[str] = None,
+        port: int = 0,
+        gate: Optional[Tuple[str, str]] = None,
+        closed_to_guests: bool = False,
+        drops_authorization: bool = False,
+        caches_start_session: bool = False,
+        holds_answers: bool = False,
+        prints: Union[str, bytes] = b"",
+        keep_alive: Optional[float] = None,
+        upload_max_filesize: int = 2 << 20,
+        post_max_size: int = 8 << 20,
+        client_max_body_size: Optional[int] = None,
     ) -> None:
-        _check_choice("version", version, PROFILES)
-        _check_choice("framing", framing, FRAMINGS)
-        self._framing = FRAMINGS[framing]
+        check_choice("version", version, PROFILES)
+        check_choice("framing", framing, FRAMINGS)
+        super().__init__(FRAMINGS[framing])
+        self._port = port
         self._tls = tls
-        self._lock = Lock()
         self._closing = Event()
-        self._stalls: List[Event] = []
-        self._scripts = ScriptQueues()
         self._listener: Optional[Listener] = None
         config = SiteConfig(PROFILES[version], path.rstrip("/"), permalinks, rest_prefix)
-        self._site = Site(config, token, self._scripts.take)
-        self._handler = Handler(self._site, self._scripts, self._framing, pace)
+        config.closed_to_guests = closed_to_guests
+        config.prints = prints.encode() if isinstance(prints, str) else prints
+        config.upload_max_filesize = upload_max_filesize
+        config.post_max_size = post_max_size
+        front_end = FrontEndConfig(
+            gate=gate,
+            drops_authorization=drops_authorization,
+            caches_start_session=caches_start_session,
+            client_max_body_size=client_max_body_size,
+            holds_answers=holds_answers,
+            keep_alive=keep_alive,
+        )
+        self._site = Site(config, token, answer, self._scripts.take)
+        self._handler = Handler(self._site, front_end, self._scripts, self._framing, pace)
 
     # Starting and closing.
 
     def start(self) -> Server:
         """
-        Start serving on a free port, and return the server.
+        Start serving, and return the server.
 
         Raises:
             RuntimeError: it has been started before.
+            OSError: the port is in use.
         """
         if self._listener:
             raise RuntimeError("this server has been started before; make a new one")
-        self._listener = Listener(self._handler.serve, self._tls, self._closing)
+        self._listener = Listener(self._port, self._handler.serve, self._tls, self._closing)
         scheme = "https" if self._tls else "http"
         config = self._site.config
         config.url = f"{scheme}://127.0.0.1:{self._listener.port}{config.path}"
@@ -165,200 +207,6 @@ class Server:
         """
         return self._listener.open if self._listener else 0
 
-    # Scripting responses.
-
-    def says(
-        self,
-        *parts: Part,
-        final: Optional[str] = None,
-        usage: Optional[Mapping[str, Any]] = COUNTED_USAGE,
-        images: Optional[Sequence[str]] = None,
-        actions: Sequence[Mapping[str, Any]] = (),
-        shortcuts: Sequence[Mapping[str, Any]] = (),
-        blocks: Sequence[Mapping[str, Any]] = (),
-        response_id: Optional[str] = "cmpl-1",
-        events: Sequence[Part] = (),
-        route: str = CHAT,
-        pace: Optional[float] = None,
-        hold: float = 0.0,
-    ) -> None:
-        """
-        Script the model's next reply.
-
-        Args:
-            parts: what is streamed: a text; the keys of an event (``{"subtype": "status", "data":
-                "Thinking..."}``; ``type`` is "live" by default); or bytes that are sent as given.
-            final: the ``reply`` of the answer; by default the texts of ``parts``, joined and
-                trimmed.
-            usage: the ``usage`` of the answer: a dict, or None for null; by default it counts
-                one completion token per text.
-            images: the ``images`` of the answer: a list of URLs, or None for null.
-            actions: the ``actions`` of the answer, if the version has them: a list of dicts.
-            shortcuts: the ``shortcuts`` of the answer, if the version has them: a list of dicts.
-                The site replaces a ``message`` in one by a ``shortcutId`` that asks it.
-            blocks: the ``blocks`` of the answer, if the version has them: a list of dicts.
-            response_id: the ``responseId`` of the answer, if the version has one; None omits it.
-            events: parts that are streamed before ``parts``.
-            route: the route that asks the model: the chat, or a route of the public API.
-            pace: seconds between two events; the server's by default.
-            hold: seconds between the last event and the end of the response.
-        """
-        streamed = (*events, *parts)
-        reply = Reply(streamed, final, usage, images, actions, shortcuts, blocks, response_id)
-        self._add_script(route, Script(reply, pace=pace, hold=hold))
-
-    def fails(
-        self,
-        message: str,
-        *,
-        after: Sequence[Part] = (),
-        route: str = CHAT,
-        pace: Optional[float] = None,
-        hold: float = 0.0,
-    ) -> None:
-        """
-        Script a failure of the plugin.
-
-        A stream ends in an ``error`` event; any other response is a 500 with ``success: false``.
-
-        Args:
-            message: the plugin's message.
-            after: what is streamed before the failure, as ``parts`` of ``says``.
-            route: the route that fails.
-            pace: seconds between two events; the server's by default.
-            hold: seconds between the last event and the end of the response.
-        """
-        reply = Reply(tuple(after), error=message)
-        self._add_script(route, Script(reply, pace=pace, hold=hold))
-
-    def cuts(
-        self,
-        *parts: Part,
-        how: str = "clean",
-        route: str = CHAT,
-        pace: Optional[float] = None,
-    ) -> None:
-        """
-        Script a response that breaks off.
-
-        Args:
-            parts: what is streamed first, as for ``says``; the default reply if there are none.
-            how: "clean": a stream has no ``end`` event, but the HTTP response is complete (a
-                response that is not a stream is unchanged); "torn": the connection closes in the
-                middle of the last event; "reset": it is reset after the parts, and some systems
-                then discard what has been sent.
-            route: the route whose response breaks off.
-            pace: seconds between two events; the server's by default.
-
-        Raises:
-            ValueError: ``how`` is something else, or the site has no such route.
-        """
-        _check_choice("how", how, ("clean", "torn", "reset"))
-        self._add_script(route, Script(Reply(parts) if parts else None, cut=how, pace=pace))
-
-    def stalls(
-        self,
-        *,
-        after: Sequence[Part] = (),
-        headers: bool = True,
-        seconds: Optional[float] = None,
-        route: str = CHAT,
-    ) -> None:
-        """
-        Script a response that stalls, and then completes.
-
-        Args:
-            after: what is streamed before the stall, as ``parts`` of ``says``.
-            headers: False to stall before the headers.
-            seconds: the length of the stall; by default until ``release()`` or ``close()``.
-            route: the route that stalls.
-        """
-        until = Event()
-        with self._lock:
-            self._stalls.append(until)
-        reply = Reply(tuple(after)) if after else None
-        headers_first = headers or bool(after)
-        stall = Pause(seconds, until)
-        self._add_script(route, Script(reply, stall=stall, headers_first=headers_first))
-
-    def release(self) -> None:
-        """End every stall scripted so far, whether it has begun or not."""
-        with self._lock:
-            for until in self._stalls:
-                until.set()
-
-    def sends(
-        self,
-        body: bytes,
-        *,
-        content_type: str = STREAM_TYPE,
-        status: int = 200,
-        chunks: Optional[Sequence[int]] = None,
-        route: str = CHAT,
-        pace: Optional[float] = None,
-        hold: float = 0.0,
-    ) -> None:
-        """
-        Script the body of a response.
-
-        Args:
-            body: the body.
-            content_type: its Content-Type.
-            status: the HTTP status.
-            chunks: the sizes in bytes of the HTTP chunks (or writes) that carry the body; by
-                default it is one piece in the server's framing.
-            route: the route that sends the body.
-            pace: seconds between two of ``chunks``; the server's by default.
-            hold: seconds between the last byte and the end of the response.
-
-        Raises:
-            ValueError: the sizes do not add up to that of the body, or the site has no such route.
-        """
-        response = body_response(status, content_type, body, chunks, self._framing)
-        self._add_script(route, Script(response=response, pace=pace, hold=hold))
-
-    def answers(
-        self,
-        status: int,
-        *,
-        body: Body = None,
-        headers: Optional[Mapping[str, str]] = None,
-        retry_after: Union[int, str, None] = None,
-        route: str = CHAT,
-    ) -> None:
-        """
-        Script any HTTP response, sent before WordPress has seen the request.
-
-        A web server, proxy or firewall answers like this.
-
-        Args:
-            status: the HTTP status.
-            body: a dict is sent as JSON, text or bytes as HTML; by default a short page.
-            headers: additional header fields, which replace the default ones.
-            retry_after: the value of Retry-After: seconds, or an HTTP date.
-            route: the route that is answered.
-        """
-        response = front_end_response(status, body, headers, retry_after)
-        self._add_script(route, Script(response=response, before_wordpress=True))
-
-    def writes(self, raw: bytes, *, step: int = 0, pace: float = 0.0, route: str = CHAT) -> None:
-        """
-        Script the raw bytes of a response, status line and headers included.
-
-        The connection is closed afterwards.
-
-        Args:
-            raw: all bytes of the response.
-            step: bytes per write; 0 for all at once.
-            pace: seconds between two writes.
-            route: the route that is answered.
-        """
-        response = raw_response(raw, step, pace)
-        self._add_script(route, Script(response=response, before_wordpress=True))
-
-    def _add_script(self, route: str, script: Script) -> None:
-        self._scripts.add(self._site.resolve(route), script)
-
     # Setting up the site.
 
     def bot(
@@ -367,7 +215,7 @@ class Server:
         *,
         name: Optional[str] = None,
         mode: str = "chat",
-        max_length: Optional[int] = None,
+        max_length: Optional[int] = DEFAULT_MAX_LENGTH,
         start_sentence: str = DEFAULT_START_SENTENCE,
         custom: bool = False,
     ) -> None:
@@ -378,7 +226,8 @@ class Server:
             bot_id: the ``botId`` that clients name; the ``customId`` of a custom bot.
             name: the display name; the id by default.
             mode: "chat", or "images" for a bot that generates images.
-            max_length: the maximum length of a message in characters; no limit by default.
+            max_length: the maximum length of a message in characters (in bytes before 2.4.9); 512
+                by default, as in the plugin; None for no limit.
             start_sentence: the greeting; "" for none.
             custom: True for a bot that a page defines: the site knows it for a day from when the
                 page was last requested.
@@ -414,6 +263,15 @@ class Server:
             email: the email address; by default at example.com.
         """
         self._site.users.add(name, password, email or f"{name}@example.com")
+
+    def offers(self, *models: str) -> None:
+        """
+        Make the site offer more models; otherwise later versions refuse a request that names one.
+
+        Args:
+            models: the names that requests may have as ``model``.
+        """
+        self._site.policy.models += models
 
     def bans(self, *words: str) -> None:
         """
@@ -472,8 +330,3 @@ class Server:
             seconds: how far to move; backward if negative.
         """
         self._site.config.clock.advance(seconds)
-
-
-def _check_choice(name: str, value: str, known: Union[Mapping[str, Any], Sequence[str]]) -> None:
-    if value not in known:
-        raise ValueError(f"unknown {name} {value!r}; known are {', '.join(sorted(known))}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
+import json
+from dataclasses import replace
 from threading import Lock
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
 from ._bots import Bots
@@ -12,15 +13,18 @@ from ._chats import Chats
 from ._config import SiteConfig
 from ._discussions import Discussions
 from ._files import Files
+from ._headers import rest_headers
 from ._http import HTTPResponse, Request, query_parameter
-from ._model import PluginError
+from ._model import Answer, FatalError, Model, PluginError
 from ._pages import Pages
 from ._public_api import PublicApi
 from ._responses import (
+    NO_CACHE,
     critical_error,
     forbidden,
     json_response,
     no_route,
+    not_logged_in,
     with_headers,
     wordpress_error,
 )
@@ -28,13 +32,8 @@ from ._rest import Endpoint, InvalidJsonError, RestRequest, parse_body, require_
 from ._script import Script
 from ._users import GUEST, Nonces, Users
 
-NAMESPACES = ["oembed/1.0", "mwai-ui/v1", "mwai/v1", "wp/v2", "wp-site-health/v1"]
-ALLOWED_HEADERS = "Authorization, X-WP-Nonce, Content-Disposition, Content-MD5, Content-Type"
-REST_HEADERS = [
-    ("X-Robots-Tag", "noindex"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Access-Control-Expose-Headers", "X-WP-Total, X-WP-TotalPages, Link"),
-    ("Access-Control-Allow-Headers", ALLOWED_HEADERS),
+NAMESPACES = [
+    *("oembed/1.0", "mwai-ui/v1", "mwai/v1", "wp/v2", "wp-site-health/v1", "wp-block-editor/v1")
 ]
 
 
@@ -45,14 +44,19 @@ class Site:
     Args:
         config: the site's version, address and clock.
         token: the bearer token of the public API; None if the API is off.
-        next_script: removes and returns the script that is due for a route or a page's path.
+        answer: the replies of the model behind the site; None for an echo.
+        next_script: removes and returns the script that is due for a request of a route or a
+            page's path.
 
-    Source: WordPress core, the order of checks and the headers of REST responses; AI Engine 3.6.2
-    and 2.4.7, the routes.
+    Source: WordPress core, the order of checks; AI Engine 3.6.2, 3.3.9 and 2.4.7, the routes.
     """
 
     def __init__(
-        self, config: SiteConfig, token: Optional[str], next_script: Callable[[str], Script]
+        self,
+        config: SiteConfig,
+        token: Optional[str],
+        answer: Optional[Answer],
+        next_script: Callable[[str, Request], Script],
     ) -> None:
         self.config = config
         self.nonces = Nonces(config.clock)
@@ -63,7 +67,8 @@ class Site:
         self._lock = Lock()
         self._files = Files(config)
         self._discussions = Discussions(config)
-        self._chats = Chats(config, self.bots, self._files, self._discussions)
+        model = Model(answer, self._lock)
+        self._chats = Chats(config, model, self.bots, self._files, self._discussions)
         self.policy = self._chats.policy
         api = PublicApi(
             token,
@@ -77,29 +82,35 @@ class Site:
         endpoints = {**self._endpoint_table(), **api.endpoints()}
         missing = config.profile.missing_routes
         self._endpoints = {key: each for key, each in endpoints.items() if key[1] not in missing}
+        self._routes = {route.lower(): route for _, route in self._endpoints}
 
     def _endpoint_table(self) -> Dict[Tuple[str, str], Endpoint]:
         files, discussions = self._files, self._discussions
         return {
-            ("GET", "/"): Endpoint(self._index),
-            ("GET", "/wp/v2/users/me"): Endpoint(self._current_user),
+            ("GET", "/"): Endpoint(self._index, allow="GET"),
+            ("GET", "/wp/v2/users/me"): Endpoint(self._current_user, allow="GET"),
             ("POST", "/mwai/v1/start_session"): Endpoint(self._start_session, new_token=True),
             ("POST", "/mwai-ui/v1/chats/submit"): Endpoint(
-                self._chats.submit, require_nonce, asks_model=True, new_token=True
+                self._chats.submit, require_nonce, asks_model=True, new_token=True, allow=""
             ),
-            ("POST", "/mwai-ui/v1/files/upload"): Endpoint(files.upload, require_nonce),
-            ("POST", "/mwai-ui/v1/files/list"): Endpoint(self._list_files, require_nonce),
-            ("POST", "/mwai-ui/v1/files/delete"): Endpoint(files.delete, require_nonce),
+            ("POST", "/mwai-ui/v1/files/upload"): Endpoint(files.upload, require_nonce, allow=""),
+            ("POST", "/mwai-ui/v1/files/list"): Endpoint(self._list_files, require_nonce, allow=""),
+            ("POST", "/mwai-ui/v1/files/delete"): Endpoint(files.delete, require_nonce, allow=""),
             ("POST", "/mwai-ui/v1/discussions/list"): Endpoint(discussions.list, new_token=True),
             ("POST", "/mwai-ui/v1/discussions/edit"): Endpoint(discussions.edit, new_token=True),
             ("POST", "/mwai-ui/v1/discussions/delete"): Endpoint(
-                discussions.delete, discussions.may_delete, new_token=True
+                discussions.delete, discussions.may_delete, new_token=True, allow=""
             ),
         }
 
     def script_key(self, request: Request) -> str:
         """Return the key under which scripts for a request are stored: its route or its path."""
-        return self.config.route(request) or urlsplit(request.path).path
+        return self._route(request) or urlsplit(request.path).path
+
+    def _route(self, request: Request) -> Optional[str]:
+        """Return the REST route of a request, in which WordPress ignores case; None for a page."""
+        route = self.config.route(request)
+        return route and self._routes.get(route.lower(), route)
 
     def resolve(self, name: str) -> str:
         """
@@ -122,32 +133,55 @@ class Site:
 
     def respond(self, request: Request) -> HTTPResponse:
         """Return the response to a request."""
+        if len(request.body) > self.config.post_max_size:
+            request = replace(request, body=b"")  # PHP does not read it
         with self._lock:
-            route = self.config.route(request)
+            route = self._route(request)
             if route is None:
                 return self._respond_to_page(request)
             rest_request = RestRequest(
-                request, route, self.config.profile, lambda: self._next_script(route)
+                request, route, self.config.profile, lambda: self._next_script(route, request)
             )
             response = self._check_and_dispatch(rest_request)
-            link = ("Link", self.config.link_header)
-            return with_headers(response, [link, *REST_HEADERS, *self._headers(rest_request)])
+            fields = rest_headers(rest_request, response, self.config)
+            return self._print_before(with_headers(response, fields))
 
     def _respond_to_page(self, request: Request) -> HTTPResponse:
         path = urlsplit(request.path).path
-        response = self._files.download(path) or self.pages.respond(request)
-        script = self._next_script(path)
-        return script.apply_delivery(script.response or response)
+        script = self._next_script(path, request)
+        response = script.response or self._files.download(path)
+        response = response or self._print_before(self.pages.respond(request))
+        return script.apply_delivery(response)
+
+    def _print_before(self, response: HTTPResponse) -> HTTPResponse:
+        """Return a response with what other plugins print before it."""
+        printed = self.config.prints
+        return replace(response, steps=(printed, *response.steps)) if printed else response
 
     def _check_and_dispatch(self, request: RestRequest) -> HTTPResponse:
         headers = request.http.headers
         request.user = self.users.authenticate(headers.get("Authorization", ""))
+        if self.config.closed_to_guests and request.user is GUEST:
+            return not_logged_in()
         nonce = query_parameter(request.http, "_wpnonce") or headers.get("X-WP-Nonce")
         if nonce is not None:
             request.nonce_age = self.nonces.age(nonce, request.user)
             if request.user is GUEST and not request.nonce_age:
-                return wordpress_error(403, "rest_cookie_invalid_nonce", "Cookie check failed")
-        endpoint = self._endpoints.get((request.http.method, request.route))
+                error = wordpress_error(403, "rest_cookie_invalid_nonce", "Cookie check failed")
+                return with_headers(error, NO_CACHE)
+        response = self._find_and_dispatch(request)
+        if request.nonce_age and request.user is GUEST:
+            fresh = self.nonces.issue(request.user)
+            response = with_headers(response, [("X-WP-Nonce", fresh)])
+        return response
+
+    def _find_and_dispatch(self, request: RestRequest) -> HTTPResponse:
+        method = query_parameter(request.http, "_method") or request.http.method
+        if method == "OPTIONS":
+            return json_response(self._described(request.route) or [])
+        endpoint = self._endpoints.get(("GET" if method == "HEAD" else method, request.route))
+        if method == "GET" and request.route[1:] in NAMESPACES:
+            endpoint = Endpoint(self._namespace_index, allow="GET")
         if endpoint is None or self.config.ignores_rest_route(request.http):
             return no_route()
         try:
@@ -161,33 +195,20 @@ class Site:
     def _dispatch(self, request: RestRequest, endpoint: Endpoint) -> HTTPResponse:
         if endpoint.new_token and self.config.profile.new_token and request.nonce_age == 2:
             request.new_token = {"new_token": self.nonces.issue(request.user)}
+        allow = [("Allow", endpoint.allow)] if endpoint.allow else []
         try:
             if not endpoint.permission(request):
                 return forbidden(logged_in=request.user is not GUEST)
             if not endpoint.asks_model:
                 request.take_script().raise_for_error()
-            response = endpoint.callback(request)
+            response = _selected_fields(request, endpoint.callback(request))
         except PluginError as error:
             fields = {"success": False, "message": error.message, **request.new_token}
             response = json_response(fields, error.status)
-        except TypeError:
-            # PHP's TypeError is not an Exception, so the plugin does not catch it.
-            response = critical_error()
+        except FatalError:
+            return critical_error()
         script = request.script
-        return script.apply_delivery(script.response or response)
-
-    def _headers(self, request: RestRequest) -> List[Tuple[str, str]]:
-        fields = []
-        if request.nonce_age and request.user is GUEST:
-            fields.append(("X-WP-Nonce", self.nonces.issue(request.user)))
-        has_php_session = self.config.profile.session_cookies and "/mwai/" in request.route
-        if has_php_session and "PHPSESSID" not in request.cookies:
-            fields.append(("Set-Cookie", f"PHPSESSID={secrets.token_hex(13)}; path=/"))
-        if request.opened_session:
-            secure = "; Secure" if self.config.url.startswith("https:") else ""
-            value = f"mwai_session_id={request.opened_session}; path=/; HttpOnly{secure}"
-            fields.append(("Set-Cookie", value))
-        return fields
+        return with_headers(script.apply_delivery(script.response or response), allow)
 
     # Routes that need several parts of the site.
 
@@ -199,21 +220,41 @@ class Site:
             "url": url,
             "home": url,
             "namespaces": NAMESPACES,
-            "routes": {route: {"methods": [method]} for method, route in self._endpoints},
+            "routes": {route: self._described(route) for route in self._routes.values()},
         }
         requested = query_parameter(request.http, "_fields")
         names = requested.split(",") if requested else list(index)
         links = {"help": [{"href": "https://developer.wordpress.org/rest-api/"}]}
-        fields = {name: index[name] for name in names if name in index}
+        fields = {name: value for name, value in index.items() if name in names}
         return json_response({**fields, "_links": links})
+
+    def _namespace_index(self, request: RestRequest) -> HTTPResponse:
+        namespace = request.route[1:]
+        routes = {
+            route: self._described(route)
+            for route in self._routes.values()
+            if route.startswith(f"/{namespace}/")
+        }
+        links = {"up": [{"href": f"{self.config.rest_url}/"}]}
+        return json_response({"namespace": namespace, "routes": routes, "_links": links})
+
+    def _described(self, route: str) -> Dict[str, Any]:
+        """Return what WordPress reports about a route; empty if there is no such route."""
+        methods = [method for method, each in self._endpoints if each == route]
+        if not methods:
+            return {}
+        namespace = "/".join(route.split("/")[1:3])
+        return {
+            "namespace": namespace,
+            "methods": methods,
+            "endpoints": [{"methods": methods, "args": []}],
+            "_links": {"self": [{"href": self.config.rest_url + route}]},
+        }
 
     def _current_user(self, request: RestRequest) -> HTTPResponse:
         if request.user is GUEST:
-            return wordpress_error(401, "rest_not_logged_in", "You are not currently logged in.")
-        name = request.user.name
-        link = f"{self.config.url}/author/{name}/"
-        user = {"id": request.user.id, "name": name, "url": "", "description": "", "link": link}
-        return json_response({**user, "slug": name, "avatar_urls": {}, "meta": []})
+            return not_logged_in()
+        return json_response(self.users.describe(request.user, self.config))
 
     def _start_session(self, request: RestRequest) -> HTTPResponse:
         fields = {"sessionId": request.session_id(), "restNonce": self.nonces.issue(request.user)}
@@ -221,5 +262,18 @@ class Site:
 
     def _list_files(self, request: RestRequest) -> HTTPResponse:
         if request.user is GUEST and self.config.profile.guest_file_list_fails:
-            return critical_error()
+            raise FatalError
         return self._files.list(request)
+
+
+def _selected_fields(request: RestRequest, response: HTTPResponse) -> HTTPResponse:
+    """Return a JSON response with only the fields that ``_fields`` in the query names."""
+    requested = query_parameter(request.http, "_fields")
+    if not requested or response.status >= 400 or request.route == "/":
+        return response
+    body = b"".join(step for step in response.steps if isinstance(step, bytes))
+    if not body.startswith(b"{"):
+        return response
+    names = requested.split(",")
+    fields = {name: value for name, value in json.loads(body).items() if name in names}
+    return replace(response, steps=json_response(fields).steps)

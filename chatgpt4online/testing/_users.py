@@ -8,9 +8,10 @@ import hashlib
 import hmac
 import math
 import secrets
-from typing import NamedTuple
+from typing import Any, Dict, NamedTuple
 
 from ._clock import HALF_DAY, Clock
+from ._config import SiteConfig
 
 
 class User(NamedTuple):
@@ -39,6 +40,23 @@ class Users:
         self._by_name[name] = user
         if number == self.admin.id:
             self.admin = user
+
+    def describe(self, user: User, config: SiteConfig) -> Dict[str, Any]:
+        """Return what ``wp/v2/users/me`` reports about a user."""
+        address = hashlib.md5(user.email.encode()).hexdigest()  # noqa: S324 (Gravatar wants it)
+        avatar = f"http://2.gravatar.com/avatar/{address}?s="
+        users = f"{config.rest_url}/wp/v2/users"
+        return {
+            "id": user.id,
+            "name": user.name,
+            "url": config.url if user.id == self.admin.id else "",
+            "description": "",
+            "link": f"{config.url}/author/{user.name}/",
+            "slug": user.name,
+            "avatar_urls": {size: f"{avatar}{size}&d=mm&r=g" for size in ("24", "48", "96")},
+            "meta": [],
+            "_links": {"self": [{"href": f"{users}/{user.id}"}], "collection": [{"href": users}]},
+        }
 
     def authenticate(self, authorization: str) -> User:
         """Return the user of an Authorization header; ``GUEST`` if the password is wrong."""

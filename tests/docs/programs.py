@@ -1,4 +1,4 @@
-"""What the tests of the example programs share."""
+"""Helpers for the tests of the example programs."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def run(
 
 
 def needs(module: str) -> pytest.MarkDecorator:
-    """Skip a test where a package is not installed."""
+    """Return a mark that skips a test if a module is not installed."""
     found = importlib.util.find_spec(module)
     return pytest.mark.skipif(not found, reason=f"{module} is not installed")

@@ -1,4 +1,4 @@
-"""The example programs about many messages do what they say, against the embedded site."""
+"""The example programs for many messages work against the embedded site."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chatgpt4online.testing import Server
 
 
 def test_translate_csv(server: Server, tmp_path: Path) -> None:
-    """The translator fills a column, says what failed, and asks that alone the next time."""
+    """The translator fills a column, reports failures, and repeats only those in the next run."""
     source, target = tmp_path / "in.csv", tmp_path / "out.csv"
     source.write_text("id,text\n1,Good morning\n2,Good night\n", encoding="utf-8")
     server.fails("Too tired.")
@@ -30,7 +30,7 @@ def test_translate_csv(server: Server, tmp_path: Path) -> None:
 
 
 def test_summarise_folder(server: Server, tmp_path: Path) -> None:
-    """The summariser prints a line for each text, in the order of their names."""
+    """The summariser prints a line per file, in the order of the file names."""
     for name in ("b", "a"):
         (tmp_path / f"{name}.txt").write_text(f"All about {name}.", encoding="utf-8")
     server.says("It is about a letter.")
@@ -46,7 +46,7 @@ def test_summarise_folder(server: Server, tmp_path: Path) -> None:
 
 @needs("distributed")
 def test_ask_on_a_cluster(server: Server) -> None:
-    """The cluster answers in order."""
+    """The cluster's answers are printed in order."""
     done = run(server, "ask_on_a_cluster.py", "Who?", "Why?")
     assert done.stdout.splitlines() == ["Echo(1 msgs): Who?", "Echo(1 msgs): Why?"]
     assert done.returncode == 0
@@ -54,7 +54,7 @@ def test_ask_on_a_cluster(server: Server) -> None:
 
 @needs("requests_ratelimiter")
 def test_ask_politely(server: Server) -> None:
-    """The polite program answers in order."""
+    """The rate-limited program prints the answers in order."""
     done = run(server, "ask_politely.py", "Who?", "Why?")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == ["Echo(1 msgs): Who?", "Echo(1 msgs): Why?"]
@@ -62,7 +62,7 @@ def test_ask_politely(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["translate_csv.py", "summarise_folder.py"])
 def test_usage(server: Server, name: str) -> None:
-    """A program that is given too little says what it needs."""
+    """Without its arguments, a program prints its usage."""
     done = run(server, name)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("usage: ")

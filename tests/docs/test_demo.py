@@ -1,3 +1,5 @@
+"""The demo shows the main features, against the embedded site."""
+
 from __future__ import annotations
 
 import subprocess
@@ -8,7 +10,7 @@ DEMO = Path(__file__).resolve().parent.parent.parent / "examples" / "demo.py"
 
 
 def test_demo_shows_the_main_job() -> None:
-    """The demo chats, streams, sends a history of two turns and shows an error, all quietly."""
+    """The demo chats, streams, continues a conversation and shows an error, without warnings."""
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", str(DEMO)],
         check=False,

@@ -1,11 +1,11 @@
 """
-The examples of the README and the docs run as they stand, against the embedded site.
+The examples in the README and the docs run unchanged against the embedded site.
 
-A page's blocks run one after the other: those in Python in one namespace, those for a shell in one
-folder. ``https://example.com`` stands for the site, also in what an example prints. A Python block
-with ``>>>`` is checked as a doctest, and so is what a command after ``$`` prints.
-``.. invisible-code-block: python``, a comment to its reader, prepares the site, ``server``.
-``.. needs: NAME`` before a block lets it run only where that module is installed.
+The blocks of a page run in order: Python blocks in one namespace, shell blocks in one folder.
+``https://example.com`` stands for the site, in output too. Python blocks with ``>>>`` are checked
+as doctests, and so is the output of commands after ``$``. ``.. invisible-code-block: python``,
+which readers do not see, prepares the site, named ``server``. A block after ``.. needs: NAME`` runs
+only if that module is installed.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ BLOCK = re.compile(
     re.MULTILINE,
 )
 
-#: What only shows something: a file of another program, or what a program of ours has printed.
+#: Languages of blocks that are not run: other programs' configuration, and output.
 NOT_RUN = {"apache", "ini", "nginx", "text"}
 
-#: What the commands of an example stand for: make only says what it would do.
+#: Scripts that replace the commands of examples. make only prints what it would do.
 COMMANDS = {
     "chatgpt4online": f'exec {shlex.quote(sys.executable)} -m chatgpt4online "$@"',
     "mail": "cat > mail.txt",
@@ -55,7 +55,7 @@ DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 class Block(NamedTuple):
-    """A block of code on a page, whose first line has this number, counted from 0."""
+    """A block of code on a page; lines are counted from 0."""
 
     language: str
     source: str
@@ -65,7 +65,7 @@ class Block(NamedTuple):
 
 
 def blocks(page: Path, site: str = SITE) -> List[Block]:
-    """Return a page's blocks, with the address of a site in the place of the one for show."""
+    """Return a page's blocks, with the address of a real site in place of the example's."""
     text = page.read_text(encoding="utf-8")
     return [
         Block(
@@ -80,7 +80,7 @@ def blocks(page: Path, site: str = SITE) -> List[Block]:
 
 
 def check(test: doctest.DocTest) -> None:
-    """Run a doctest in the namespace it holds and fail with its report if it is wrong."""
+    """Run a doctest in its own namespace, and fail with its report if it fails."""
     report: List[str] = []
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS, verbose=False)
     failed = runner.run(test, out=report.append, clear_globs=False).failed
@@ -89,17 +89,17 @@ def check(test: doctest.DocTest) -> None:
 
 class Reader:
     """
-    Does what a page tells its reader to do.
+    Runs the blocks of a page, as its reader would.
 
     Args:
-        names: what Python blocks know.
-        stack: ends what was begun.
+        names: the namespace of Python blocks.
+        stack: cleans up.
     """
 
     def __init__(self, names: Dict[str, Any], stack: contextlib.ExitStack) -> None:
         self._names = names
         self._stack = stack
-        self._ways = {
+        self._runners = {
             "console": self._console,
             "ipython": self._ipython,
             "pycon": self._python,
@@ -108,15 +108,15 @@ class Reader:
         }
 
     def run(self, block: Block) -> None:
-        """Run a block, unless what it needs is not here."""
+        """Run a block, unless it needs something that is not installed."""
         needs = [block.needs, "IPython" if block.language == "ipython" else ""]
-        is_here = all(importlib.util.find_spec(name) for name in needs if name)
-        if is_here and (block.language not in ("sh", "console") or shutil.which("sh")):
-            self._ways[block.language](block)
+        is_installed = all(importlib.util.find_spec(name) for name in needs if name)
+        if is_installed and (block.language not in ("sh", "console") or shutil.which("sh")):
+            self._runners[block.language](block)
 
     def _python(self, block: Block) -> None:
         if ">>>" not in block.source:
-            # Blank lines before it make a traceback name the page's own line.
+            # Blank lines before it make tracebacks show the line on the page.
             lines = "\n" * block.line + block.source
             exec(compile(lines, str(block.page), "exec"), self._names)
             return
@@ -126,19 +126,19 @@ class Reader:
         check(test)
 
     def _sh(self, block: Block) -> None:
-        for line in filter(can_be_typed, block.source.strip().splitlines()):
-            self._type(line)
+        for line in filter(can_run, block.source.strip().splitlines()):
+            self._run_line(line)
 
     def _console(self, block: Block) -> None:
-        """Run each command, and compare what it prints with the lines below it."""
+        """Run each command, and compare its output with the lines below it."""
         for command in re.split(r"^\$ ", block.source, flags=re.MULTILINE)[1:]:
-            typed, _, wanted = command.partition("\n")
-            got = self._type(typed) if can_be_typed(typed) else wanted
-            right = doctest.OutputChecker().check_output(wanted.strip(), got.strip(), DOCTEST)
-            assert right, f"{typed}\nshould print\n{wanted}\nand prints\n{got}"
+            line, _, expected = command.partition("\n")
+            got = self._run_line(line) if can_run(line) else expected
+            is_equal = doctest.OutputChecker().check_output(expected.strip(), got.strip(), DOCTEST)
+            assert is_equal, f"{line}\nshould print\n{expected}\nbut prints\n{got}"
 
-    def _type(self, line: str) -> str:
-        """Return what a line prints; plain ones start no process, for each would take its time."""
+    def _run_line(self, line: str) -> str:
+        """Return the output of a line. Simple commands run in this process, which is faster."""
         program = line.split(maxsplit=1)[0]
         if program not in ("chatgpt4online", "llm") or re.search("[<>|&;$]", line):
             return self._shell(line)
@@ -177,7 +177,7 @@ class Reader:
         self._cells().run_cell(block.source).raise_error()
 
     def _cells(self) -> Any:
-        """Return an IPython shell whose names are those of the page."""
+        """Return an IPython shell that shares the page's namespace."""
         from IPython.core.interactiveshell import InteractiveShell
         from traitlets.config import Config
 
@@ -190,17 +190,17 @@ class Reader:
         return InteractiveShell.instance()
 
 
-def can_be_typed(line: str) -> bool:
-    """Return whether a line names no program that is not on this machine."""
+def can_run(line: str) -> bool:
+    """Return whether the programs that a line needs are installed."""
     return all(shutil.which(name) for name in ("jq", "make") if f"{name} " in line)
 
 
-def commands(folder: Path) -> Path:
-    """Return a folder of what the commands of a page stand for."""
+def write_commands(folder: Path) -> Path:
+    """Create a folder with the scripts that replace the commands of examples; return it."""
     folder.mkdir()
-    for name, does in COMMANDS.items():
+    for name, script in COMMANDS.items():
         command = folder / name
-        command.write_text(f"#!/bin/sh\n{does}\n", encoding="utf-8")
+        command.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         command.chmod(0o755)
     return folder
 
@@ -212,12 +212,12 @@ def reader(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Reader]:
-    """Return a reader in an empty folder, with nothing to type."""
+    """Create a reader in an empty folder, with empty standard input."""
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "IPYTHONDIR", "LLM_USER_PATH"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
-    monkeypatch.setenv("PATH", str(commands(home / "commands")), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(write_commands(home / "commands")), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.chdir(tmp_path)
@@ -229,7 +229,7 @@ def reader(
     "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
 )
 def test_examples_run(page: Path, server: Server, reader: Reader) -> None:
-    """What a page shows can be typed, and answers what the page says."""
+    """The examples on a page run, and print what the page shows."""
     for block in blocks(page, server.url):
         if block.language not in NOT_RUN:
             reader.run(block)
@@ -237,7 +237,7 @@ def test_examples_run(page: Path, server: Server, reader: Reader) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_are_marked(page: Path) -> None:
-    """Each block of code says its language, so that none is left out here unseen."""
+    """Each block of code names its language, so that these tests miss none."""
     text = page.read_text(encoding="utf-8")
     assert re.findall(r"^(?!\.\. ).*::$", text, re.MULTILINE) == []
     marked = re.compile(r"^ *\.\. (?:invisible-)?(?:code-block|code|sourcecode)::?", re.MULTILINE)
@@ -245,26 +245,26 @@ def test_blocks_are_marked(page: Path) -> None:
 
 
 def extras() -> Iterator[str]:
-    """Yield the extras that the README and the docs tell people to install."""
+    """Yield the extras that the README and the docs name."""
     for page in PAGES:
         yield from re.findall(r"chatgpt4online\[(\w+)\]", page.read_text(encoding="utf-8"))
 
 
-def test_extras_are_there() -> None:
-    """Each extra that a page names is one that setup.py has."""
+def test_extras_exist() -> None:
+    """Each extra that a page names is defined in setup.py."""
     metadata = (ROOT / "setup.py").read_text(encoding="utf-8")
     assert {name for name in extras() if f'"{name}"' not in metadata} == set()
 
 
 def modules_with_examples() -> List[str]:
-    """Return the names of the package's modules whose docstrings hold doctests."""
+    """Return the names of the package's modules whose docstrings contain doctests."""
     found = pkgutil.walk_packages(chatgpt4online.__path__, "chatgpt4online.")
     names = ["chatgpt4online", *(module.name for module in found)]
     return [name for name in names if ">>>" in source_of(name)]
 
 
 def source_of(name: str) -> str:
-    """Return a module's source text; nothing optional is imported for that."""
+    """Return a module's source without importing it, since it may need an optional library."""
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
@@ -273,7 +273,7 @@ def source_of(name: str) -> str:
 
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_docstring_examples_run(name: str, server: Server) -> None:
-    """What a docstring shows can be typed, and answers what it says."""
+    """The examples in a docstring run, and print what it shows."""
     for test in doctest.DocTestFinder().find(importlib.import_module(name)):
         for example in test.examples:
             example.source = example.source.replace(SITE, server.url)

@@ -1,4 +1,4 @@
-"""The example programs for single jobs do what they say, against the embedded site."""
+"""The example programs for single tasks work against the embedded site."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chatgpt4online.testing import Server
 
 @pytest.fixture
 def visitor(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Return Flask's test client of the example's application."""
+    """Return a Flask test client of the example application."""
     pytest.importorskip("flask")
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     spec = importlib.util.spec_from_file_location("flask_view", EXAMPLES / "flask_view.py")
@@ -35,7 +35,7 @@ def visitor(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def test_a_view_answers(visitor: Any, server: Server) -> None:
-    """The Flask application answers in JSON, and piece by piece; all by one nonce."""
+    """The Flask application answers in JSON and as a stream, with a single nonce."""
     assert visitor.post("/ask", data={"question": "Hi"}).get_json()["answer"] == "Echo(1 msgs): Hi"
     server.says("Good ", "morning")
     streamed = visitor.post("/stream", data={"question": "Hello"})
@@ -44,8 +44,8 @@ def test_a_view_answers(visitor: Any, server: Server) -> None:
     assert len(server.requests) == 3
 
 
-def test_a_visitor_leaves(visitor: Any, server: Server) -> None:
-    """A response that is closed before its end closes the stream that it hands on."""
+def test_a_visitor_disconnects(visitor: Any, server: Server) -> None:
+    """Closing a response before its end closes the stream behind it."""
     server.stalls(after=("Well",))
     response = visitor.post("/stream", data={"question": "Hello"}, buffered=False)
     assert next(iter(response.response)) == b"Well"
@@ -53,8 +53,8 @@ def test_a_visitor_leaves(visitor: Any, server: Server) -> None:
     wait_for(lambda: not server.open_connections)
 
 
-def test_a_view_tells_failures_apart(visitor: Any, server: Server) -> None:
-    """A visitor learns whose fault it is, and nothing of the site behind."""
+def test_a_view_distinguishes_failures(visitor: Any, server: Server) -> None:
+    """The status says whose fault a failure is, and its text reveals nothing about the site."""
     assert visitor.post("/ask", data={"question": " "}).status_code == 400
     server.fails("The key sk-123 is wrong.")
     failed = visitor.post("/stream", data={"question": "Hello"})
@@ -67,7 +67,7 @@ def test_a_view_tells_failures_apart(visitor: Any, server: Server) -> None:
 
 
 def describe(server: Server, shop: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the Django command on a shop."""
+    """Run the Django command on a shop's database."""
     return run(server, "django_command.py", "--no-color", *options, DATABASE=str(shop))
 
 
@@ -79,7 +79,7 @@ def descriptions(shop: Path) -> Dict[str, str]:
 
 @needs("django")
 def test_a_django_command(server: Server, tmp_path: Path) -> None:
-    """The command fills what is empty, keeps what is not, tells failures by its exit status."""
+    """The command fills empty descriptions, keeps others, and reports failures by its status."""
     shop = tmp_path / "shop.sqlite3"
     with closing(sqlite3.connect(str(shop))) as database:
         database.execute("CREATE TABLE product (id INTEGER PRIMARY KEY, name, description)")
@@ -103,13 +103,13 @@ def test_a_django_command(server: Server, tmp_path: Path) -> None:
 
 
 def test_a_channel_bot(server: Server) -> None:
-    """Each channel has a conversation of its own; a failure is told and stops nothing."""
-    told = [("a", "One"), ("b", "Two"), ("a", "Three"), ("a", "/new"), ("a", "Four"), ("b", "Five")]
+    """Each channel has its own conversation; a failure is reported and does not stop the bot."""
+    texts = ["One", "Two", "Three", "/new", "Four", "Five"]
     for answer in ("1", "2", "3", "4"):
         server.says(answer)
     server.fails("Too tired.")
-    events = [json.dumps({"channel": channel, "text": text}) for channel, text in told]
-    done = run(server, "channel_bot.py", typed="\n".join(events))
+    events = [{"channel": channel, "text": text} for channel, text in zip("abaaab", texts)]
+    done = run(server, "channel_bot.py", typed="\n".join(map(json.dumps, events)))
     posts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [post["channel"] for post in posts] == ["a", "b", "a", "a", "b"]
     assert [post["text"] for post in posts[:4]] == ["1", "2", "3", "4"]
@@ -119,7 +119,7 @@ def test_a_channel_bot(server: Server) -> None:
 
 
 def test_a_cron_job(server: Server, tmp_path: Path) -> None:
-    """The job is silent when all is well; when not, the old file stays and the status says why."""
+    """The job prints nothing on success; on failure it keeps the old file and sets the status."""
     target = tmp_path / "tip.txt"
     server.says("Drink water.")
     done = run(server, "cron_report.py", target, "A tip?")
@@ -135,7 +135,7 @@ def test_a_cron_job(server: Server, tmp_path: Path) -> None:
 
 
 def test_questions_about_images(server: Server, tmp_path: Path) -> None:
-    """Each picture goes with its question and is deleted; a row says what failed."""
+    """Each image is uploaded with the question and then deleted; failures are in the table."""
     cat = tmp_path / "cat.png"
     cat.write_bytes(b"\x89PNG\r\n\x1a\n")
     server.says("A cat, asleep.")
@@ -156,24 +156,24 @@ def test_questions_about_images(server: Server, tmp_path: Path) -> None:
     ],
 )
 def test_triage(server: Server, answer: List[str], shown: str) -> None:
-    """What is not said to be fine is shown; numbers do not tell lines apart."""
+    """An answer other than OK is printed; lines that differ only in numbers count as equal."""
     server.says(*answer)
     log = "disk sda1 is full\ndisk sda2 is full\n\nfan is slow\n"
     done = run(server, "triage_log.py", typed=log)
     assert (done.returncode, done.stdout, done.stderr) == (1, shown, "")
-    asked = server.questions[0].json["newMessage"]
-    assert asked.endswith("2 x disk sda# is full\n1 x fan is slow")
+    question = server.questions[0].json["newMessage"]
+    assert question.endswith("2 x disk sda# is full\n1 x fan is slow")
 
 
-def test_triage_of_what_is_fine(server: Server) -> None:
-    """When the first word says that all is well, the rest of the answer is not waited for."""
+def test_triage_of_a_healthy_log(server: Server) -> None:
+    """If the answer begins with OK, the program does not wait for the rest."""
     server.stalls(after=("O", "K, all "))
     done = run(server, "triage_log.py", typed="fan is slow")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_triage_without_an_answer(server: Server) -> None:
-    """A failure is none of the model's verdicts."""
+    """A failure is not a verdict: it has a status of its own."""
     server.fails("Too tired.")
     done = run(server, "triage_log.py", typed="fan is slow")
     assert (done.returncode, done.stdout) == (2, "")
@@ -182,7 +182,7 @@ def test_triage_without_an_answer(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["cron_report.py", "ask_about_images.py"])
 def test_usage(server: Server, name: str) -> None:
-    """A program that is given too little says what it needs."""
+    """Without its arguments, a program prints its usage."""
     done = run(server, name)
     assert (done.returncode == 0, done.stdout) == (False, "")
     assert done.stderr.startswith("usage: ")

@@ -1,4 +1,4 @@
-"""The page of promises names tests that are there."""
+"""The tests that docs/reliability.rst names exist."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMED = re.findall(r"``(tests/[\w/]+\.py)::(\w+)``", PAGE)
 
 
 def names_in(path: Path) -> Set[str]:
-    """Return the names that a file gives to functions, classes and values."""
+    """Return the names of a file's functions, classes and variables."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     values = {
         target.id
@@ -32,20 +32,20 @@ def names_in(path: Path) -> Set[str]:
 
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
-def test_each_named_test_is_there(file: str, name: str) -> None:
-    """A test that the page names is one that pytest runs, in the file that it names."""
+def test_each_named_test_exists(file: str, name: str) -> None:
+    """Each test that the page names is in the named file, under a name that pytest collects."""
     assert name.lower().startswith("test")
     assert name in names_in(ROOT / file)
 
 
 def test_each_promise_names_its_test() -> None:
-    """No promise stands alone."""
+    """Each promise on the page names a test."""
     promises = [row for row in ROWS if row != ("promise", "test")]
     assert len(promises) > 50
     assert [row for row in promises if not row[1].startswith("``tests/")] == []
 
 
-def test_the_faults_are_as_many_as_the_page_says() -> None:
-    """The page does not boast."""
-    [said] = re.findall(r"over (\d+) faults", PAGE)
-    assert len(FAULTS) > int(said)
+def test_there_are_as_many_faults_as_the_page_says() -> None:
+    """The number of faults on the page is not exaggerated."""
+    [number] = re.findall(r"over (\d+) faults", PAGE)
+    assert len(FAULTS) > int(number)

@@ -12,6 +12,7 @@ from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.framing import Chunked
 from chatgpt4online._http.response import Response
+from chatgpt4online._protocol.advice import Asked
 
 STATUSES = (200, 200, 200, 200, 403, 429, 500, 503)
 CODINGS = ("", "", "gzip", "deflate")
@@ -71,7 +72,7 @@ class Case:
             received,
             Call(),
             site="https://a.example",
-            route="chat",
+            asked=Asked("chat"),
             update_nonce=ignore,
             defer_release=ignore,
         )

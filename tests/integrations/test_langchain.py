@@ -13,12 +13,16 @@ from chatgpt4online.testing import Server
 pytest.importorskip("langchain_core", exc_type=ImportError)
 pytest.importorskip("langchain_tests", exc_type=ImportError)
 
+from langchain_core.load import dumps
 from langchain_core.messages import (
     AIMessage,
+    AIMessageChunk,
+    ChatMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
 )
+from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
 from chatgpt4online.integrations.langchain import ChatGPT4Online
@@ -42,10 +46,38 @@ class TestStandard(ChatModelUnitTests):
         """The standard parameters that it supports."""
         return {"timeout": 60, "max_retries": 2}
 
-    @pytest.mark.xfail(reason="it needs max_tokens and stop, which only a site's owner can set")
+    @pytest.mark.xfail(reason="it needs max_tokens, which only a site's owner can set")
     def test_standard_params(self, model: Any) -> None:
         """Parameters that a site does not accept are rejected instead of ignored."""
         super().test_standard_params(model)
+
+    @property
+    def has_tool_calling(self) -> bool:
+        """Tools run on the site."""
+        return False
+
+    @property
+    def has_structured_output(self) -> bool:
+        """Answers are text."""
+        return False
+
+
+class TestIntegration(ChatModelIntegrationTests):
+    """LangChain's integration tests, as far as its features apply, against the testing site."""
+
+    @pytest.fixture(autouse=True)
+    def _site(self, server: Server) -> None:
+        self.server = server
+
+    @property
+    def chat_model_class(self) -> Type[ChatGPT4Online]:
+        """The class under test."""
+        return ChatGPT4Online
+
+    @property
+    def chat_model_params(self) -> Dict[str, Any]:
+        """Its arguments."""
+        return {"site": self.server.url}
 
     @property
     def has_tool_calling(self) -> bool:
@@ -116,9 +148,9 @@ def test_missing_usage(model: ChatGPT4Online, server: Server) -> None:
 @pytest.mark.parametrize(
     ("messages", "options"),
     [
-        ("Hi", {"stop": ["x"]}),
         ("Hi", {"temperature": 0}),
         ([HumanMessage([{"type": "image", "url": "https://a.b/c.png"}])], {}),
+        ([ChatMessage(role="critic", content="Hi")], {}),
         ([ToolMessage("4", tool_call_id="1"), HumanMessage("Hi")], {}),
     ],
 )
@@ -146,3 +178,85 @@ def test_arguments(server: Server) -> None:
 def test_pickling(model: ChatGPT4Online) -> None:
     """A model can be pickled."""
     assert pickle.loads(pickle.dumps(model)).invoke("Hi").content == "Echo(1 msgs): Hi"
+
+
+def test_every_kind_of_history(model: ChatGPT4Online, server: Server) -> None:
+    """What a stream added up to, and messages with a known role, are accepted as history."""
+    streamed = AIMessageChunk(content="Hello.")
+    history = [ChatMessage(role="system", content="Be brief."), HumanMessage("Hi"), streamed]
+    model.invoke([*history, ChatMessage(role="user", content="Two")])
+    sent = server.questions[0].json
+    assert [turn["role"] for turn in sent["messages"]] == ["system", "user", "assistant"]
+    assert sent["newMessage"] == "Two"
+
+
+@pytest.mark.parametrize("stop", [["lo w"], ["xyz", "lo w"], ["lo w", "world"]])
+def test_stop_words(model: ChatGPT4Online, server: Server, stop: List[str]) -> None:
+    """The text is cut before the first stop word, however the deltas cut the word."""
+    for _ in range(2):
+        server.says("Hel", "lo", " ", "wor", "ld")
+    assert model.invoke("Hi", stop=stop).content == "Hel"
+    chunks = list(model.stream("Hi", stop=stop))
+    assert "".join(str(chunk.content) for chunk in chunks) == "Hel"
+    assert any(chunk.usage_metadata for chunk in chunks)
+
+
+def test_text_that_only_looks_like_a_stop_word(model: ChatGPT4Online, server: Server) -> None:
+    """The beginning of a stop word is text if the word does not follow."""
+    server.says("a lo", "t of lo")
+    chunks = model.stream("Hi", stop=["lo w"])
+    assert "".join(str(chunk.content) for chunk in chunks) == "a lot of lo"
+
+
+def test_functions_are_tool_calls(model: ChatGPT4Online, server: Server) -> None:
+    """A function that the bot calls in the browser arrives as a tool call."""
+    action = {"type": "function", "data": {"name": "show", "args": {"color": "red"}}}
+    for _ in range(2):
+        server.says("Done.", actions=[action])
+    (call,) = model.invoke("Hi").tool_calls
+    assert (call["name"], call["args"]) == ("show", {"color": "red"})
+    whole = sum(list(model.stream("Hi"))[1:], AIMessageChunk(content=""))
+    assert whole.tool_calls[0]["args"] == {"color": "red"}
+
+
+def test_usage_callback(model: ChatGPT4Online) -> None:
+    """LangChain's usage callback counts tokens by the name of the model."""
+    from langchain_core.callbacks import UsageMetadataCallbackHandler
+
+    usage = UsageMetadataCallbackHandler()
+    model.invoke("Hello", config={"callbacks": [usage]})
+    assert usage.usage_metadata["default"]["total_tokens"] == 14
+
+
+def test_changed_settings_make_a_new_client(model: ChatGPT4Online, server: Server) -> None:
+    """A setting that is assigned, or updated in a copy, holds for the next question."""
+    server.bot("other")
+    copied = model.model_copy(update={"bot": "other"})
+    copied.invoke("Hi")
+    model.bot = "other"
+    model.invoke("Hi")
+    assert [question.json["botId"] for question in server.questions] == ["other", "other"]
+
+
+def test_no_password_is_shown(server: Server) -> None:
+    """A login in the URL is used for its site only, and shown by nothing."""
+    server.user("ada", "s3cret")
+    url = server.url.replace("//", "//ada:s3cret@")
+    model = ChatGPT4Online(site=url)
+    assert model.invoke("Hi").content
+    assert server.questions[0].headers["authorization"]
+    shown = [
+        repr(model),
+        str(model),
+        dumps(model),
+        str(model.model_dump()),
+        str(model._get_ls_params()),
+    ]
+    shown.append(repr(model.model_copy(update={"site": url})))
+    assert not [text for text in shown if "s3cret" in text]
+
+
+def test_tools_are_refused_with_a_reason(model: ChatGPT4Online) -> None:
+    """`bind_tools` says why it cannot."""
+    with pytest.raises(NotImplementedError, match="owner"):
+        model.bind_tools([])

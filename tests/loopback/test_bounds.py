@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import tracemalloc
 import zlib
 from time import thread_time
@@ -23,10 +25,11 @@ from support import (
     head,
     holding,
     live,
+    reply,
 )
 
 from chatgpt4online import Client, ProtocolError, ServerError, TransportError
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 UNTIL_CLOSE = head("200 OK", "Connection: close")
@@ -38,7 +41,7 @@ BLOCK = b"x" * 65536
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limit, for memory is measured slowly."""
-    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    monkeypatch.setattr(fields, "LIMIT", LIMIT)
 
 
 def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:
@@ -115,15 +118,135 @@ def test_what_has_no_end_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["an event", "JSON", "gzip of an event", "gzip of JSON"])
-def test_the_limit_is_32_mebibytes(name: str) -> None:
-    """An event or JSON body is refused when it exceeds 32 MiB, and not before."""
+def test_the_limit_is_8_mebibytes(name: str) -> None:
+    """An event or JSON body is refused when it exceeds 8 MiB, and not before."""
     with RawServer(ENDLESS[name]) as server, Client(server.url) as client:
-        with pytest.raises(ProtocolError, match=str(32 * 1024 * 1024)):
+        with pytest.raises(ProtocolError, match=f"larger than {8 * 1024 * 1024} bytes"):
             client.chat("Hi")
         server.gone.get(timeout=SOON)
 
 
-@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "gzip, identity", "nonsense"])
+@pytest.mark.parametrize("form", ["an event", "JSON"])
+def test_the_limit_is_500_000_values(form: str) -> None:
+    """JSON of more than 500,000 values is refused before it is parsed."""
+    body = FORMS[form]('"reply":"Hi","other":[' + "[]," * 500_000 + "[]]")
+
+    def ask() -> None:
+        with pytest.raises(ProtocolError, match="more than 500000 values"):
+            client.chat("Hi")
+
+    with RawServer(answering(reply("200 OK", body))) as server, Client(server.url) as client:
+        assert client.nonce
+        assert peak_of(ask) < 9 * len(body) + BUFFERS
+
+
+def test_the_limit_of_wide_characters_is_8_mebibytes() -> None:
+    """A text is refused when it takes more than 8 MiB in memory, though it has fewer bytes."""
+    for count, is_refused in ((2_000_000, False), (2_100_000, True)):
+        body = as_json('"reply":"' + "x" * count + '\U0001f600"')
+        with RawServer(answering(reply("200 OK", body))) as server, Client(server.url) as client:
+            if is_refused:
+                with pytest.raises(ProtocolError, match="more than 8388608 bytes in memory"):
+                    client.chat("Hi")
+            else:
+                assert len(client.chat("Hi")) == count + 1
+
+
+def as_json(members: str) -> bytes:
+    """Return a body of JSON with these members."""
+    return f'{{"success":true,{members}}}'.encode()
+
+
+def as_event(members: str) -> bytes:
+    """Return a stream whose end is JSON with these members, as JSON within JSON."""
+    data = json.dumps(as_json(members).decode(), ensure_ascii=False)
+    return f'data: {{"type":"end","data":{data}}}\n\n'.encode()
+
+
+def after_noise(members: str) -> bytes:
+    """Return a stream with other output before it."""
+    return b"Warning: oops\n" + as_event(members)
+
+
+FORMS: Dict[str, Callable[[str], bytes]] = {
+    "JSON": as_json,
+    "an event": as_event,
+    "an event after noise": after_noise,
+}
+MILLION = 1_000_000
+TEXTS = {
+    "ASCII": "x" * MILLION,
+    "Latin-1": "\u00e9" * (MILLION // 2),
+    "Chinese": "\u4f60" * (MILLION // 3),
+    "one character of two bytes": "x" * (MILLION // 2) + "\u2019",
+    "one character of four bytes": "x" * (MILLION // 4) + "\U0001f600",
+    "one escaped character of four bytes": "x" * MILLION + r"\ud83d\ude00",
+    "one escape and four bytes": r"\n" + "x" * (MILLION // 4) + "\U0001f600",
+    "escapes": r"\u4f60" * (MILLION // 6),
+    "line ends": r"ab\n" * (MILLION // 4),
+    "lone surrogates": r"\ud83dx" * (MILLION // 7),
+    "lone surrogates in Chinese": "\\ud83d\u4f60" * (MILLION // 9),
+    "a lone surrogate and four bytes": "x" * MILLION + r"\ud83d\ude00\ud83d",
+}
+MANY = 50_000
+KEYS = [f"{number:x}" for number in range(0x10000, 0x10000 + MANY)]
+VALUES = {
+    "lists": '"a":[' + "[]," * (MANY // 2) + "0]",
+    "objects": '"a":[' + "{}," * (MANY // 2) + "0]",
+    "objects of one member": '"a":[' + '{"a":0},' * (MANY // 2) + "0]",
+    "objects in objects": '"a":[' + '{"a":{"a":0}},' * (MANY // 3) + "0]",
+    "objects and a lone surrogate": '"a":[' + '{"a":0},' * (MANY // 2) + r'"\ud83d"]',
+    "deep lists": '"a":[' + ("[" * 500 + "]" * 500 + ",") * (MANY // 501) + "0]",
+    "keys": '"a":{' + "".join(f'"{key}":0,' for key in KEYS) + '"a":0}',
+    "keys of the answer": "".join(f'"{key}":"{key}",' for key in KEYS) + '"a":0',
+    "keys with lone surrogates": '"a":{' + "".join(rf'"\ud83d{k}":0,' for k in KEYS) + '"a":0}',
+    "numbers": '"a":[' + "1.5," * MANY + "0]",
+    "strings": '"a":[' + '"ab",' * MANY + "0]",
+    "images": '"images":[' + '"",' * MANY + '""]',
+    "actions": '"actions":[' + "{}," * (MANY // 2) + "{}]",
+    "shortcuts": '"shortcuts":[' + "{}," * (MANY // 2) + "{}]",
+}
+MEMBERS = {
+    **{name: f'"reply":"{text}"' for name, text in TEXTS.items()},
+    **{name: f'"reply":"Hi",{members}' for name, members in VALUES.items()},
+}
+#: What sockets, HTTP and the rest of a call take, whatever the answer is.
+BUFFERS = 300_000
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_memory_in_proportion(name: str, form: str) -> None:
+    """
+    An answer takes at most 12 times its size and 150 bytes per value, with what its reply keeps.
+
+    Its size is that of its bytes, or that of its text in memory if it is larger.
+    """
+    body = FORMS[form](MEMBERS[name])
+    size, values = size_of(body.decode()), values_of(body.decode())
+
+    def ask() -> None:
+        assert client.chat("Hi").raw["success"]
+
+    with RawServer(answering(reply("200 OK", body))) as server, Client(server.url) as client:
+        assert client.nonce
+        assert peak_of(ask) < 12 * size + 150 * values + BUFFERS
+
+
+def size_of(text: str) -> int:
+    """Return what a text takes as UTF-8 or in memory, in bytes."""
+    widest = max(text)
+    width = 4 if widest > "\uffff" else 2 if widest > "\u00ff" else 1
+    return max(len(text.encode()), len(text) * width)
+
+
+def values_of(text: str) -> int:
+    """Return how many values JSON has at most; to Python 3.8, escapes are values too."""
+    marks = ",[{\\" if sys.version_info < (3, 9) else ",[{"
+    return sum(map(text.count, marks))
+
+
+@pytest.mark.parametrize("coding", ["gzip, gzip", "br", "zstd", "gzip, br"])
 def test_other_codings_are_refused_unread(coding: str) -> None:
     """A content coding beyond one layer of gzip or deflate is refused before it is undone."""
     serve = holding(head("200 OK", f"Content-Encoding: {coding}"), gzip(gzip(end("Hello"))))
@@ -192,7 +315,7 @@ def seconds_for(answer: bytes) -> float:
 
 def test_a_long_event_costs_time_in_proportion() -> None:
     """An event of ten times the size takes about ten times the time."""
-    short, long = (Framing().answer([end("x" * size)]).bytes for size in (3_000_000, 30_000_000))
+    short, long = (Framing().answer([end("x" * size)]).bytes for size in (700_000, 7_000_000))
     assert seconds_for(long) < 40 * seconds_for(short)
 
 
@@ -214,3 +337,16 @@ def test_a_long_answer_in_short_pieces_costs_time_in_proportion() -> None:
         PHP.answer([live("x")] * count + [end("x" * 2000)]).bytes for count in (2_000, 20_000)
     )
     assert seconds_for(long) < 40 * seconds_for(short)
+
+
+def test_json_in_short_lines_costs_time_in_proportion() -> None:
+    """The same holds for JSON in many lines, each in a chunk of its own."""
+    short, long = (in_lines(count) for count in (3_000, 30_000))
+    assert seconds_for(long) < 40 * seconds_for(short)
+
+
+def in_lines(count: int) -> bytes:
+    """Return a response of JSON with so many blank lines, each in a chunk of its own."""
+    begin = b'{"success":true,"reply":"%b"' % (b"x" * 2000)
+    line = chunk(b" " * 50 + b"\n")
+    return b"".join([CHUNKED, chunk(begin), line * count, chunk(b"}"), chunk(b"")])

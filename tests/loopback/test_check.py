@@ -107,7 +107,7 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),
     (lambda it: it.answers(200, body={"success": True}, route="start_session"), "nonce",
-     "no nonce that could be used"),
+     "no usable nonce"),
     (lambda it: it.fails("Our chatbot went to sleep."), "answer", "went to sleep"),
     (lambda it: it.cuts("Half an "), "answer", "stopped before its end"),
     (lambda it: it.answers(524), "answer", "HTTP 524"),
@@ -163,6 +163,11 @@ def test_a_front_page_that_is_not_there(server: Server, client: Client) -> None:
     assert client.check()
 
 
+# A stall of the machine between two pieces looks like a site that holds answers back.
+stalls = pytest.mark.flaky(reruns=2, only_rerun="AssertionError")
+
+
+@stalls
 def test_live_and_held_back(server: Server, client: Client) -> None:
     """An answer that comes as it is written is told from one that was held back to its end."""
     server.says(*WORDS, pace=0.02)
@@ -201,6 +206,7 @@ def thinking(pieces: List[str], pace: float) -> Serve:
     return serve
 
 
+@stalls
 def test_a_thought_is_not_holding_back() -> None:
     """A bot that thinks for long and then writes at a model's pace is not taken for held back."""
     with RawServer(thinking(WORDS, 0.005)) as server, Client(server.url) as client:
@@ -209,6 +215,7 @@ def test_a_thought_is_not_holding_back() -> None:
     assert "too fast" not in health.checks[4].detail
 
 
+@stalls
 @pytest.mark.parametrize("text", ["Yes.", "An answer in one piece, of some length."])
 def test_one_piece(text: str) -> None:
     """One piece after a while is held back if it is long; a word alone tells nothing."""

@@ -1,5 +1,5 @@
 """
-Whatever goes wrong, in whichever way a question is asked: one error, at once, and nothing left.
+Every fault, in each way of asking a question: one error, in time, and nothing left behind.
 
 The rows are those of `faults`, each played by a site on loopback.
 """
@@ -35,7 +35,7 @@ from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
 from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
 from chatgpt4online._http import retry
-from chatgpt4online._protocol import events
+from chatgpt4online._protocol import fields
 
 Way = Callable[[Client, str], object]
 
@@ -46,16 +46,18 @@ def by_chat(client: Client, message: str) -> None:
 
 
 def by_stream(client: Client, message: str) -> None:
-    """Ask by `stream`; the pieces that come are the text that the error holds."""
+    """Ask by `stream`; the deltas that arrive are the text so far, of the stream and the error."""
+    stream = client.stream(message)
     joined = StringIO()
     with pytest.raises(ChatGPT4OnlineError) as caught:
-        joined.writelines(client.stream(message))
-    assert joined.getvalue() == caught.value.text or len(caught.value.text) > LIMIT
+        joined.writelines(stream)
+    assert joined.getvalue() == stream.text
+    assert stream.text == caught.value.text or len(caught.value.text) > LIMIT
     raise caught.value
 
 
 def by_conversation(client: Client, message: str) -> None:
-    """Ask in a conversation, which keeps no turn of what fails."""
+    """Ask in a conversation, which does not keep a turn that fails."""
     talk = client.conversation()
     try:
         talk.chat(message)
@@ -64,7 +66,7 @@ def by_conversation(client: Client, message: str) -> None:
 
 
 def by_map(client: Client, message: str) -> None:
-    """Ask by `map`, whose outcome holds the error."""
+    """Ask by `map`, whose outcome has the error."""
     [outcome] = client.map([message])
     assert (outcome.index, outcome.message, outcome.reply) == (0, message, None)
     assert outcome.error is not None
@@ -80,13 +82,19 @@ WAYS: Dict[str, Way] = {
 
 
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, ssl.SSLContext]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the path of the certificate that clients trust; a process reads a path only once."""
+    return tmp_path_factory.mktemp("authority") / "authority.pem"
+
+
+@pytest.fixture(scope="module")
+def certificates(authority: Path) -> Dict[str, ssl.SSLContext]:
     """Return the server's side of TLS for each certificate that rows name."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # cryptography warns of each old Python
         import trustme
     known, unknown = trustme.CA(), trustme.CA()
-    known.cert_pem.write_to_path(str(authority(tmp_path_factory)))
+    known.cert_pem.write_to_path(str(authority))
     past = datetime(2020, 1, 1, tzinfo=timezone.utc)
     issued = {
         "good": known.issue_cert("127.0.0.1"),
@@ -102,38 +110,31 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Dict[str, ssl.SSLC
     return contexts
 
 
-def authority(factory: pytest.TempPathFactory) -> Path:
-    """Return the path of the certificate that clients trust."""
-    return factory.getbasetemp() / "faults-authority.pem"
-
-
 @pytest.fixture(autouse=True)
 def _rows_apply(
-    certificates: Dict[str, ssl.SSLContext],
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    authority: Path, certificates: Dict[str, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trust the rows' authority, have their limit, and wait for hardly any time between tries."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority(tmp_path_factory)))
-    monkeypatch.setattr(events, "LIMIT", LIMIT)
+    """Trust the rows' authority, set their limit, and hardly wait between attempts."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
+    monkeypatch.setattr(fields, "LIMIT", LIMIT)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 
 def open_files() -> int:
-    """Return how many files and sockets this process has open; 0 where it cannot be told."""
+    """Return how many files and sockets this process has open; 0 if that cannot be known."""
     listed = Path("/dev/fd")
     return len(list(listed.iterdir())) if listed.is_dir() else 0
 
 
 def error_of(name: str, client: Client) -> ChatGPT4OnlineError:
-    """Return the error that asking in this way meets."""
+    """Return the error of asking in this way."""
     with pytest.raises(ChatGPT4OnlineError) as caught:
         WAYS[name](client, name)
     return caught.value
 
 
 def errors_of(fault: Fault, site: Site, client: Client) -> Dict[str, ChatGPT4OnlineError]:
-    """Ask in each way, side by side if it takes its time, and return the errors."""
+    """Ask in each way, concurrently if it takes its time, and return the errors."""
     if fault.waits:
         futures = together([partial(error_of, name, client) for name in WAYS])
         return {name: future.result() for name, future in zip(WAYS, futures)}
@@ -145,27 +146,28 @@ def errors_of(fault: Fault, site: Site, client: Client) -> Dict[str, ChatGPT4Onl
 
 
 def check(error: ChatGPT4OnlineError, fault: Fault, site: str) -> None:
-    """Check that an error is the row's, and in order."""
+    """Check that an error is the row's, is printable, pickles, and contains no secret."""
     assert type(error) is fault.error
     assert (getattr(error, "status", 0), getattr(error, "phase", "")) == (fault.status, fault.phase)
     assert fault.text in (error.text, None)
     assert fault.words in str(error)
     assert (error.site, error.route) == (site, fault.route)
     line = str(error)
+    assert line.startswith(f"{site} {fault.route}: ")
     assert line.isprintable()
     assert len(line) < 1000
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), line, vars(error))
-    told = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=0))
+    shown = "".join(traceback.format_exception(type(error), error, error.__traceback__, limit=0))
     for secret in (NONCE, COOKIE):
-        assert secret not in told + repr(vars(error))
+        assert secret not in shown + repr(vars(error))
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_one_error_and_leaves_nothing(
     name: str, certificates: Dict[str, ssl.SSLContext]
 ) -> None:
-    """A fault is its error in each way of asking, in time; nothing stays, the client works on."""
+    """A fault is one error in each way of asking, in time; the client stays usable."""
     fault = FAULTS[name]
     held = open_files()
     site = Site(fault, certificates)
@@ -184,15 +186,13 @@ def test_a_fault_is_one_error_and_leaves_nothing(
                 assert client.chat("again", timeout=SOON, deadline=SOON) == "Hello"
                 assert [message_of(each) for each in server.requests].count("again") == 1
     wait_for(lambda: open_files() <= held)
-    assert errors  # which hold no socket
+    assert errors  # which keep no socket open
 
-
-# Responses before the response.
 
 
 @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
 def test_interim_responses_are_skipped(status: str) -> None:
-    """Whatever a site sends in advance, the answer is the one that follows, on one connection."""
+    """Interim responses are skipped, and the connection is kept."""
     early = head(status, "Link: </style.css>; rel=preload")
     with RawServer(answering(early * 2 + ANSWER.data)) as server, Client(server.url) as client:
         assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
@@ -201,7 +201,7 @@ def test_interim_responses_are_skipped(status: str) -> None:
 
 @pytest.mark.parametrize("status", ["101 Switching Protocols", "103 Early Hints"])
 def test_an_answer_that_is_still_to_come_is_nobody_elses(status: str) -> None:
-    """Where the response is not final, the next question goes over another connection."""
+    """If no final response has come, the next question goes over another connection."""
 
     def serve(peer: Peer) -> None:
         if peer.number:

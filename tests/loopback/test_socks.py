@@ -33,9 +33,9 @@ def by_socks(reply: int = _GRANTED) -> Serve:
     """Serve as a SOCKS5 proxy (RFC 1928) that gives this reply when asked for a connection."""
 
     def serve(peer: Peer) -> None:
-        peer.take(3)
+        peer.read(3)
         peer.send(b"\x05\x00")  # no password
-        host, port = struct.unpack("!4x4sH", peer.take(10))
+        host, port = struct.unpack("!4x4sH", peer.read(10))
         peer.send(struct.pack("!BBxB6x", 5, reply, 1))
         if reply == _GRANTED:
             peer.relay(socket.inet_ntoa(host), port)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+from typing import Dict, Iterator
 
 import pytest
 import requests
@@ -50,6 +50,22 @@ def test_the_echo_counts_messages(server: Server) -> None:
     assert Visitor(server).reply("Hi", messages=turns) == "Echo(3 msgs): Hi"
 
 
+def test_the_model_gets_the_first_and_the_last_messages(server: Server) -> None:
+    """Of the history, the first message and the last 15 reach the model."""
+    turns = [{"role": "user", "content": "x"}] * 30
+    visitor = Visitor(server)
+
+    assert visitor.reply("Hi", messages=turns) == "Echo(17 msgs): Hi"
+    assert visitor.reply("Hi", messages=turns[:16]) == "Echo(17 msgs): Hi"
+    assert visitor.reply("Hi", messages=turns[:15]) == "Echo(16 msgs): Hi"
+
+
+@pytest.mark.parametrize("turn", [{"content": "x"}, {"role": "robot", "content": "x"}])
+def test_messages_without_a_known_role_are_dropped(server: Server, turn: Dict[str, str]) -> None:
+    """A message without a role, or with an unknown one, does not reach the model."""
+    assert Visitor(server).reply("Hi", messages=[turn]) == "Echo(1 msgs): Hi"
+
+
 def test_the_echo_preserves_whitespace(server: Server) -> None:
     """Whitespace is preserved, except what PHP trims off the ends."""
     assert Visitor(server).reply(" \v a  b\u2028c\u2003\n") == "Echo(1 msgs): a  b\u2028c\u2003"
@@ -68,6 +84,41 @@ def test_length_limits_count_characters(server: Server) -> None:
         "application/json; charset=UTF-8",
     )
     assert streamed.text.startswith('data: {"type":"error"')
+
+
+def test_early_versions_limit_bytes(old: Server) -> None:
+    """Version 2.4.7 counts bytes."""
+    old.bot("short", max_length=4)
+    visitor = Visitor(old)
+
+    assert visitor.reply("äö", botId="short") == "Echo(1 msgs): äö"
+    assert visitor.refusal("äöü", botId="short") == (500, REJECTED)
+
+
+def test_messages_are_limited_by_default(server: Server) -> None:
+    """A bot takes 512 characters, unless its limit is another or none."""
+    server.bot("free", max_length=None)
+    visitor = Visitor(server)
+
+    assert visitor.ask("x" * 512).status_code == 200
+    assert visitor.refusal("x" * 513) == (500, REJECTED)
+    assert visitor.ask("x" * 513, botId="free").status_code == 200
+
+
+def test_unknown_models(server: Server, old: Server) -> None:
+    """Later versions refuse an unknown model within the stream; early ones pass it on."""
+    visitor = Visitor(server)
+    message = "The model 'gpt-0' is not available."
+
+    streamed = visitor.ask(model="gpt-0", stream=True)
+
+    assert streamed.headers["Content-Type"].startswith("text/event-stream")
+    assert message in streamed.text
+    assert visitor.refusal(model="gpt-0") == (500, message)
+    assert visitor.reply(model="fake-1") == "Echo(1 msgs): Hi"
+    server.offers("gpt-0")
+    assert visitor.reply(model="gpt-0") == "Echo(1 msgs): Hi"
+    assert Visitor(old).reply(model="gpt-0") == "Echo(1 msgs): Hi"
 
 
 def test_bots_can_be_replaced(server: Server) -> None:
@@ -144,3 +195,8 @@ def test_a_shortcut_asks_its_hidden_message(server: Server) -> None:
     name = hidden["data"]["shortcutId"]
     assert visitor.reply("", shortcutId=name) == "Echo(1 msgs): Tell me more"
     assert visitor.refusal("", shortcutId="x") == (400, "Invalid or expired shortcut.")
+
+
+def test_early_versions_have_no_shortcuts(old: Server) -> None:
+    """Version 2.4.7 does not read the id of a shortcut: the question is empty."""
+    assert Visitor(old).refusal("", shortcutId="x") == (403, REJECTED)

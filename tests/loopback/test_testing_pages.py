@@ -86,6 +86,17 @@ def test_version_2_4_3_has_its_nonce_in_the_page() -> None:
     assert answer.json()["reply"] == "Echo(1 msgs): Hi"
 
 
+def test_a_page_without_its_slash_redirects(server: Server) -> None:
+    """WordPress redirects to the page's own address, with the query; others are a 404."""
+    server.page("/chat/", bots=["default"])
+
+    page = requests.get(server.url + "/chat?x=y", timeout=TIMEOUT)
+
+    assert [step.status_code for step in page.history] == [301]
+    assert page.url == server.url + "/chat/?x=y"
+    assert requests.get(server.url + "/other", timeout=TIMEOUT).status_code == 404
+
+
 # URLs.
 
 
@@ -142,3 +153,12 @@ def test_the_index_lists_namespaces_and_routes(server: Server, address: str) -> 
     assert "/mwai-ui/v1/chats/submit" in index["routes"]
     assert index["url"] == server.url
     assert set(part) == {"url", "_links"}
+
+
+def test_a_namespace_lists_its_routes(server: Server) -> None:
+    """The index of a namespace has its routes only."""
+    index = requests.get(server.url + "/wp-json/mwai-ui/v1", timeout=TIMEOUT).json()
+
+    assert index["namespace"] == "mwai-ui/v1"
+    assert "/mwai-ui/v1/chats/submit" in index["routes"]
+    assert "/mwai/v1/start_session" not in index["routes"]

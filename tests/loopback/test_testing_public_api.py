@@ -7,9 +7,15 @@ from typing import Any, Dict, Iterator
 
 import pytest
 import requests
-from visitors import PASSWORD, PNG, TIMEOUT, Program, current_site, early_site
+from visitors import PASSWORD, PNG, REJECTED, TIMEOUT, Program, current_site, early_site
 
 from chatgpt4online.testing import Server
+
+NO_URL = 'The "url" parameter is required for image analysis.'
+NO_AUDIO = 'Either a "url" parameter or a "mediaId" parameter is required for audio transcription.'
+NO_TEXT = 'The "text" parameter is required for content moderation.'
+NO_FILE = "Either a file upload or base64 encoded data is required."
+BAD_BASE64 = "File upload failed: Invalid base64 data."
 
 
 @pytest.fixture
@@ -47,15 +53,15 @@ def test_users_can_use_the_public_api(server: Server) -> None:
     [
         ("simpleTextQuery", {}, "The message is required."),
         ("simpleJsonQuery", {}, "The message is required."),
-        ("simpleVisionQuery", {"message": "Hi"}, "The url is required."),
+        ("simpleVisionQuery", {"message": "Hi"}, NO_URL),
         ("simpleImageQuery", {}, "The message is required."),
         ("simpleImageEditQuery", {"message": "Hi"}, "The mediaId is required."),
-        ("simpleTranscribeAudio", {}, "The url or mediaId is required."),
-        ("moderationCheck", {}, "The text is required."),
+        ("simpleTranscribeAudio", {}, NO_AUDIO),
+        ("moderationCheck", {}, NO_TEXT),
         ("simpleChatbotQuery", {"message": "Hi"}, "The botId and message are required."),
-        ("simpleFileUpload", {}, "No file provided."),
-        ("simpleFileUpload", {"base64": "!", "filename": "a.png"}, "Invalid base64 data."),
-        ("simpleFileUpload", {"base64": "", "filename": "a.png"}, "No file provided."),
+        ("simpleFileUpload", {}, NO_FILE),
+        ("simpleFileUpload", {"base64": "!", "filename": "a.png"}, BAD_BASE64),
+        ("simpleFileUpload", {"base64": "", "filename": "a.png"}, NO_FILE),
         ("simpleFileUpload", {"base64": "AA==", "filename": "a.php"}, "Invalid file type."),
     ],
 )
@@ -137,4 +143,50 @@ def test_the_public_api_remembers_a_chat(server: Server, old: Server) -> None:
     assert program.call("simpleChatbotQuery", **more) == "Echo(4 msgs): More"
     assert "extra" not in Program(old).post("simpleChatbotQuery", json=more).json()
     unknown = Program(old).refusal("simpleChatbotQuery", botId="nobody", message="Hi")
-    assert unknown[0] == 500
+    assert unknown == (500, REJECTED)
+
+
+def test_early_versions_start_a_chat_with_each_question(old: Server) -> None:
+    """Without a chat's id, versions without sessions remember nothing."""
+    program = Program(old)
+
+    for _ in range(2):
+        assert program.call("simpleChatbotQuery", botId="default", message="Hi") == (
+            "Echo(1 msgs): Hi"
+        )
+
+
+def test_3_3_9_leaves_a_chat_to_the_vendor() -> None:
+    """Version 3.3.9 relies on the vendor's own memory: the model gets only the question."""
+    with Server("3.3.9", token="token") as server:
+        program = Program(server)
+        query = {"botId": "default", "message": "Hi", "chatId": "a"}
+
+        replies = [program.call("simpleChatbotQuery", **query) for _ in range(2)]
+
+    assert replies == ["Echo(1 msgs): Hi"] * 2
+
+
+def test_bots_are_the_same_in_the_public_api(server: Server) -> None:
+    """A bot's length limit and its image mode apply to simpleChatbotQuery."""
+    server.bot("short", max_length=3)
+    server.bot("painter", mode="images")
+    program = Program(server)
+
+    too_long = program.refusal("simpleChatbotQuery", botId="short", message="long")
+    image = program.call("simpleChatbotQuery", botId="painter", message="A cat")
+
+    assert too_long == (500, REJECTED)
+    assert image.startswith(f"![Image]({server.url}/wp-content/uploads/")
+
+
+def test_the_public_api_refuses_unknown_models(server: Server, old: Server) -> None:
+    """Later versions refuse an unknown model; early ones pass it on."""
+    query = {"message": "Hi", "options": {"model": "gpt-0"}}
+
+    refused = Program(server).refusal("simpleTextQuery", **query)
+
+    assert refused == (500, "The environment is required.")
+    assert Program(old).call("simpleTextQuery", **query) == "Echo(1 msgs): Hi"
+    query = {"message": "Hi", "options": {"model": "fake-1"}}
+    assert Program(server).call("simpleTextQuery", **query) == "Echo(1 msgs): Hi"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator
+from typing import Any, Dict, Iterator, Union
 
 import pytest
 import requests
@@ -86,6 +86,16 @@ def test_every_route_checks_the_nonce(server: Server) -> None:
     assert visitor.post(f"{route}?_wpnonce={server.nonce}", headers=bad).status_code == 200
     assert visitor.post(f"{route}?_wpnonce=bad", headers=good).status_code == 403
     assert refusal(visitor.post("nowhere", headers=bad)) == (403, "rest_cookie_invalid_nonce")
+
+
+def test_a_nonce_in_the_query_is_not_enough(server: Server) -> None:
+    """A question needs its nonce in the header; one in the query is only checked."""
+    visitor = Visitor(server)
+    route = f"mwai-ui/v1/chats/submit?_wpnonce={server.nonce}"
+
+    answer = visitor.post(route, json={"botId": "default", "newMessage": "Hi"})
+
+    assert refusal(answer) == (401, "rest_forbidden")
 
 
 def test_a_valid_nonce_brings_a_fresh_one(server: Server) -> None:
@@ -190,16 +200,30 @@ def test_a_user_needs_their_own_nonce(server: Server) -> None:
     [
         ('{"botId": NaN}', "Syntax error"),
         ("{bad", "Syntax error"),
-        ('{"newMessage": "\\ud83d"}', "Single unpaired high surrogate in Unicode escape"),
+        ("\ufeff{}", "Syntax error"),
+        ("[" * 100_000, "Maximum stack depth exceeded"),
+        ('{"newMessage": "\\ud83d"}', "Single unpaired UTF-16 surrogate in unicode escape"),
+        (b'{"newMessage": "\xe9"}', "Malformed UTF-8 characters, possibly incorrectly encoded"),
     ],
+    ids=range(6),
 )
-def test_invalid_json_is_refused(server: Server, body: str, reason: str) -> None:
+def test_invalid_json_is_refused(server: Server, body: Union[str, bytes], reason: str) -> None:
     """Invalid JSON is refused before permissions are checked."""
     headers = {"Content-Type": "application/json"}
-    answer = Visitor(server).post("mwai-ui/v1/chats/submit", data=body, headers=headers)
+    data = body.encode() if isinstance(body, str) else body
+    answer = Visitor(server).post("mwai-ui/v1/chats/submit", data=data, headers=headers)
 
     assert refusal(answer) == (400, "rest_invalid_json")
     assert answer.json()["data"]["json_error_message"] == reason
+
+
+def test_a_question_is_not_read_from_a_form(server: Server) -> None:
+    """A question in a form is empty."""
+    form = {"botId": "default", "newMessage": "Hi"}
+    headers = {"X-WP-Nonce": server.nonce}
+    answer = Visitor(server).post("mwai-ui/v1/chats/submit", data=form, headers=headers)
+
+    assert refusal(answer) == (403, REJECTED)
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json"])
@@ -218,7 +242,6 @@ def test_a_question_must_be_a_json_object(server: Server, kind: str) -> None:
         {"newMessage": ["Hi"]},
         {"chatId": {"a": 1}, "newMessage": "Hi"},
         {"messages": "Hi", "newMessage": "Hi"},
-        {"messages": ["Hi"], "newMessage": "Hi"},
     ],
 )
 def test_wrong_types_are_fatal(server: Server, fields: Dict[str, Any]) -> None:
@@ -226,6 +249,23 @@ def test_wrong_types_are_fatal(server: Server, fields: Dict[str, Any]) -> None:
     answer = Visitor(server).call("chats/submit", **{"botId": "default", **fields})
 
     assert refusal(answer) == (500, "internal_server_error")
+
+
+def test_a_message_that_is_not_an_object(server: Server) -> None:
+    """A text in place of a message is a failure of the plugin, in JSON before a stream begins."""
+    visitor = Visitor(server)
+
+    streamed = visitor.ask(messages=["Hi"], stream=True)
+
+    assert visitor.refusal(messages=["Hi"]) == (500, "Unsupported message type.")
+    assert streamed.text == 'data: {"type":"error","data":"Unsupported message type."}\n\n'
+    assert streamed.headers["Content-Type"] == "application/json; charset=UTF-8"
+
+
+def test_early_versions_ignore_a_chat_id_that_is_a_list() -> None:
+    """Version 2.4.7 answers a question whose chatId is a list."""
+    with early_site() as old:
+        assert Visitor(old).reply(chatId=["a"]) == "Echo(1 msgs): Hi"
 
 
 @pytest.mark.parametrize(
@@ -245,3 +285,68 @@ def test_wrong_methods_and_routes_are_404(server: Server) -> None:
     for route in ("mwai/v1/start_session", "mwai/v2/chats/submit"):
         answer = requests.get(f"{root}/{route}", timeout=TIMEOUT)
         assert refusal(answer) == (404, "rest_no_route")
+
+
+def test_routes_match_in_any_case_and_with_a_slash(server: Server) -> None:
+    """WordPress ignores the case of a route, and a slash at its end."""
+    for route in ("MWAI/v1/Start_Session", "mwai/v1/start_session/"):
+        assert requests.post(f"{server.url}/wp-json/{route}", timeout=TIMEOUT).json()["success"]
+
+
+def test_a_method_in_the_query_wins(server: Server) -> None:
+    """``_method`` in the query replaces the method."""
+    url = f"{server.url}/wp-json/mwai/v1/start_session?_method="
+
+    assert refusal(requests.post(url + "GET", timeout=TIMEOUT)) == (404, "rest_no_route")
+    assert requests.get(url + "POST", timeout=TIMEOUT).json()["success"]
+
+
+def test_head_is_like_get(server: Server) -> None:
+    """A HEAD request has the status and headers of a GET request."""
+    url = f"{server.url}/wp-json/"
+    head, get = (requests.request(method, url, timeout=TIMEOUT) for method in ("HEAD", "GET"))
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Allow"] == get.headers["Allow"] == "GET"
+
+
+def test_options_describes_a_route(server: Server) -> None:
+    """OPTIONS reports the methods of a route; an unknown route has no description."""
+    root = f"{server.url}/wp-json"
+    answer = requests.options(f"{root}/mwai-ui/v1/chats/submit", timeout=TIMEOUT)
+
+    assert answer.json() == {
+        "namespace": "mwai-ui/v1",
+        "methods": ["POST"],
+        "endpoints": [{"methods": ["POST"], "args": []}],
+        "_links": {"self": [{"href": f"{root}/mwai-ui/v1/chats/submit"}]},
+    }
+    assert requests.options(f"{root}/mwai/v2/nothing", timeout=TIMEOUT).json() == []
+
+
+def test_other_origins_are_allowed(server: Server) -> None:
+    """A request with an Origin gets the headers that let a browser read the answer."""
+    headers = {"Origin": "https://other.example"}
+    url = f"{server.url}/wp-json/mwai/v1/start_session"
+
+    answer = requests.post(url, headers=headers, timeout=TIMEOUT)
+
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://other.example"
+    assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+    assert answer.headers["Vary"] == "Origin"
+
+
+def test_fields_can_be_selected(server: Server) -> None:
+    """``_fields`` selects the fields of an answer, not those of a failure or a stream."""
+    visitor = Visitor(server)
+    question = {"botId": "default", "newMessage": "Hi"}
+    headers = {"X-WP-Nonce": server.nonce}
+    route = "mwai-ui/v1/chats/submit?_fields=reply,nothing"
+
+    answer = visitor.post(route, json=question, headers=headers)
+    streamed = visitor.post(route, json={**question, "stream": True}, headers=headers)
+    refused = visitor.post(route, json={}, headers=headers)
+
+    assert answer.json() == {"reply": "Echo(1 msgs): Hi"}
+    assert '\\"success\\":true' in streamed.text
+    assert refusal(refused) == (403, REJECTED)

@@ -56,15 +56,26 @@ def test_refused_uploads(server: Server) -> None:
     assert refusal(visitor.upload("evil.php")) == (400, "Invalid file type.")
 
 
-def test_only_images_reach_the_model(server: Server, old: Server) -> None:
-    """An image reaches the model, a document does not; early versions read one file only."""
-    for site, field in ((server, "newFileIds"), (old, "newFileId")):
-        visitor = Visitor(site)
-        picture, text = visitor.uploaded(), visitor.uploaded("note.txt", b"Hello")
-        given = [text, picture, "unknown"] if field == "newFileIds" else picture
+def test_only_images_reach_the_model(server: Server) -> None:
+    """An image reaches the model; a document and an unknown file do not."""
+    visitor = Visitor(server)
+    picture, text = visitor.uploaded(), visitor.uploaded("note.txt", b"Hello")
 
-        assert b64encode(PNG).decode() in visitor.reply("See", **{field: given})
-        assert visitor.reply("See", newFileId=text) == "Echo(1 msgs): See"
+    reply = visitor.reply("See", newFileIds=[text, picture, "unknown"])
+
+    assert b64encode(PNG).decode() in reply
+    assert visitor.reply("See", newFileId=text) == "Echo(1 msgs): See"
+
+
+def test_early_versions_read_one_file_of_any_type(old: Server) -> None:
+    """Version 2.4.7 takes a document for an image, and fails with an unknown file."""
+    visitor = Visitor(old)
+    picture, text = visitor.uploaded(), visitor.uploaded("note.txt", b"Hello")
+
+    assert b64encode(PNG).decode() in visitor.reply("See", newFileId=picture)
+    assert "data:text/plain;base64," in visitor.reply("See", newFileId=text)
+    assert visitor.reply("See", newFileIds=[picture]) == "Echo(1 msgs): See"
+    assert visitor.refusal("See", newFileId="unknown") == (500, "internal_server_error")
 
 
 def test_an_image_reaches_the_model_unchanged(server: Server) -> None:
@@ -123,10 +134,89 @@ def test_rows_of_listed_files(server: Server) -> None:
 
     (row,) = ada.files()
 
-    assert (row["type"], row["status"], row["purpose"]) == ("image", "uploaded", "analysis")
+    assert (row["type"], row["status"], row["purpose"]) == ("file", "uploaded", "vision")
+    assert (row["envId"], row["metadata"]) == (None, [])
     assert row["userId"] == "2"
     assert row["created"] < row["expires"]
     assert row["url"].endswith(row["path"][len("/var/www/html") :])
+
+
+def test_a_question_changes_the_rows_of_its_files(server: Server, old: Server) -> None:
+    """A file that was part of a question has its environment, and in later versions a purpose."""
+    for site, kind, purpose in ((server, "file", "analysis"), (old, "image", "vision")):
+        ada = Visitor(site, "ada")
+        ada.ask("See", newFileId=ada.uploaded())
+
+        (row,) = ada.files()
+
+        assert (row["type"], row["purpose"], row["envId"]) == (kind, purpose, "default")
+        assert set(row["metadata"]) == {"query_envId", "query_session"}
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "accepted"),
+    [
+        ("dot.png", PNG, True),
+        ("dot.jpg", PNG, True),
+        ("photo.jpg", b"\xff\xd8\xff\xe0", True),
+        ("photo.webp", b"RIFF\x00\x00\x00\x00WEBP", True),
+        ("text.png", b"Hello", False),
+        ("empty.txt", b"", False),
+        ("note.txt", "äöü\n\f".encode("latin-1"), True),
+        ("note.csv", "a,b".encode("utf-16"), True),
+        ("image.txt", PNG, False),
+        ("binary.txt", b"a\x00b", False),
+        ("text.pdf", b"Hello", False),
+        ("file.pdf", b"%PDF-1.4", True),
+        ("sound.mp3", b"\x00\x01", True),
+    ],
+)
+def test_the_content_of_a_file_must_fit_its_name(
+    server: Server, name: str, data: bytes, accepted: bool
+) -> None:
+    """A file whose content does not fit its extension, or that is empty, is refused."""
+    answer = Visitor(server).upload(name, data)
+
+    if accepted:
+        assert answer.json()["success"]
+    else:
+        assert refusal(answer) == (400, "Invalid file type.")
+
+
+def test_files_that_are_too_large() -> None:
+    """A file over PHP's limit is a critical error; a body over PHP's limit has no file."""
+    with Server(upload_max_filesize=100, post_max_size=1000) as server:
+        visitor = Visitor(server)
+        accepted = visitor.upload(data=PNG + bytes(100 - len(PNG)))
+        large = visitor.upload(data=PNG + bytes(101 - len(PNG)))
+        huge = visitor.upload(data=PNG + bytes(1000))
+
+    assert accepted.status_code == 200
+    assert (large.status_code, large.headers["Content-Type"]) == (500, "text/html; charset=UTF-8")
+    assert "critical error" in large.text
+    assert refusal(huge) == (400, "No file provided.")
+
+
+def test_the_limits_of_php(server: Server) -> None:
+    """By default a file may have 2 MB, and a body 8 MB."""
+    visitor = Visitor(server)
+
+    assert visitor.upload(data=PNG + bytes((2 << 20) - len(PNG))).status_code == 200
+    assert visitor.upload(data=PNG + bytes(2 << 20)).status_code == 500
+    assert refusal(visitor.upload(data=PNG + bytes(8 << 20))) == (400, "No file provided.")
+
+
+def test_2_4_3_keeps_file_names() -> None:
+    """In version 2.4.3 an upload's URL has the name of the file."""
+    with Server("2.4.3") as server:
+        files = {"file": ("my dot.png", PNG)}
+        url = f"{server.url}/wp-json/mwai-ui/v1/files/upload"
+        headers = {"X-WP-Nonce": server.nonce}
+        answer = requests.post(
+            url, files=files, data={"purpose": "x"}, headers=headers, timeout=TIMEOUT
+        )
+
+    assert answer.json()["data"]["url"].endswith("/my-dot.png")
 
 
 def test_early_versions_delete_files_by_number(old: Server) -> None:
@@ -217,12 +307,15 @@ def test_a_discussion_belongs_to_one_user(server: Server) -> None:
 
 
 def test_discussions_are_renamed(server: Server) -> None:
-    """Titles are cut at 64 characters; an unknown discussion is not an error."""
+    """Tags are stripped, over 64 characters fail; an unknown discussion is not an error."""
     ada = Visitor(server, "ada")
     ada.ask(chatId="a")
 
-    assert ada.call("discussions/edit", chatId="a", title="x" * 100).json() == {"success": True}
-    assert ada.call("discussions/edit", chatId="b", title="y").json() == {"success": True}
+    title = f"<b>{'x' * 64}</b>"
+    assert ada.call("discussions/edit", chatId="a", title=title).json() == {"success": True}
+    assert ada.call("discussions/edit", chatId="b", title="y" * 65).json() == {"success": True}
+    too_long = ada.call("discussions/edit", chatId="a", title="y" * 65)
+    assert refusal(too_long) == (500, "Failed to update the discussion.")
     assert ada.discussions()[0]["title"] == "x" * 64
     incomplete = ada.call("discussions/edit", chatId="a")
     assert refusal(incomplete) == (400, "chatId and title are required.")

@@ -1,4 +1,4 @@
-"""A body's framing and compression: the same bytes come out, however they arrived."""
+"""Framing and compression of bodies: the result does not depend on how the bytes arrive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Callable, Iterable, List, Tuple
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import cut, places, quick
+from strategies import cut, offsets, quick
 
 from chatgpt4online import ProtocolError
 from chatgpt4online._http.framing import BLOCK, Chunked, Inflater, Length, UntilClose
@@ -22,7 +22,7 @@ TRAILERS = st.lists(st.sampled_from([b"A: b", b"X-Checksum: 5"]), max_size=3)
 
 @st.composite
 def chunked(draw: st.DrawFn) -> Tuple[bytes, bytes]:
-    """Return a body, and what stands for it in chunked framing."""
+    """Return a body, and its chunked encoding."""
     newline = draw(NEWLINES)
     chunks = draw(CHUNKS)
     lines: List[bytes] = []
@@ -33,14 +33,14 @@ def chunked(draw: st.DrawFn) -> Tuple[bytes, bytes]:
 
 
 def feed(framing: Chunked, pieces: Iterable[bytes]) -> bytes:
-    """Return what a framing makes of these pieces."""
+    """Return what a framing decodes from these pieces."""
     return b"".join(framing.feed(piece) for piece in pieces)
 
 
 @quick
-@given(chunked(), places)
+@given(chunked(), offsets)
 def test_chunked(body: Tuple[bytes, bytes], where: List[int]) -> None:
-    """A chunked body is what was put in, under any cuts, and ends with its last byte."""
+    """A chunked body is decoded under any cuts, and ends with its last byte."""
     plain, framed = body
     framing = Chunked()
     *before, last = cut(framed, where)
@@ -51,9 +51,9 @@ def test_chunked(body: Tuple[bytes, bytes], where: List[int]) -> None:
 
 
 @quick
-@given(chunked(), places, st.data())
+@given(chunked(), offsets, st.data())
 def test_chunked_cut_off(body: Tuple[bytes, bytes], where: List[int], data: st.DataObject) -> None:
-    """A chunked body that is cut off is a beginning of what was put in, and has not ended."""
+    """A truncated chunked body gives a prefix of the body, and has not ended."""
     plain, framed = body
     size = data.draw(st.integers(0, len(framed) - 1))
     framing = Chunked()
@@ -64,7 +64,7 @@ def test_chunked_cut_off(body: Tuple[bytes, bytes], where: List[int], data: st.D
 @quick
 @given(chunked(), st.binary(min_size=1))
 def test_chunked_excess(body: Tuple[bytes, bytes], more: bytes) -> None:
-    """Bytes after the end of a chunked body are no part of it, and noticed."""
+    """Bytes after the end of a chunked body are not part of it, and are reported as excess."""
     plain, framed = body
     framing = Chunked()
     assert framing.feed(framed + more) == plain
@@ -75,12 +75,12 @@ SNIPPETS = st.sampled_from([b"5", b"0", b"\r\n", b"\n", b"\r", b"ab", b"-1", b";
 
 
 @quick
-@given(st.one_of(st.binary(), st.lists(SNIPPETS).map(b"".join)), places)
+@given(st.one_of(st.binary(), st.lists(SNIPPETS).map(b"".join)), offsets)
 @example(b"3\r\nabcdef\r\n", range(100))
 @example(b"zz\r\nabc", [])
 @example(b"1\r\na\r\n1;\nb\r\n3\r\ncde\r\n0\r\n\r\n", range(100))
 def test_chunked_of_any_bytes(data: bytes, where: List[int]) -> None:
-    """Any bytes are a body or broken, and their cuts make no difference to either."""
+    """Any bytes are decoded or broken, and cuts make no difference to either."""
     whole, pieces = Chunked(), Chunked()
     assert feed(whole, [data]) == feed(pieces, cut(data, where))
     assert (whole.ended, whole.broken) == (pieces.ended, pieces.broken)
@@ -88,9 +88,9 @@ def test_chunked_of_any_bytes(data: bytes, where: List[int]) -> None:
 
 
 @quick
-@given(st.binary(), st.integers(0, 40), places)
+@given(st.binary(), st.integers(0, 40), offsets)
 def test_length(data: bytes, length: int, where: List[int]) -> None:
-    """A body of known length has that length and no more; what is beyond is noticed."""
+    """A body of known length has exactly that length; further bytes are reported as excess."""
     framing = Length(length)
     assert framing.ended == (length == 0)
     pieces = cut(data, where)
@@ -103,28 +103,28 @@ def test_length(data: bytes, length: int, where: List[int]) -> None:
 
 
 @quick
-@given(st.binary(), places)
+@given(st.binary(), offsets)
 def test_until_close(data: bytes, where: List[int]) -> None:
-    """A body that the connection's end ends is all bytes, and knows no end itself."""
+    """A close-delimited body consists of all bytes, and does not end by itself."""
     framing = UntilClose()
     assert b"".join(framing.feed(piece) for piece in cut(data, where)) == data
     assert (framing.ended, framing.excess, framing.broken) == (False, False, False)
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """Compress without a header, as some servers do for "deflate"."""
+    """Compress without a zlib header, as some servers do for "deflate"."""
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
 
 
 def gzip_members(data: bytes) -> bytes:
-    """Compress as several gzip members, one of which is empty."""
+    """Compress into several gzip members, one of them empty."""
     half = len(data) // 2
     return gzip.compress(data[:half]) + gzip.compress(b"") + gzip.compress(data[half:])
 
 
 def flushed(data: bytes) -> bytes:
-    """Compress as a server does that wants each event to arrive."""
+    """Compress like a server that flushes after each event."""
     compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     pieces = [
         compressor.compress(data[at : at + 7]) + compressor.flush(zlib.Z_SYNC_FLUSH)
@@ -142,7 +142,7 @@ Compressor = Callable[[bytes], bytes]
 
 
 def inflate(pieces: Iterable[bytes]) -> Iterable[bytes]:
-    """Yield what comes out of these pieces, as soon as it does."""
+    """Yield what can be decompressed after each of these pieces."""
     inflater = Inflater()
     for piece in pieces:
         inflater.feed(piece)
@@ -150,22 +150,22 @@ def inflate(pieces: Iterable[bytes]) -> Iterable[bytes]:
 
 
 @quick
-@given(DATA, COMPRESSORS, places)
+@given(DATA, COMPRESSORS, offsets)
 @example(b"x" * BLOCK, gzip.compress, [])
 @example(b"x" * (2 * BLOCK), zlib.compress, [])
 @example(b"a" * 99, gzip_members, range(999))
 @example(b"", raw_deflate, range(9))
 def test_inflater(data: bytes, compress: Compressor, where: List[int]) -> None:
-    """What was compressed comes out under any cuts, in steps of a block at most."""
+    """Data is decompressed under any cuts, in steps of at most one block."""
     steps = list(inflate(cut(compress(data), where)))
     assert b"".join(steps) == data
     assert all(len(step) <= BLOCK for step in steps)
 
 
 @quick
-@given(st.binary(max_size=60), places)
-def test_inflater_is_live(data: bytes, where: List[int]) -> None:
-    """What was flushed comes out before more goes in."""
+@given(st.binary(max_size=60), offsets)
+def test_inflater_does_not_wait(data: bytes, where: List[int]) -> None:
+    """Flushed data can be read before more arrives."""
     compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     inflater = Inflater()
     for piece in cut(data, where):
@@ -174,21 +174,21 @@ def test_inflater_is_live(data: bytes, where: List[int]) -> None:
 
 
 @quick
-@given(DATA, COMPRESSORS, places, st.data())
+@given(DATA, COMPRESSORS, offsets, st.data())
 def test_inflater_cut_off(
     data: bytes, compress: Compressor, where: List[int], rest: st.DataObject
 ) -> None:
-    """What is cut off gives a beginning of what was compressed."""
+    """Truncated compressed data gives a prefix of the data."""
     compressed = compress(data)
     size = rest.draw(st.integers(0, len(compressed)))
     assert data.startswith(b"".join(inflate(cut(compressed[:size], where))))
 
 
 @quick
-@given(st.binary(), st.sampled_from([b"", b"\x1f\x8b\x08\x00", b"\x78\x9c", b"\x03\x00"]), places)
+@given(st.binary(), st.sampled_from([b"", b"\x1f\x8b\x08\x00", b"\x78\x9c", b"\x03\x00"]), offsets)
 def test_inflater_of_any_bytes(data: bytes, before: bytes, where: List[int]) -> None:
-    """Any bytes come out as bytes, or are refused as broken; nothing else is raised."""
+    """Any bytes are decompressed or raise ProtocolError, and nothing else."""
     try:
         assert all(inflate(cut(before + data, where)))
     except ProtocolError as error:
-        assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it may be none
+        assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it need not raise

@@ -1,4 +1,4 @@
-"""Streams: any cuts say the same, and any bytes say something or are refused."""
+"""Streams: cuts make no difference, and any bytes are parsed or raise ProtocolError."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Iterable, List, NamedTuple, Union
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import cut, json_values, places, quick
+from strategies import cut, json_values, offsets, quick
 
 from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError
 from chatgpt4online._http import sse
@@ -25,26 +25,26 @@ BOM = b"\xef\xbb\xbf"
 Item = Union[str, Event, End, Failure]
 
 
-class Outcome(NamedTuple):
-    """What a stream said, and the words of the error that ended it, if one did."""
+class Parsed(NamedTuple):
+    """The items of a stream, and the message of the error that ended it, or an empty one."""
 
     items: List[Item]
     error: str
 
 
-def read(chunks: Iterable[bytes]) -> Outcome:
-    """Return what chunks of a stream say; nothing but our error may be raised."""
-    said: List[Item] = []
+def parse(chunks: Iterable[bytes]) -> Parsed:
+    """Parse the chunks of a stream; only ProtocolError may be raised."""
+    items: List[Item] = []
     try:
         for item in sse.parse(iter(chunks)):
-            said.append(item)  # noqa: PERF402 - what was said before an error counts
+            items.append(item)  # noqa: PERF402 - the items before an error count
     except ProtocolError as error:
-        return Outcome(said, str(error))
-    return Outcome(said, "")
+        return Parsed(items, str(error))
+    return Parsed(items, "")
 
 
 def recorded_streams() -> List[str]:
-    """Return the bodies of all recorded event streams."""
+    """Return the bodies of all recorded streams."""
     exchanges = [json.loads(path.read_text("utf-8")) for path in sorted(WIRE.glob("*/*.json"))]
     bodies = {exchange["response"]["body"] for exchange in exchanges}
     return sorted(body for body in bodies if body.startswith("data:"))
@@ -53,15 +53,15 @@ def recorded_streams() -> List[str]:
 STREAMS = recorded_streams()
 
 
-def said_by(stream: str) -> List[Any]:
-    """Return the texts and the answer of a recorded stream, found by another way than ours."""
+def expected_items(stream: str) -> List[Any]:
+    """Return the deltas and the answer of a recorded stream, by a simple parser of its own."""
     events = [json.loads(line[6:]) for line in stream.splitlines() if line]
     texts = [event["data"] for event in events if event["type"] == "live" and len(event) == 2]
     return [*texts, *(json.loads(event["data"]) for event in events if event["type"] == "end")]
 
 
 def test_there_are_recordings() -> None:
-    """The streams of real sites are there, of each kind."""
+    """There are recorded streams of real sites, with an end and with an error."""
     assert len(STREAMS) > 10
     assert {event for event in ("end", "error") for s in STREAMS if f'"{event}"' in s} == {
         "end",
@@ -71,35 +71,35 @@ def test_there_are_recordings() -> None:
 
 @pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream[30:60])
 def test_recorded_byte_by_byte(stream: str) -> None:
-    """A recorded stream says, byte by byte, what it says by another way of reading."""
+    """A recorded stream is parsed byte by byte as by the simple parser."""
     body = stream.encode()
-    items, error = read(body[at : at + 1] for at in range(len(body)))
-    said = [item.answer if isinstance(item, End) else item for item in items]
-    assert [item for item in said if isinstance(item, (str, dict))] == said_by(stream)
+    items, error = parse(body[at : at + 1] for at in range(len(body)))
+    values = [item.answer if isinstance(item, End) else item for item in items]
+    assert [each for each in values if isinstance(each, (str, dict))] == expected_items(stream)
     assert error == ""
 
 
 @quick
-@given(st.sampled_from(STREAMS), places, st.sampled_from(["\n", "\r\n", "\r"]))
+@given(st.sampled_from(STREAMS), offsets, st.sampled_from(["\n", "\r\n", "\r"]))
 def test_recorded_under_any_cuts(stream: str, where: List[int], newline: str) -> None:
-    """A recorded stream says the same under any cuts and line ends."""
+    """A recorded stream is parsed the same under any cuts and line endings."""
     body = stream.replace("\n", newline).encode()
-    assert read(cut(body, where)) == read([stream.encode()])
+    assert parse(cut(body, where)) == parse([stream.encode()])
 
 
 @quick
-@given(st.sampled_from(STREAMS), st.integers(0, 1 << 20), places)
+@given(st.sampled_from(STREAMS), st.integers(0, 1 << 20), offsets)
 def test_recorded_cut_off(stream: str, place: int, where: List[int]) -> None:
-    """A recorded stream that is cut off says a beginning of what it says, and no more."""
+    """A truncated recorded stream gives a proper prefix of its items, and no error."""
     body = stream.encode()
-    part = read(cut(body[: place % len(body)], where))
-    whole = read([body])
+    part = parse(cut(body[: place % len(body)], where))
+    whole = parse([body])
     assert part.items == whole.items[: len(part.items)]
     assert len(part.items) < len(whole.items)
     assert part.error == ""
 
 
-TEXTS = st.text(max_size=30).map(lambda said: {"type": "live", "data": said})
+TEXTS = st.text(max_size=30).map(lambda text: {"type": "live", "data": text})
 OTHERS = st.fixed_dictionaries(
     {"type": st.just("live"), "data": st.text(max_size=9), "subtype": st.text(max_size=9)}
 )
@@ -108,14 +108,14 @@ NOISE = st.sampled_from(["", "\n", ": keepalive\n\n", "data:\n\n", "id: 5\n", "r
 
 
 @quick
-@given(EVENTS, NOISE, places, st.booleans())
+@given(EVENTS, NOISE, offsets, st.booleans())
 def test_generated_under_any_cuts(
     events: List[Any], noise: str, where: List[int], ascii_only: bool
 ) -> None:
-    """Whatever the events' texts are, all text comes out, in order, under any cuts."""
+    """All text comes out in order under any cuts, whatever the text is."""
     lines = [f"data: {json.dumps(event, ensure_ascii=ascii_only)}\n\n" for event in events]
     body = noise.join(["", *lines, ""]).encode()
-    items, error = read(cut(body, where))
+    items, error = parse(cut(body, where))
     texts = [e["data"] for e in events if e.get("subtype", "content") in ("", "content")]
     assert [item for item in items if isinstance(item, str)] == [text for text in texts if text]
     assert sum(isinstance(item, Event) for item in items) == len(events) - len(texts)
@@ -133,11 +133,11 @@ ANY_BYTES = st.one_of(st.binary(), st.lists(FRAGMENTS, max_size=20).map(b"".join
 
 
 @quick
-@given(ANY_BYTES, places)
+@given(ANY_BYTES, offsets)
 @example(b"data: \xff\n\ndata: {}\n\n", range(99))
 def test_any_bytes(body: bytes, where: List[int]) -> None:
-    """Any bytes say something or are refused, the same under any cuts; nothing else is raised."""
-    whole, pieces = read([body]), read(cut(body, where))
+    """Any bytes are parsed or raise ProtocolError, the same under any cuts."""
+    whole, pieces = parse([body]), parse(cut(body, where))
     assert whole == pieces
 
 
@@ -145,23 +145,23 @@ def test_any_bytes(body: bytes, where: List[int]) -> None:
 @given(ANY_BYTES, st.booleans())
 def test_start_of_any_bytes(body: bytes, ended: bool) -> None:
     """Any bytes start somewhere within them, or need more; at the end they do not."""
-    at = prelude.answer_start(body, ended)
-    assert -1 + ended <= at <= len(body)
-    assert not body[: max(at, 0)].startswith((b"data", b"{", b"<html"))
+    found = prelude.find_start(body, ended=ended)
+    assert found is not None or not ended
+    assert found is None or 0 <= found.at <= len(body)
 
 
 @quick
 @given(ANY_BYTES, ANY_BYTES)
 def test_start_once_found_stays(body: bytes, more: bytes) -> None:
     """More bytes do not change where an answer has been found to start."""
-    at = prelude.answer_start(body, ended=False)
-    assert at in (-1, prelude.answer_start(body + more, ended=False))
+    found = prelude.find_start(body, ended=False)
+    assert found in (None, prelude.find_start(body + more, ended=False))
 
 
 @quick
 @given(st.text())
 def test_event_of_any_text(data: str) -> None:
-    """Any text of an event has a meaning, has none, or is refused; nothing else is raised."""
+    """Any data of an event is parsed, skipped or raises ProtocolError."""
     try:
         item = parse_event(data)
     except ProtocolError:
@@ -178,7 +178,7 @@ def test_event_of_any_text(data: str) -> None:
     )
 )
 def test_event_of_any_json(event: Any) -> None:
-    """An event with anything in its fields has a meaning, has none, or is refused."""
+    """An event with any fields is parsed, skipped or raises ProtocolError."""
     try:
         item = parse_event(json.dumps(event))
     except ProtocolError:
@@ -205,10 +205,10 @@ ANSWERS = st.dictionaries(
 @quick
 @given(ANSWERS, st.text(max_size=9))
 def test_reply_of_any_json(answer: Any, so_far: str) -> None:
-    """Any JSON object is a reply or one of our errors, and all text in it can be sent on."""
-    read_back = parse_json(json.dumps(answer))
+    """Any JSON object is a reply or raises an error, and all text in it can be encoded."""
+    decoded = parse_json(json.dumps(answer))
     try:
-        reply = parse_reply(read_back, so_far, "abc")
+        reply = parse_reply(decoded, so_far, "abc")
     except ChatGPT4OnlineError as error:
         str(error).encode()
         return
@@ -220,9 +220,9 @@ def test_reply_of_any_json(answer: Any, so_far: str) -> None:
 @quick
 @given(st.one_of(ANSWERS, ANYTHING), st.integers(100, 599))
 def test_success_of_any_json(answer: Any, status: int) -> None:
-    """Any JSON tells of success, or is one of our errors, whose words can be printed."""
-    read_back = parse_json(json.dumps(answer))
+    """Any JSON reports success, or raises an error with a printable message."""
+    decoded = parse_json(json.dumps(answer))
     try:
-        assert check_success(read_back, status)["success"] is True
+        assert check_success(decoded, status)["success"] is True
     except ChatGPT4OnlineError as error:
-        assert str(error).isprintable()  # noqa: PT017 - it may be none
+        assert str(error).isprintable()  # noqa: PT017 - it need not raise

@@ -1,4 +1,4 @@
-"""What comes: events, the answer's JSON object, and the values in them."""
+"""Parsers of what a site sends: events, an answer's JSON object, and the values in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chatgpt4online import (
     StatusError,
     Usage,
 )
-from chatgpt4online._protocol.answers import parse_nonce, parse_reply
+from chatgpt4online._protocol.answers import parse_nonce, parse_reply, parse_upload
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success, reply_error
 from chatgpt4online._protocol.fields import plain_text
@@ -34,7 +34,7 @@ def live(data: object, **more: object) -> str:
 
 
 def nested(depth: int) -> str:
-    """Return the JSON of a list in a list in a list."""
+    """Return the JSON of lists nested this deep."""
     return "[" * depth + "]" * depth
 
 
@@ -116,14 +116,14 @@ BROKEN_EVENTS = [
 
 @pytest.mark.parametrize(("data", "item"), EVENTS)
 def test_events(data: str, item: Item) -> None:
-    """An event is text, another event, the end, a failure, or nothing; text has no subtype."""
+    """An event is text, another event, the end, a failure or nothing; text has no subtype."""
     parsed = parse_event(data)
     assert (type(parsed), parsed) == (type(item), item)
 
 
 @pytest.mark.parametrize("data", BROKEN_EVENTS, ids=lambda data: data[:30])
 def test_broken_events(data: str) -> None:
-    """What is not an event of the plugin is never text: it is an error."""
+    """Data that is not an event of the plugin raises and is never returned as text."""
     with pytest.raises(ProtocolError):
         parse_event(data)
 
@@ -139,14 +139,14 @@ def test_broken_events(data: str) -> None:
     ],
 )
 def test_deep_events(form: str, depth: int) -> None:
-    """However deep an event is nested, it is read or refused; Python's own limit is no answer."""
+    """An event nested to any depth is parsed or raises ProtocolError, never RecursionError."""
     with suppress(ProtocolError):
         parse_event(form % nested(depth))
 
 
 @pytest.mark.parametrize(("digits", "is_read"), [(1_000, True), (1_001, False), (10**7, False)])
 def test_long_numbers(digits: int, is_read: bool) -> None:
-    """A number of very many digits, which takes older Pythons hours, is refused at once."""
+    """A number with too many digits, which takes older Pythons hours, raises at once."""
     event = '{"type":"live","data":"x","timestamp":%s}' % ("7" * digits)
     if is_read:
         assert parse_event(event) == "x"
@@ -183,7 +183,7 @@ FULL = {
 
 
 def test_reply() -> None:
-    """A reply holds everything that the answer does, in values, less the nonce."""
+    """A reply has every part of the answer as a value, except the nonce."""
     reply = parse_reply(FULL, "Do", "abc")
     assert reply == "Done."
     assert reply.usage == Usage(11, 3, 14, 0.002, 1, "estimated")
@@ -203,17 +203,17 @@ def test_reply() -> None:
     assert reply.raw == {name: value for name, value in FULL.items() if name != "new_token"}
 
 
-def test_shortcut_as_it_is() -> None:
-    """A shortcut's words are kept to the letter, since a click sends them."""
-    words = "\U0001f468\u200d\U0001f469\u200d\U0001f467 " + "long " * 200
-    shortcuts = [{"data": {"label": words, "message": words}}, {"data": {"label": 5}}, {}]
+def test_shortcut_is_unchanged() -> None:
+    """A shortcut's label and message are kept unchanged, because a click sends them."""
+    text = "\U0001f468\u200d\U0001f469\u200d\U0001f467 " + "long " * 200
+    shortcuts = [{"data": {"label": text, "message": text}}, {"data": {"label": 5}}, {}]
     first, *others = parse_reply({"reply": "", "shortcuts": shortcuts}, "", "abc").shortcuts
-    assert (first.label, first.message) == (words, words)
+    assert (first.label, first.message) == (text, text)
     assert others == [Shortcut("5", "", None, {"label": 5}), Shortcut("", "", None, {})]
 
 
 def test_reply_of_an_old_version() -> None:
-    """An answer of AI Engine 2.4.7, which knows fewer fields, gives a reply without them."""
+    """An answer of AI Engine 2.4.7, which has fewer fields, gives a reply without them."""
     answer = {"success": True, "reply": "Hi", "images": None, "usage": {"queries": 1}}
     reply = parse_reply(answer, "", "abc")
     assert (reply, reply.usage) == ("Hi", Usage(queries=1))
@@ -222,13 +222,13 @@ def test_reply_of_an_old_version() -> None:
 
 
 def test_flat_action() -> None:
-    """An action of AI Engine 2.4.8, whose fields stand beside its type, is read too."""
+    """An action of AI Engine 2.4.8, whose fields are next to its type, is parsed too."""
     flat = {"type": "function", "name": "alarm", "args": []}
     (action,) = parse_reply({"reply": "", "actions": [flat]}, "", "abc").actions
     assert action == Action("function", "alarm", {}, flat)
 
 
-NOT_AS_EXPECTED: Dict[str, Any] = {
+UNEXPECTED: Dict[str, Any] = {
     "usage": ["a"],
     "images": [None, 5, {"url": "x"}],
     "actions": {"type": "function"},
@@ -238,16 +238,16 @@ NOT_AS_EXPECTED: Dict[str, Any] = {
 }
 
 
-def test_reply_with_odd_parts() -> None:
-    """A part that is not what it should be is left out, and still there in `raw`."""
-    reply = parse_reply({"reply": "Hi", **NOT_AS_EXPECTED}, "", "abc")
+def test_reply_with_unexpected_parts() -> None:
+    """A part of an unexpected type is left out, but stays in `raw`."""
+    reply = parse_reply({"reply": "Hi", **UNEXPECTED}, "", "abc")
     assert reply == "Hi"
     assert (reply.usage, reply.response_id) == (None, None)
     assert not any((reply.images, reply.actions, reply.shortcuts, reply.blocks))
-    assert reply.raw == {"reply": "Hi", **NOT_AS_EXPECTED}
+    assert reply.raw == {"reply": "Hi", **UNEXPECTED}
 
 
-ODD_ACTIONS = [
+INCOMPLETE_ACTIONS = [
     ({"type": "function", "data": None}, Action("function", "", {}, {})),
     (
         {"type": None, "data": {"name": 5, "args": "x"}},
@@ -257,9 +257,9 @@ ODD_ACTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("item", "action"), ODD_ACTIONS)
-def test_odd_actions(item: Dict[str, Any], action: Action) -> None:
-    """An action whose parts are not what they should be is still an action."""
+@pytest.mark.parametrize(("item", "action"), INCOMPLETE_ACTIONS)
+def test_incomplete_actions(item: Dict[str, Any], action: Action) -> None:
+    """An action with missing fields, or fields of other types, is still an action."""
     assert parse_reply({"reply": "", "actions": [item]}, "", "abc").actions == (action,)
 
 
@@ -274,33 +274,33 @@ USAGES: List[Tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("said", "usage"), USAGES)
-def test_usage(said: object, usage: object) -> None:
-    """A number that the site did not give as one is None."""
-    assert parse_reply({"reply": "", "usage": said}, "", "abc").usage == usage
+@pytest.mark.parametrize(("value", "usage"), USAGES)
+def test_usage(value: object, usage: object) -> None:
+    """A field of the usage that is missing or is not a number is None."""
+    assert parse_reply({"reply": "", "usage": value}, "", "abc").usage == usage
 
 
 def test_reply_of_the_text_so_far() -> None:
-    """An answer without a reply has the text so far; the site's own word stands, also if empty."""
+    """The text so far is the reply only if the answer has none; an empty reply counts."""
     assert parse_reply({"success": True}, "so far", "abc") == "so far"
     assert parse_reply({"success": True, "reply": ""}, "so far", "abc") == ""
 
 
 @pytest.mark.parametrize("answer", [{"reply": None}, {"reply": 5}, {"reply": ["a"]}])
-def test_no_reply(answer: Dict[str, Any]) -> None:
-    """A reply that is no text is an error, whatever came before."""
+def test_reply_that_is_not_text(answer: Dict[str, Any]) -> None:
+    """A reply that is not a str raises, whatever text came before."""
     with pytest.raises(ProtocolError, match="the answer contains no reply"):
         parse_reply(answer, "so far", "abc")
 
 
-def test_nothing_is_no_reply() -> None:
-    """An answer without a reply to which no text came is an error."""
+def test_no_reply_and_no_text() -> None:
+    """An answer without a reply raises if no text came before."""
     with pytest.raises(ProtocolError, match="the answer contains no reply"):
         parse_reply({"success": True}, "", "abc")
 
 
-def test_failure_is_no_reply() -> None:
-    """An answer that tells of failure is that failure, whatever text it has."""
+def test_failure_with_a_reply() -> None:
+    """An answer that reports failure raises, even if it has a reply."""
     with pytest.raises(ReplyError) as caught:
         parse_reply({"success": False, "message": "No <b>credit</b>", "reply": "Hi"}, "Hi", "abc")
     assert caught.value.message == "No credit"
@@ -321,15 +321,15 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize(("message", "words"), REASONS)
-def test_reply_errors(message: str, words: str) -> None:
-    """A failure gives the plugin's reason as one sentence, and says what "rejected" may mean."""
+@pytest.mark.parametrize(("message", "text"), REASONS)
+def test_reply_errors(message: str, text: str) -> None:
+    """A failure gives the plugin's reason as a sentence, and explains what "rejected" may mean."""
     error = reply_error(message)
-    assert (str(error), error.message) == (words, message)
+    assert (str(error), error.message) == (text, message)
 
 
 def test_success() -> None:
-    """The object of an answer that tells of success is returned as it is."""
+    """The object of an answer that reports success is returned unchanged."""
     answer = {"success": True, "restNonce": "0123456789"}
     assert check_success(answer, 200) is answer
 
@@ -342,12 +342,12 @@ REFUSALS: List[Tuple[Any, type, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "kind", "status"), REFUSALS)
-def test_refused_in_json(answer: Any, kind: type, status: int) -> None:
-    """WordPress's own refusal is one under any HTTP status; the status that it names counts."""
+@pytest.mark.parametrize(("answer", "error_type", "status"), REFUSALS)
+def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> None:
+    """WordPress's refusal raises even with status 200; the status in its JSON counts."""
     with pytest.raises(StatusError) as caught:
         check_success(answer, 200)
-    assert type(caught.value) is kind
+    assert type(caught.value) is error_type
     assert (caught.value.status, caught.value.code) == (status, answer["code"])
     assert caught.value.message == answer["message"]
 
@@ -355,25 +355,25 @@ def test_refused_in_json(answer: Any, kind: type, status: int) -> None:
 @pytest.mark.parametrize(
     "answer", [None, [], {}, "x", {"success": 1}, {"success": "true"}, {"code": 5, "message": ""}]
 )
-def test_not_the_plugins(answer: object) -> None:
-    """JSON that tells neither of success nor of failure is not the plugin's."""
+def test_json_of_another_program(answer: object) -> None:
+    """JSON that reports neither success nor failure is not from the plugin."""
     with pytest.raises(ProtocolError, match="JSON that is not AI Engine's"):
         check_success(answer, 200)
 
 
 NONCES = ["0123456789", "a", "a-b_C", "x" * 128]
-NO_NONCES = [None, "", 123, "x" * 129, "a b", "a\n", "a\r\nx: y", "caf\u00e9", {"a": 1}]
+NOT_NONCES = [None, "", 123, "x" * 129, "a b", "a\n", "a\r\nx: y", "caf\u00e9", {"a": 1}]
 
 
 @pytest.mark.parametrize("value", NONCES)
 def test_nonces(value: str) -> None:
-    """Ten hexadecimal digits, or anything like that, are a nonce."""
+    """A nonce is up to 128 letters, digits, hyphens or underscores."""
     assert parse_nonce(value) == value
 
 
-@pytest.mark.parametrize("value", NO_NONCES)
-def test_no_nonces(value: object) -> None:
-    """What could not stand in a header, or is too long, is no nonce."""
+@pytest.mark.parametrize("value", NOT_NONCES)
+def test_not_nonces(value: object) -> None:
+    """A value that is too long, or cannot be sent in a header, is not a nonce."""
     assert parse_nonce(value) is None
 
 
@@ -397,15 +397,22 @@ PLAIN: List[Tuple[Any, str]] = [
 ]
 
 
-def test_plain_of_what_is_too_deep() -> None:
-    """What is nested too deep to be written has no words."""
+def test_plain_text_of_deep_json() -> None:
+    """The plain text of JSON that is nested too deep to encode is empty."""
     value: List[Any] = []
     for _ in range(100_000):
         value = [value]
     assert plain_text(value) == ""
 
 
-@pytest.mark.parametrize(("value", "words"), PLAIN, ids=lambda value: repr(value)[:20])
-def test_plain(value: object, words: str) -> None:
-    """A site's words become one line that can be printed anywhere, and is not too long."""
-    assert plain_text(value) == words
+@pytest.mark.parametrize(("value", "text"), PLAIN, ids=lambda value: repr(value)[:20])
+def test_plain_text(value: object, text: str) -> None:
+    """A site's message becomes one printable line of at most 500 characters."""
+    assert plain_text(value) == text
+
+
+@pytest.mark.parametrize("data", [{"id": "a" * 32}, {"url": "https://example.com/a.png"}, {}])
+def test_unnamed_upload(data: Dict[str, Any]) -> None:
+    """The answer to an upload must have both an id and a URL."""
+    with pytest.raises(ProtocolError, match="does not name the uploaded file"):
+        parse_upload({"data": data}, "a.png", "image/png", "vision")

@@ -1,4 +1,4 @@
-"""A journal's file: what of it is kept, what is cut off, and what is left as it is."""
+"""A journal's file: which lines are kept, which are cut off, and which files stay unchanged."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MESSAGES = ["one", "zwei 🙂", [{"role": "user", "content": "three"}]]
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where a journal may be."""
+    """Return the path of a journal that does not exist yet."""
     return tmp_path / "journal"
 
 
 def write(path: Path) -> bytes:
-    """Write a journal of an answer for each message, and return its bytes."""
+    """Write a journal with an answer to each message, and return its bytes."""
     journal = Journal(path, {})
     for index, message in enumerate(MESSAGES):
         raw = {"success": True, "reply": str(message)}
@@ -39,8 +39,8 @@ def write(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def remembered(path: Path) -> List[Optional[str]]:
-    """Open a journal, and return the text of what it knows of each message."""
+def stored(path: Path) -> List[Optional[str]]:
+    """Open a journal, and return the text of its answer to each message, or None."""
     journal = Journal(path, {})
     try:
         replies = [journal.reply(journal.key(message)) for message in MESSAGES]
@@ -53,17 +53,17 @@ ALL = [str(message) for message in MESSAGES]
 
 
 def test_a_torn_line_is_cut(path: Path) -> None:
-    """Wherever the last line was torn, it is cut off, and every line before it is kept."""
+    """An incomplete last line is cut off, wherever it ends; every line before it is kept."""
     whole = write(path)
     start = whole.rindex(b"\n", 0, -1) + 1
     for end in range(start, len(whole)):
         path.write_bytes(whole[:end])
-        assert remembered(path) == [*ALL[:2], None]
+        assert stored(path) == [*ALL[:2], None]
         assert path.read_bytes() == whole[:start]
 
 
-def test_it_goes_on_after_a_torn_line(path: Path) -> None:
-    """What is written after a torn line was cut off is whole."""
+def test_writing_after_a_torn_line(path: Path) -> None:
+    """Lines written after an incomplete one was cut off are complete."""
     whole = write(path)
     path.write_bytes(whole[:-5])
     write(path)
@@ -85,28 +85,28 @@ FOREIGN = {
     "numbers": b"1\n2\n",
     "an empty line": b"\n",
     "null bytes": b"\0" * 100,
-    "no UTF-8": b"\xff\xfe\n",
+    "not UTF-8": b"\xff\xfe\n",
     "a deep list": b"[" * 100_000 + b"\n",
     "a list with the right names": b'["key", "message", "text", "error", "raw"]\n',
-    "a key that is none": LINE.replace(b'"%b"' % (b"0" * 32), b"5"),
+    "a key that is a number": LINE.replace(b'"%b"' % (b"0" * 32), b"5"),
     "neither reply nor error": ANSWER,
     "reply and error": LINE.replace(b'"text": null', b'"text": "a"'),
-    "a reply that is none": ANSWER.replace(b'"text": null', b'"text": "a"').replace(b"{}", b'"a"'),
-    "a text that is none": ANSWER.replace(b'"text": null', b'"text": 5'),
-    "an object that begins like ours": LINE.replace(b'"error": "ServerError", ', b"").strip(),
-    "ours, then another's": LINE + b"Dear diary",
-    "ours, torn, then ours": LINE + LINE[:60] + b"\n" + LINE,
+    "a reply that is a text": ANSWER.replace(b'"text": null', b'"text": ""').replace(b"{}", b'"a"'),
+    "a reply's text that is a number": ANSWER.replace(b'"text": null', b'"text": 5'),
+    "an object that begins like an outcome": LINE.replace(b'"error": "ServerError", ', b"").strip(),
+    "an outcome, then a text": LINE + b"Dear diary",
+    "an outcome, a torn one, an outcome": LINE + LINE[:60] + b"\n" + LINE,
 }
 
 
 @pytest.mark.parametrize("content", FOREIGN.values(), ids=list(FOREIGN))
-def test_another_file_is_left_as_it_is(path: Path, content: bytes) -> None:
-    """A file that is no journal is refused, and not changed."""
+def test_other_files_stay_unchanged(path: Path, content: bytes) -> None:
+    """A file that is not a journal raises ValueError and stays unchanged."""
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"line [12] is not an outcome"):
         Journal(path, {})
     assert path.read_bytes() == content
-    path.unlink()  # nobody holds it
+    path.unlink()  # fails on Windows if the file is still open
 
 
 @given(
@@ -117,7 +117,7 @@ def test_another_file_is_left_as_it_is(path: Path, content: bytes) -> None:
     )
 )
 def test_any_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    """Any file is either refused and left, or opened, and then nothing but a torn end is cut."""
+    """Any file is either rejected unchanged, or opened, losing at most an incomplete last line."""
     path = tmp_path_factory.mktemp("any") / "journal"
     path.write_bytes(content)
     try:
@@ -131,17 +131,17 @@ def test_any_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> N
 
 
 def test_an_error_has_a_line(path: Path) -> None:
-    """A failure is written with its class and its words; it is no answer."""
+    """A failure is written with its class and its message, and is not read as an answer."""
     journal = Journal(path, {})
     journal.add(Outcome(0, journal.key("one"), "one", None, ServerError("Too busy.", status=500)))
     journal.close()
     fields = json.loads(path.read_text(encoding="utf-8"))
     assert (fields["error"], fields["error_message"]) == ("ServerError", "Too busy.")
-    assert remembered(path)[0] is None
+    assert stored(path)[0] is None
 
 
-def test_a_closed_journal_takes_nothing(path: Path) -> None:
-    """What comes after a journal is closed is not written."""
+def test_a_closed_journal_ignores_outcomes(path: Path) -> None:
+    """An outcome that comes after the journal was closed is not written."""
     journal = Journal(path, {})
     journal.close()
     journal.close()
@@ -150,10 +150,10 @@ def test_a_closed_journal_takes_nothing(path: Path) -> None:
 
 
 class Echo(Executor):
-    """The caller's own executor: it answers at once."""
+    """An executor that answers every question at once, without running the task."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override,unused-ignore]
-        """Answer."""
+        """Return a finished future."""
         future: Future[Any] = Future()
         reply = Reply("yes", raw={"success": True, "reply": "yes"})
         future.set_result(_workers.Result(reply, 0.5))
@@ -161,14 +161,14 @@ class Echo(Executor):
 
 
 def messages(count: int) -> Iterator[str]:
-    """Yield messages that are made when they are needed, 200 characters each."""
+    """Yield messages of 200 characters, each created only when it is drawn."""
     for number in range(count):
         yield f"{number:0200}"
 
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_memory_is_flat(ordered: bool) -> None:
-    """However many messages there are, no more than a few are held."""
+    """Memory stays flat, however many messages there are."""
     with Client("http://127.0.0.1:9") as client:
         found = client.map(messages(4_000), executor=Echo(), ordered=ordered)
         for _ in range(1000):
@@ -181,8 +181,8 @@ def test_memory_is_flat(ordered: bool) -> None:
             tracemalloc.stop()
 
 
-def test_a_journal_knows_messages_by_little(path: Path) -> None:
-    """A journal holds about a hundred bytes a message in memory, not the message nor the answer."""
+def test_memory_of_a_journal(path: Path) -> None:
+    """A journal takes about 100 bytes of memory per message, and keeps no message or answer."""
     with Client("http://127.0.0.1:9") as client:
         found = client.map(messages(600), executor=Echo(), journal=path)
         tracemalloc.start()
@@ -194,10 +194,10 @@ def test_a_journal_knows_messages_by_little(path: Path) -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_a_disk_that_fails_ends_the_run(
+def test_a_disk_error_ends_the_run(
     path: Path, monkeypatch: pytest.MonkeyPatch, ordered: bool
 ) -> None:
-    """An outcome that cannot be kept ends the run with the disk's error; its line is taken back."""
+    """An outcome that cannot be written ends the run with the OSError, and leaves no line."""
     with Client("http://127.0.0.1:9") as client:
         found = client.map(messages(3), executor=Echo(), journal=path, ordered=ordered, workers=1)
         next(found)
@@ -211,12 +211,12 @@ def test_a_disk_that_fails_ends_the_run(
 
 
 def full(_: int) -> None:
-    """Do what a full disk does."""
+    """Fail like a full disk."""
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_a_forked_child_leaves_a_journal(path: Path) -> None:
-    """What runs in a forked child frees its hold on each journal, and writes no more to it."""
+    """A forked child closes each journal of its parent, and writes nothing to it."""
     journal = Journal(path, {})
     _journal._after_fork()
     journal.add(Outcome(0, "k", "one", None, StreamInterrupted("late")))
@@ -226,19 +226,33 @@ def test_a_forked_child_leaves_a_journal(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
+class Sender(Echo):
+    """An executor that pickles its tasks, as for another process, and keeps what arrives there."""
+
+    def __init__(self) -> None:
+        self.arrived: List[Any] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override,unused-ignore]
+        """Send a task, and return a finished future."""
+        worker = pickle.loads(pickle.dumps((function, args)))[1][0]
+        self.arrived.append(worker)
+        return super().submit(function, *args, **options)
+
+
 def test_a_process_keeps_one_client() -> None:
-    """However many tasks come to a process, they are asked by one client of those settings."""
+    """All tasks that a process receives share one client for each client that sent them."""
+    sender = Sender()
     with Client("http://127.0.0.1:9") as client, Client("http://127.0.0.1:9", bot="b") as other:
-        tasks = [pickle.dumps(_workers.Worker(each, {})) for each in (client, client, other)]
-        workers = [pickle.loads(task) for task in tasks]
-    assert workers[0].client is workers[1].client
-    assert workers[0].client.bot == "default"
-    assert workers[2].client.bot == "b"
-    _workers._clients.clear()
+        for each in (client, client, other):
+            assert list(each.map(["Hi"], executor=sender))
+    first, second, third = sender.arrived
+    assert first.client is second.client
+    assert first.client.bot == "default"
+    assert third.client.bot == "b"
 
 
-def test_a_run_is_over_for_its_children_too(path: Path) -> None:
-    """Another run may begin at once, though a child that was just forked has the file open yet."""
+def test_a_journal_is_free_although_a_child_has_it_open(path: Path) -> None:
+    """Closing a journal unlocks its file, even if a child forked just now still has it open."""
     journal = Journal(path, {})
     as_in_a_child = os.dup(journal._file.fileno())
     try:
@@ -264,7 +278,7 @@ def test_a_file_system_without_fsync(
 
     monkeypatch.setattr(os, "fsync", unsupported)
     assert write(path).count(b"\n") == 3
-    assert remembered(path) == ALL
+    assert stored(path) == ALL
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no flock")
@@ -280,7 +294,7 @@ def test_a_file_system_without_locks(
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
     write(path)
-    assert remembered(path) == ALL
+    assert stored(path) == ALL
 
 
 def test_a_finalizer_may_close_a_journal_that_is_written(

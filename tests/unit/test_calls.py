@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import socket
 import threading
 from typing import Any, List
@@ -84,9 +85,8 @@ def test_one_thread_for_all_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def start(run: Any, args: Any) -> None:
         started.append(run)
-        start_new_thread(run, args)
+        _thread.start_new_thread(run, args)
 
-    start_new_thread = deadlines.start_new_thread
     monkeypatch.setattr(deadlines, "start_new_thread", start)
     monkeypatch.setattr(deadlines, "_watcher", deadlines._Watcher())
     late = [Call(deadline=1000.0) for _ in range(3)]

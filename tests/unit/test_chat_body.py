@@ -1,4 +1,4 @@
-"""What is sent: the turns of a history, and the JSON body of a question."""
+"""The body of a question: the turns of a history, and its JSON."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from chatgpt4online import Message, Reply, format_prompt
 from chatgpt4online._protocol.request import build_history, chat_body, new_chat_id
 
-HALF = "\ud83d"  # a lone surrogate
+SURROGATE = "\ud83d"  # a lone one
 
 USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
 SYSTEM: Message = {"role": "system", "content": "Be brief."}
 NEXT: Message = {"role": "user", "content": "When?"}
 
-CONVERSATIONS: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List[Message]]] = [
+HISTORIES: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List[Message]]] = [
     ("When?", (), [NEXT]),
     ("When?", [], [NEXT]),
     ("When?", [SYSTEM, USER, ASSISTANT], [SYSTEM, USER, ASSISTANT, NEXT]),
@@ -27,7 +27,7 @@ CONVERSATIONS: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List
     ((SYSTEM, USER, ASSISTANT, NEXT), (), [SYSTEM, USER, ASSISTANT, NEXT]),
 ]
 
-BAD_CONVERSATIONS: List[Tuple[Any, Any, Type[Exception], str]] = [
+BAD_HISTORIES: List[Tuple[Any, Any, Type[Exception], str]] = [
     ("", (), ValueError, "the message is empty"),
     (" \n\t", (), ValueError, "the message is empty"),
     ("", [USER, ASSISTANT], ValueError, "the message is empty"),
@@ -36,8 +36,8 @@ BAD_CONVERSATIONS: List[Tuple[Any, Any, Type[Exception], str]] = [
     ([USER, ASSISTANT], (), ValueError, "the last turn of the history must be the user's"),
     ([SYSTEM], (), ValueError, "the last turn of the history must be the user's"),
     ([NEXT], [USER], ValueError, "give the history once"),
-    (f"a{HALF}", (), ValueError, "message contains a lone surrogate"),
-    ("a", [{"role": "user", "content": HALF}], ValueError, "a turn's content contains a lone"),
+    (f"a{SURROGATE}", (), ValueError, "message contains a lone surrogate"),
+    ("a", [{"role": "user", "content": SURROGATE}], ValueError, "a turn's content contains a lone"),
     ("a", [{"role": "bot", "content": "b"}], ValueError, "user, assistant or system, not 'bot'"),
     ("a", [{"role": "User", "content": "b"}], ValueError, "user, assistant or system, not 'User'"),
     ("a", [{"role": ["user"], "content": "b"}], ValueError, "assistant or system, not ['user']"),
@@ -68,7 +68,7 @@ PROMPTS: List[Tuple[List[Message], str]] = [
 
 
 def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
-    """Return a question's body as the site reads it."""
+    """Return the body of a question, decoded as the site decodes it."""
     settings: Dict[str, Any] = {
         "bot": "default",
         "custom_id": None,
@@ -85,16 +85,16 @@ def body(turns: List[Message], **options: Any) -> Dict[str, Any]:
     return read
 
 
-@pytest.mark.parametrize(("message", "messages", "turns"), CONVERSATIONS)
-def test_conversation(
+@pytest.mark.parametrize(("message", "messages", "turns"), HISTORIES)
+def test_history(
     message: Union[str, Sequence[Message]], messages: Sequence[Message], turns: List[Message]
 ) -> None:
-    """A history is the earlier turns and then the new one, whichever way they are given."""
+    """A history is the earlier turns and then the new one, in whichever arguments they come."""
     assert build_history(message, messages) == turns
 
 
-def test_conversation_is_copied() -> None:
-    """The caller's turns are not changed, and only their role and content are sent."""
+def test_history_is_copied() -> None:
+    """The caller's turns stay unchanged; only their role and content are sent."""
     earlier: List[Any] = [{**USER, "id": 5}]
     assert build_history("When?", earlier) == [USER, NEXT]
     assert earlier == [{**USER, "id": 5}]
@@ -106,13 +106,15 @@ def test_reply_in_a_history() -> None:
     assert body(turns)["messages"] == [ASSISTANT]
 
 
-@pytest.mark.parametrize(("message", "messages", "kind", "words"), BAD_CONVERSATIONS)
-def test_bad_conversation(message: Any, messages: Any, kind: Type[Exception], words: str) -> None:
+@pytest.mark.parametrize(("message", "messages", "error_type", "match"), BAD_HISTORIES)
+def test_bad_history(
+    message: Any, messages: Any, error_type: Type[Exception], match: str
+) -> None:
     """A history that does not end with a question raises an error that says why."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(error_type) as caught:
         build_history(message, messages)
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert type(caught.value) is error_type
+    assert match in str(caught.value)
 
 
 @pytest.mark.parametrize(("messages", "prompt"), PROMPTS)
@@ -132,7 +134,7 @@ def test_bad_prompt() -> None:
 
 
 def test_body() -> None:
-    """A question has the widget's fields and no others."""
+    """A body has the widget's fields and no others."""
     assert body([SYSTEM, USER, ASSISTANT, NEXT]) == {
         "botId": "default",
         "customId": None,
@@ -145,25 +147,25 @@ def test_body() -> None:
 
 
 def test_body_of_a_prompt() -> None:
-    """A flattened history is in the message only."""
+    """With `flat`, the message contains the whole history."""
     sent = body([USER, ASSISTANT, NEXT], flat=True)
     assert (sent["messages"], sent["newMessage"]) == ([], PROMPTS[3][1])
 
 
 def test_body_of_any_text() -> None:
-    """Every character that UTF-8 can encode reaches the site."""
+    """Every character that UTF-8 can encode is sent."""
     message = '\x00\u2028\u00e9\U0001f389\U0010ffff"\\'
     assert body([{"role": "user", "content": message}])["newMessage"] == message
 
 
 def test_model() -> None:
-    """A model is sent only when given."""
+    """A model is sent only if one is given."""
     assert body([NEXT], model="gpt-4o")["model"] == "gpt-4o"
     assert "model" not in body([NEXT])
 
 
 def test_extra_body() -> None:
-    """Extra fields are added to the widget's; of those, they may replace `stream` only."""
+    """Extra fields are added; of the widget's fields they may replace only `stream`."""
     sent = body([NEXT], extra_body={"temperature": 0.5, "crossSite": True, "stream": False})
     assert (sent["temperature"], sent["crossSite"], sent["stream"]) == (0.5, True, False)
     assert body([NEXT], extra_body={"model": "gpt-4o"})["model"] == "gpt-4o"
@@ -194,21 +196,21 @@ BAD_FIELDS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
     ({"extra_body": {"a": float("nan")}}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": CIRCULAR}, ValueError, "extra_body cannot be sent as JSON: "),
     ({"extra_body": {"a": nested(100_000)}}, ValueError, "extra_body cannot be sent as JSON: "),
-    ({"extra_body": {"a": HALF}}, ValueError, "it contains a lone surrogate"),
-    ({"extra_body": {"a": [{"b": HALF}]}}, ValueError, "it contains a lone surrogate"),
-    ({"extra_body": {HALF: "a"}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {"a": SURROGATE}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {"a": [{"b": SURROGATE}]}}, ValueError, "it contains a lone surrogate"),
+    ({"extra_body": {SURROGATE: "a"}}, ValueError, "it contains a lone surrogate"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "words"), BAD_FIELDS, ids=[words for *_, words in BAD_FIELDS]
+    ("options", "error_type", "match"), BAD_FIELDS, ids=[match for *_, match in BAD_FIELDS]
 )
-def test_bad_fields(options: Dict[str, Any], kind: Type[Exception], words: str) -> None:
+def test_bad_fields(options: Dict[str, Any], error_type: Type[Exception], match: str) -> None:
     """A model or an extra field that cannot be sent raises an error that says why."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(error_type) as caught:
         body([NEXT], **options)
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert type(caught.value) is error_type
+    assert match in str(caught.value)
 
 
 def test_chat_ids() -> None:

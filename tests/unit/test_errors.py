@@ -1,4 +1,4 @@
-"""The exceptions: their tree, their words, and that they survive a trip to another process."""
+"""The exceptions: their tree, their text, and that they can be copied and pickled."""
 
 from __future__ import annotations
 
@@ -55,68 +55,68 @@ FIELDS: Dict[Type[ChatGPT4OnlineError], Dict[str, Any]] = {
 }
 
 
-def filled(kind: Type[ChatGPT4OnlineError]) -> ChatGPT4OnlineError:
-    """Return an error with a value in each of its fields."""
-    fields = STATUS if issubclass(kind, StatusError) else FIELDS.get(kind, {})
-    return kind("it failed.", **WHERE, **fields)
+def filled(error_class: Type[ChatGPT4OnlineError]) -> ChatGPT4OnlineError:
+    """Return an error with a value in each field."""
+    fields = STATUS if issubclass(error_class, StatusError) else FIELDS.get(error_class, {})
+    return error_class("it failed.", **WHERE, **fields)
 
 
 def by_pickle(protocol: int) -> Callable[[Any], Any]:
-    """Return what a value becomes on its way through a pickle of this protocol."""
+    """Return a function that pickles and unpickles a value with this protocol."""
     return lambda value: pickle.loads(pickle.dumps(value, protocol))
 
 
-WAYS = [copy.copy, copy.deepcopy, *map(by_pickle, range(pickle.HIGHEST_PROTOCOL + 1))]
+COPIERS = [copy.copy, copy.deepcopy, *map(by_pickle, range(pickle.HIGHEST_PROTOCOL + 1))]
 
 
 def test_tree() -> None:
-    """The exceptions are those of the tree, and each stands where the tree has it."""
-    classes = {kind for _, kind in inspect.getmembers(errors, inspect.isclass)}
+    """The module has exactly the exceptions of the tree, each with its base classes."""
+    classes = {error_class for _, error_class in inspect.getmembers(errors, inspect.isclass)}
     assert classes == set(PARENTS)
-    assert {kind: kind.__bases__ for kind in classes} == PARENTS
-    assert sorted(errors.__all__) == sorted(kind.__name__ for kind in PARENTS)
+    assert {error_class: error_class.__bases__ for error_class in classes} == PARENTS
+    assert sorted(errors.__all__) == sorted(error_class.__name__ for error_class in PARENTS)
 
 
 def test_drawing() -> None:
-    """The module's docstring draws the tree as the classes make it."""
+    """The drawing in the module's docstring shows the real tree."""
     path: List[Tuple[int, str]] = []
     drawn = {}
     for indent, name in re.findall(r"^([ │├└─]{4,})(\w+)", errors.__doc__ or "", re.MULTILINE):
         path = [(depth, above) for depth, above in path if depth < len(indent)]
         drawn[name] = path[-1][1] if path else "Exception"
         path.append((len(indent), name))
-    assert drawn == {kind.__name__: bases[0].__name__ for kind, bases in PARENTS.items()}
+    assert drawn == {each.__name__: bases[0].__name__ for each, bases in PARENTS.items()}
 
 
-@pytest.mark.parametrize("kind", PARENTS)
-@pytest.mark.parametrize("way", WAYS)
-def test_survives(kind: Type[ChatGPT4OnlineError], way: Callable[[Any], Any]) -> None:
-    """An error is copied and pickled with its class, its words and all of its fields."""
-    error = filled(kind)
-    other = way(error)
-    assert (type(other), str(other), vars(other)) == (kind, str(error), vars(error))
+@pytest.mark.parametrize("error_class", PARENTS)
+@pytest.mark.parametrize("copier", COPIERS)
+def test_survives(error_class: Type[ChatGPT4OnlineError], copier: Callable[[Any], Any]) -> None:
+    """An error is copied and pickled with its class, its text and all of its fields."""
+    error = filled(error_class)
+    other = copier(error)
+    assert (type(other), str(other), vars(other)) == (error_class, str(error), vars(error))
 
 
-@pytest.mark.parametrize("kind", PARENTS)
-def test_says_where(kind: Type[ChatGPT4OnlineError]) -> None:
-    """An error's text names the site and the route before it says what happened."""
-    assert str(filled(kind)) == "https://example.com mwai-ui/v1/chats/submit: it failed."
+@pytest.mark.parametrize("error_class", PARENTS)
+def test_says_where(error_class: Type[ChatGPT4OnlineError]) -> None:
+    """An error's text begins with the site and the route."""
+    assert str(filled(error_class)) == "https://example.com mwai-ui/v1/chats/submit: it failed."
 
 
-def test_says_what_alone() -> None:
-    """An error of no known place says what happened, and nothing else."""
+def test_without_a_site_and_route() -> None:
+    """An error without a site and a route has only its message as text."""
     assert str(ReplyError("it failed.")) == "it failed."
 
 
-@pytest.mark.parametrize("kind", PARENTS)
-def test_needs_no_argument(kind: Type[ChatGPT4OnlineError]) -> None:
-    """Each class can be raised bare, as a user's test may want; its texts are empty then."""
-    error = kind()
+@pytest.mark.parametrize("error_class", PARENTS)
+def test_needs_no_argument(error_class: Type[ChatGPT4OnlineError]) -> None:
+    """Each class can be raised without arguments, as in a user's test; its fields are empty."""
+    error = error_class()
     assert (str(error), error.site, error.route, error.text) == ("", "", "", "")
 
 
 def test_status_fields_by_default() -> None:
-    """What a site did not say is empty or None."""
+    """A field that the site did not send is empty or None."""
     assert vars(StatusError()) == {
         "site": "",
         "route": "",
@@ -129,8 +129,8 @@ def test_status_fields_by_default() -> None:
     }
 
 
-def test_timeout_is_pythons() -> None:
-    """Who catches Python's own `TimeoutError` catches ours, with what had been answered."""
+def test_timeout_is_a_timeout_error() -> None:
+    """``except TimeoutError`` catches `Timeout`, with the text received so far."""
     with pytest.raises(TimeoutError) as caught:
         raise Timeout("too slow.", phase="connect", text="Hel")
     assert isinstance(caught.value, Timeout)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from email.utils import formatdate
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
 
@@ -96,34 +97,86 @@ def test_page_is_named() -> None:
     assert "a web page came instead" in str(page_error(200, {}, "<title>without end", now=NOW))
 
 
-BODIES: List[Tuple[int, str, str, str]] = [
+def wordpress(code: str, message: str = "No.") -> str:
+    """Return the body of a refusal of WordPress."""
+    return json.dumps({"code": code, "message": message, "data": {"status": 400}})
+
+
+def title(words: str) -> str:
+    """Return a page with this title."""
+    return f"<!DOCTYPE html><html><head><title>{words}</title></head><body>x</body></html>"
+
+
+CRITICAL = "There has been a critical error on this website."
+MAINTENANCE = "Briefly unavailable for scheduled maintenance. Check back in a minute."
+
+#: A status and a body; the error's type, code and message.
+REFUSALS: List[Tuple[int, str, Type[StatusError], str, str]] = [
+    # WordPress
+    (400, wordpress("rest_invalid_json"), StatusError, "rest_invalid_json", "No."),
+    (401, wordpress("rest_forbidden"), AuthError, "rest_forbidden", "No."),
+    (401, wordpress("rest_login_required"), AuthError, "rest_login_required", "No."),
+    (401, wordpress("rest_not_logged_in"), AuthError, "rest_not_logged_in", "No."),
+    (401, title("Log in"), AuthError, "", "Log in"),
     (
-        400,
-        '{"code":"rest_invalid_json","message":"No <i>JSON</i>"}',
-        "rest_invalid_json",
-        "No JSON",
+        403,
+        wordpress("rest_cookie_invalid_nonce"),
+        AuthError,
+        "rest_cookie_invalid_nonce",
+        "No.",
     ),
-    (400, 'Warning: x\n{"code":"a","message":"b"}', "a", "b"),
-    (400, '\ufeff{"code":"a","message":"b"}\n<!-- cached -->', "a", "b"),
-    (400, '{"code":5,"message":{"a":1}}', "5", '{"a": 1}'),
-    (400, '{"code":null}', "", ""),
-    (400, '{"code":"a","mess', "", ""),
-    (400, '["code"]', "", ""),
-    (400, "{" * 5000, "", ""),
-    (413, "<title>413 Too Large</title>", "", "413 Too Large"),
-    (500, 'data: {"type":"error","data":"Out of credit."}\n\n', "", "Out of credit."),
+    (403, wordpress("rest_forbidden"), AuthError, "rest_forbidden", "No."),
+    (403, wordpress("rest_cannot_access"), AuthError, "rest_cannot_access", "No."),
+    (404, wordpress("rest_no_route"), NotFoundError, "rest_no_route", "No."),
+    (404, title("Not found"), NotFoundError, "", "Not found"),
+    (429, wordpress("too_many"), RateLimitError, "too_many", "No."),
+    (500, wordpress("rest_encode_error"), ServerError, "rest_encode_error", "No."),
+    # WordPress, its database or its server that has failed
+    (
+        500,
+        wordpress("internal_server_error", CRITICAL),
+        ServerError,
+        "internal_server_error",
+        CRITICAL,
+    ),
+    (500, title("WordPress &rsaquo; Error"), ServerError, "", "WordPress \u203a Error"),
+    (500, title("Database Error"), ServerError, "", "Database Error"),
+    (502, title("502 Bad Gateway"), ServerError, "", "502 Bad Gateway"),
+    (503, wordpress("wp_die", MAINTENANCE), ServerError, "wp_die", MAINTENANCE),
+    (503, title("Maintenance"), ServerError, "", "Maintenance"),
+    (504, title("504 Gateway Time-out"), ServerError, "", "504 Gateway Time-out"),
+    (413, title("413 Too Large"), StatusError, "", "413 Too Large"),
+    # a CDN or firewall
+    (403, title("Forbidden"), BlockedError, "", "Forbidden"),
+    (403, title("Just a moment..."), BlockedError, "", "Just a moment..."),
+    *[(status, f"error code: {status}", ServerError, "", "") for status in (520, 522, 524, 530)],
+    (524, title("A timeout occurred"), ServerError, "", "A timeout occurred"),
+    (999, "", ServerError, "", ""),
+    # whatever surrounds the code and the message
+    (400, '{"code":"a","message":"No <i>JSON</i>"}', StatusError, "a", "No JSON"),
+    (400, 'Warning: x\n{"code":"a","message":"b"}', StatusError, "a", "b"),
+    (400, '\ufeff{"code":"a","message":"b"}\n<!-- cached -->', StatusError, "a", "b"),
+    (400, '{"code":5,"message":{"a":1}}', StatusError, "5", '{"a": 1}'),
+    (400, '{"code":null}', StatusError, "", ""),
+    (400, '{"code":"a","mess', StatusError, "", ""),
+    (400, '["code"]', StatusError, "", ""),
+    (400, "{" * 5000, StatusError, "", ""),
+    (500, 'data: {"type":"error","data":"Out of credit."}\n\n', ServerError, "", "Out of credit."),
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "code", "message"), BODIES)
-def test_bodies(status: int, body: str, code: str, message: str) -> None:
-    """A refusal's code and message are found in its body, whatever surrounds them."""
+@pytest.mark.parametrize(("status", "body", "error_type", "code", "message"), REFUSALS)
+def test_refusals(
+    *, status: int, body: str, error_type: Type[StatusError], code: str, message: str
+) -> None:
+    """The status decides the error; its code and message are found in whatever body there is."""
     error = error_from_response(status, {}, body, now=NOW)
     assert isinstance(error, StatusError)
+    assert type(error) is error_type
     assert (error.status, error.code, error.message) == (status, code, message)
 
 
-def test_kinds() -> None:
+def test_types() -> None:
     """Each 5xx is a ServerError; only these 4xx have classes of their own."""
     own = {401: AuthError, 403: BlockedError, 404: NotFoundError, 429: RateLimitError}
     for status in range(400, 600):
@@ -145,14 +198,58 @@ def test_words(code: str, message: str, words: str) -> None:
     assert str(error_from_response(429, {}, body, now=NOW)) == words
 
 
-def test_plugin_speaks_under_any_status() -> None:
-    """The plugin's own failure is a ReplyError with any status except 429."""
-    body = '{"success":false,"message":"No credit."}'
-    for status in (400, 403, 500, 503):
-        error = error_from_response(status, {}, body, now=NOW)
-        assert isinstance(error, ReplyError)
-        assert error.message == "No credit."
-    assert isinstance(error_from_response(429, {}, body, now=NOW), RateLimitError)
+#: What the plugin says under an error status, or in a stream. Source: AI Engine 2.4.7 to 3.6.2.
+REASONS = [
+    "Sorry, your query has been rejected.",
+    "Sorry, your message has been rejected by moderation.",
+    "Your query has been rejected.",
+    "Invalid or expired shortcut.",
+    "You have reached the limit (check the Insights Tab > Limits > Guests).",
+    "Our chatbot went to sleep. Please try again later.",
+    "Unauthorized query.",
+    "Headers already sent in x.php on line 7. Cannot start streaming.",
+    "The model 'x' is not available.",
+    "No API Key provided. Please visit the Settings.",
+    "Invalid query object (no class).",
+    "Unknown environment type: x.",
+    "Failed to add file to vector store.",
+    "AI Engine: The file could not be read.",
+    "From Anthropic: Overloaded",
+    "AI Engine (Gemini Interactions) HTTP 429: Quota exceeded",
+    "Error: The server is overloaded (503) (server_error)",
+    "Function 'weather' not found in the tools.",
+    "Oops! Something went wrong on the server. Please try again.",
+    "Realtime models (like x) are designed for voice/audio interactions only.",
+]
+
+
+def plugin(message: str) -> str:
+    """Return the body of a failure of the plugin."""
+    return json.dumps({"success": False, "message": message})
+
+
+@pytest.mark.parametrize("message", REASONS)
+def test_reasons_of_the_plugin(message: str) -> None:
+    """The plugin's reason is the error's message, and in its text, word for word."""
+    error = error_from_response(500, {}, plugin(message), now=NOW)
+    assert isinstance(error, ReplyError)
+    assert error.message == message
+    assert message in str(error)
+    assert ("shorten it" in str(error)) == ("rejected" in message)
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+def test_failure_of_the_plugin(status: int) -> None:
+    """A failure that the plugin reports is a ReplyError, under nearly any status."""
+    headers = {"retry-after": "0"}
+    assert type(error_from_response(status, headers, plugin("No."), now=NOW)) is ReplyError
+
+
+def test_rate_limit_of_the_plugin() -> None:
+    """429 is a RateLimitError even if the plugin gives the reason."""
+    error = error_from_response(429, {"retry-after": "7"}, plugin("Slow down."), now=NOW)
+    assert isinstance(error, RateLimitError)
+    assert (error.message, error.retry_after) == ("Slow down.", 7.0)
 
 
 IDS: List[Tuple[Dict[str, str], Optional[str]]] = [
@@ -200,12 +297,15 @@ WAITS: List[Tuple[str, Optional[float]]] = [
 @pytest.mark.parametrize(("value", "seconds"), WAITS)
 def test_retry_after(value: str, seconds: Optional[float]) -> None:
     """Retry-After is a whole number of seconds or a date; anything else is ignored."""
-    assert retry_after({"retry-after": value}, NOW) == seconds
+    headers = {"retry-after": value}
+    assert retry_after(headers, NOW) == seconds
+    error: Any = error_from_response(503, headers, "", now=NOW)
+    assert error.retry_after == seconds
 
 
 @pytest.fixture(params=["UTC", "JST-9"])
 def anywhere(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Set this machine's clock to a time zone, where the system can."""
+    """Set this machine's clock to a time zone, if the system can."""
     tzset = getattr(time, "tzset", lambda: None)
     with monkeypatch.context() as environment:
         environment.setenv("TZ", request.param)

@@ -1,4 +1,4 @@
-"""Headers: the widget's, a link to the REST root, and cookies that are not sent back."""
+"""Headers: those of the widget, and cookies that are not sent back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chatgpt4online._protocol.headers import (
 
 
 def test_widget_headers() -> None:
-    """A route's changes, and then the caller's, override the widget's headers; None removes one."""
+    """The caller's headers override a route's, which override the widget's; None removes one."""
     headers = widget_headers(
         {"accept": "a/b", "dnt": None, "x-own": "c"}, accept="d/e", content_type=None
     )
@@ -26,7 +26,7 @@ def test_widget_headers() -> None:
     assert set(headers) == {*WIDGET_HEADERS, "x-own"}
 
 
-AGENTS: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
+USER_AGENTS: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
     ({"user-agent": "mine"}, dict.fromkeys(CLIENT_HINTS)),
     ({"user-agent": None}, dict.fromkeys(CLIENT_HINTS)),
     (
@@ -37,9 +37,9 @@ AGENTS: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("overrides", "hints"), AGENTS)
-def test_own_agent(overrides: Dict[str, Any], hints: Dict[str, Any]) -> None:
-    """A user agent of the caller's drops the hints about the widget's, unless given too."""
+@pytest.mark.parametrize(("overrides", "hints"), USER_AGENTS)
+def test_user_agent(overrides: Dict[str, Any], hints: Dict[str, Any]) -> None:
+    """The caller's user agent removes the client hints that the caller does not set."""
     headers = widget_headers(overrides)
     assert {name: headers[name] for name in hints} == hints
 
@@ -57,5 +57,5 @@ def test_own_agent(overrides: Dict[str, Any], hints: Dict[str, Any]) -> None:
     ],
 )
 def test_php_session(cookie: Optional[str], sent: Optional[str]) -> None:
-    """PHP's session is not sent back; all other cookies are."""
+    """All cookies are sent back except PHP's session."""
     assert without_php_session(cookie) == sent

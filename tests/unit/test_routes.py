@@ -1,4 +1,4 @@
-"""Where a site's REST API is, and which URLs belong to which site."""
+"""REST roots, and which URLs belong to which site."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SITE = "https://example.com/blog"
 
 @pytest.mark.parametrize("root", [pretty_root, plain_root])
 def test_roots_belong_to_their_site(root: Callable[[str], str]) -> None:
-    """The site of a REST root is the one that it was made for, sub-directory included."""
+    """A REST root belongs to the site that it was built from, sub-directory included."""
     assert site_of(root(SITE)) == SITE
 
 
 def test_urls_below_a_root() -> None:
-    """A route is appended to a root; the index asks for namespaces only, in one query."""
+    """A route is appended to a root; the index asks only for namespaces, in one query."""
     pretty, plain = pretty_root(SITE), plain_root(SITE)
     assert route_url(pretty, "a/b") == "https://example.com/blog/wp-json/a/b"
     assert route_url(plain, "a/b") == "https://example.com/blog/?rest_route=/a/b"
@@ -40,6 +40,8 @@ SITES = [
     ("https://example.com/wp-json", "https://example.com"),
     ("https://example.com/wp-json/", "https://example.com"),
     ("https://example.com/a/b/wp-json", "https://example.com/a/b"),
+    ("https://example.com/blog/wp-json/", "https://example.com/blog"),
+    ("https://example.com/page", "https://example.com"),
     ("https://example.com/?rest_route=", "https://example.com"),
     ("https://example.com/blog/index.php?rest_route=/", "https://example.com/blog"),
     ("https://example.com/blog/chat/?a=b", "https://example.com"),
@@ -49,7 +51,7 @@ SITES = [
 
 @pytest.mark.parametrize(("url", "site"), SITES)
 def test_site_of_a_url(url: str, site: str) -> None:
-    """A REST root belongs to the site that it is below; any other URL, to its host."""
+    """A REST root belongs to the site above it; any other URL belongs to its host."""
     assert site_of(url) == site
 
 
@@ -69,8 +71,8 @@ NAMED = [
 
 
 @pytest.mark.parametrize(("address", "root"), NAMED)
-def test_root_that_a_page_names(address: object, root: Optional[str]) -> None:
-    """A page may name its REST root as any http URL; anything else names none."""
+def test_root_named_by_a_page(address: object, root: Optional[str]) -> None:
+    """A page may name its REST root with any http or https URL; anything else names none."""
     assert named_root(address, "https://example.com/chat/") == root
 
 
@@ -124,11 +126,11 @@ NOT_FOLLOWED = [
 
 @pytest.mark.parametrize(("root", "location", "moved"), FOLLOWED)
 def test_redirects_followed(root: str, location: str, moved: str) -> None:
-    """A redirect to the same site's www., https or another directory is followed."""
+    """A redirect to ``www.``, https or another directory of the same site is followed."""
     assert moved_root(root, CHAT, location) == moved
 
 
 @pytest.mark.parametrize(("root", "location"), NOT_FOLLOWED)
 def test_redirects_not_followed(root: str, location: str) -> None:
-    """A redirect to another host, port or route, to plain http, or with a query is not followed."""
+    """A redirect to another host, port or route, to http, or with a query is not followed."""
     assert moved_root(root, CHAT, location) is None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from typing import Iterator, List, Union
+from contextlib import suppress
+from time import thread_time
+from typing import Callable, Dict, Iterator, List, Union
 
 import pytest
 
 from chatgpt4online import Event, ProtocolError
 from chatgpt4online._http import sse
-from chatgpt4online._protocol import events, prelude
+from chatgpt4online._protocol import fields
 from chatgpt4online._protocol.events import End, Failure
 
 BOM = b"\xef\xbb\xbf"
@@ -31,109 +33,6 @@ def items(*chunks: bytes) -> List[Item]:
 def cut(body: bytes, size: int) -> List[bytes]:
     """Cut bytes into pieces of a size."""
     return [body[at : at + size] for at in range(0, len(body), size)]
-
-
-def begin(body: bytes, *, ended: bool = True) -> bytes:
-    """Return a body from where its answer starts."""
-    at = prelude.answer_start(body, ended)
-    assert at >= 0
-    return body[at:]
-
-
-ANSWERS = [
-    HEL,
-    b": keepalive\n\n" + HEL,
-    b"event: message\n" + HEL,
-    b"id: 5\n" + HEL,
-    b"retry: 1000\n\n" + HEL,
-    b"data:{}\n\n",
-    b'{"success":true}',
-    b"<!DOCTYPE html><html></html>",
-    b"<html>data: x</html>",
-    b"<b>Fatal error</b>",
-    b"null",
-    b"[]",
-    b"OK",
-]
-BEFORE = [b"", BOM, b"\n", b"\r\n \t", BOM + b"\n\n"]
-WARNINGS = [
-    WARNING,
-    WARNING * 3,
-    b"<br>\nWarning: x in /x.php on line 5\n",
-    b"Warning: x in /x.php on line 5\n",
-    b"Notice: data: x\n",
-    b"Deprecated: x\r\n",
-    b"PHP Warning:  x in /x.php on line 5\n",
-    b"<br />\n" + b"x" * 60_000 + b"\n",
-]
-
-
-@pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("before", BEFORE)
-def test_start(before: bytes, answer: bytes) -> None:
-    """An answer starts after a byte order mark and white space, whatever kind it is."""
-    assert begin(before + answer) == answer
-
-
-@pytest.mark.parametrize("answer", ANSWERS[:7])
-@pytest.mark.parametrize("warning", WARNINGS, ids=lambda warning: warning[:9])
-@pytest.mark.parametrize("before", BEFORE)
-def test_start_after_warnings(before: bytes, warning: bytes, answer: bytes) -> None:
-    """PHP's warnings before a stream or a JSON object are passed over."""
-    assert begin(before + warning + answer) == answer
-
-
-@pytest.mark.parametrize("before", [b"", BOM, b"\n", WARNING, BOM + b"\n" + WARNING])
-@pytest.mark.parametrize("answer", [HEL, b'{"success":true}', b": keepalive\n\n"])
-def test_start_cut_anywhere(before: bytes, answer: bytes) -> None:
-    """However few bytes have come, no answer is begun at a wrong place; more bytes tell."""
-    body = before + answer
-    decided = [prelude.answer_start(body[:size], ended=False) for size in range(len(body) + 1)]
-    first = next(size for size, at in enumerate(decided) if at >= 0)
-    assert decided[:first] == [-1] * first
-    assert set(decided[first:]) == {len(before)}
-    assert first <= len(before) + len(b"data: ")
-
-
-@pytest.mark.parametrize("body", [b"", b" \n", BOM, b"\xef", b"da", b"<", b"<br /", b"PH"])
-def test_start_undecided(body: bytes) -> None:
-    """Too few bytes to tell are waited upon, and taken as they are if no more come."""
-    assert prelude.answer_start(body, ended=False) == -1
-    assert begin(body, ended=True) == body[len(BOM) if body == BOM else 0 :].lstrip()
-
-
-@pytest.mark.parametrize("body", [b"dad", b"<h", b"PHX", b"\xef\xbb ", b"x"])
-def test_start_decided(body: bytes) -> None:
-    """Bytes that can become neither a stream nor a warning are not waited upon."""
-    assert prelude.answer_start(body, ended=False) == 0
-
-
-@pytest.mark.parametrize("filling", [b" ", WARNING])
-def test_start_gives_up(filling: bytes) -> None:
-    """After 64 KiB of white space or warnings, no answer is expected any more."""
-    few, many = 65536 // len(filling), 65536 // len(filling) + 1
-    assert prelude.answer_start(filling * few, ended=False) == -1
-    assert prelude.answer_start(filling * many, ended=False) >= 0
-    assert not prelude.is_stream(begin(filling * many, ended=False))
-
-
-def test_warnings_alone() -> None:
-    """Warnings that nothing follows are a page."""
-    assert begin(WARNING) == WARNING
-
-
-@pytest.mark.parametrize("body", ANSWERS[:6])
-def test_is_stream(body: bytes) -> None:
-    """What starts with a field or a comment is a stream."""
-    assert prelude.is_stream(body)
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"<html>", b"data", b"datum: x", b"DATA: x", BOM + HEL]
-)
-def test_is_no_stream(body: bytes) -> None:
-    """Nothing else is."""
-    assert not prelude.is_stream(body)
 
 
 def test_events() -> None:
@@ -262,7 +161,7 @@ def test_broken_event() -> None:
 
 def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event may be as large as the limit, whatever its chunks; not a byte larger."""
-    monkeypatch.setattr(events, "LIMIT", 100)
+    monkeypatch.setattr(fields, "LIMIT", 100)
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
@@ -275,7 +174,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream may be longer than the limit of an event."""
-    monkeypatch.setattr(events, "LIMIT", 100)
+    monkeypatch.setattr(fields, "LIMIT", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
 
@@ -326,16 +225,55 @@ def test_forms_of_a_long_event(event: bytes, is_text: bool) -> None:
     assert items(HEL, *cut(body, 5_000), LO) == texts
 
 
-def test_memory_of_a_long_event() -> None:
-    """A long event is parsed in three times its size."""
-    size = 1_000_000
-    body = HEL.replace(b"Hel", b"x" * size)
-    stream = sse.parse(cut(body, 5_000))
+@pytest.mark.parametrize("size", [1, 100, 5_000, 65_536, 1_000_000])
+def test_memory_of_a_long_event(size: int) -> None:
+    """A long event takes nine times its size at most, whatever the size of its chunks."""
+    length = 100_000 if size == 1 else 1_000_000
+    body = HEL.replace(b"Hel", b"x" * length)
+    chunks = cut(body + LO, size)
+    stream = sse.parse(iter(chunks))
     tracemalloc.start()
     try:
         said = next(stream)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert len(str(said)) == size
-    assert peak < 3 * size
+    assert len(str(said)) == length
+    assert peak < 9.1 * length + 200_000
+
+
+def seconds_for(chunks: List[bytes]) -> float:
+    """Return the processor time that chunks take to be parsed or refused, the best of three."""
+    times = []
+    for _ in range(3):
+        began = thread_time()
+        with suppress(ProtocolError):
+            items(*chunks)
+        times.append(thread_time() - began)
+    return min(times)
+
+
+HOSTILE: Dict[str, Callable[[int], List[bytes]]] = {
+    "line ends": lambda size: cut(b"\n" * size, 65_536),
+    "line ends in one chunk": lambda size: [b"\n" * size],
+    "short lines": lambda size: cut(b"a\n" * (size // 2), 65_536),
+    "lines of data": lambda size: [*cut(b"data:\n" * (size // 6), 65_536), b"\n"],
+    "an event in chunks of a byte": lambda size: cut(HEL.replace(b"l", b"x" * (size // 8)), 1),
+    "deep lists": lambda size: [b"data: " + b"[" * min(size, 400_000) + b"\n\n"],
+    "lone surrogates": lambda size: [HEL.replace(b"Hel", b"\\ud83dx" * (size // 7))],
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_bytes_cost_time_in_proportion(name: str) -> None:
+    """Eight times the bytes take about eight times the time."""
+    short, long = (HOSTILE[name](size) for size in (100_000, 800_000))
+    assert seconds_for(long) < 32 * seconds_for(short) + 0.05
+
+
+def test_lines_of_a_long_event() -> None:
+    """The longer an event, the fewer lines it may have, for sseclient copies it for each."""
+    long = b'data: {"type":"live",\ndata: "data":"%b"}\n' % (b"x" * 1_000_000)
+    assert len(str(*items(b"data: \n" * 60 + long + b"\n"))) == 1_000_000
+    with pytest.raises(ProtocolError, match="an event has more than 67 lines"):
+        items(b"data: \n" * 70 + long + b"\n")

@@ -1,4 +1,4 @@
-"""The values: a reply and what it carries besides its text; frozen dataclasses."""
+"""The public values: `Reply`, which is a str with attributes, and the frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from chatgpt4online import (
 )
 
 USAGE = Usage(1, 2, 3, 0.5, 1, "full")
-PARTS: Dict[str, Any] = {
+ATTRIBUTES: Dict[str, Any] = {
     "usage": USAGE,
     "images": (Image("https://example.com/cat.png"),),
     "actions": (Action("function", "alarm", {"hour": 7}, {"name": "alarm"}),),
@@ -51,18 +51,18 @@ CHECK = Check("site", False, "down", 1.5)
 VALUES: List[Any] = [
     USAGE,
     Event("thinking", "Hm", "collapsed", {"a": 1}, 1.5),
-    *PARTS["images"],
-    *PARTS["actions"],
-    *PARTS["shortcuts"],
+    *ATTRIBUTES["images"],
+    *ATTRIBUTES["actions"],
+    *ATTRIBUTES["shortcuts"],
     File("f1", "https://example.com/a.txt", "a.txt", "file", "analysis", NOON, None),
     Discussion("abc", None, (Message(role="user", content="Hi"),), "default", NOON, NOON),
     Bot("default", None, 7, "https://example.com", None, "chat", "Hi!", 512, False, "Ada"),
     CHECK,
     Health((CHECK,)),
-    Outcome(0, None, "Hi", Reply("Hello", **PARTS), None),
+    Outcome(0, None, "Hi", Reply("Hello", **ATTRIBUTES), None),
 ]
-#: Their fields hold no dict, so that they hash.
-HASHABLE = [USAGE, *PARTS["images"], VALUES[5], VALUES[7], CHECK, VALUES[9], VALUES[10]]
+#: Those without a dict in their fields, which can be hashed.
+HASHABLE = [USAGE, *ATTRIBUTES["images"], VALUES[5], VALUES[7], CHECK, VALUES[9], VALUES[10]]
 
 
 def name_of(value: Any) -> str:
@@ -74,16 +74,16 @@ each_value = pytest.mark.parametrize("value", VALUES, ids=name_of)
 
 
 def by_pickle(protocol: int) -> Callable[[Any], Any]:
-    """Return what a value becomes on its way through a pickle of this protocol."""
+    """Return a function that pickles and unpickles a value with this protocol."""
     return lambda value: pickle.loads(pickle.dumps(value, protocol))
 
 
-WAYS = [copy.copy, copy.deepcopy, *map(by_pickle, range(pickle.HIGHEST_PROTOCOL + 1))]
+COPIERS = [copy.copy, copy.deepcopy, *map(by_pickle, range(pickle.HIGHEST_PROTOCOL + 1))]
 
 
 def test_reply_is_its_text() -> None:
-    """A reply equals, hashes and works as the str of its text, whatever else it holds."""
-    reply = Reply("Hi", **PARTS)
+    """A reply equals, hashes and works like the str of its text, whatever its attributes."""
+    reply = Reply("Hi", **ATTRIBUTES)
     assert reply == "Hi"
     assert reply == Reply("Hi")
     assert {"Hi": 1}[reply] == 1
@@ -93,17 +93,17 @@ def test_reply_is_its_text() -> None:
 
 
 def test_reply_to_str() -> None:
-    """``str(reply)`` is a bare str, which a strict serializer takes."""
+    """``str(reply)`` is a plain str, which strict serializers accept."""
     assert type(str(Reply("Hi"))) is str
 
 
-def test_reply_has_its_parts() -> None:
-    """A reply has what it was made with."""
-    assert vars(Reply("Hi", **PARTS)) == PARTS
+def test_reply_attributes() -> None:
+    """A reply has the attributes that it was created with."""
+    assert vars(Reply("Hi", **ATTRIBUTES)) == ATTRIBUTES
 
 
 def test_reply_of_text_only() -> None:
-    """Parts that did not come are None or empty, and no two replies share a dict."""
+    """Attributes are None or empty by default, and no two replies share a dict."""
     reply = Reply("Hi")
     assert vars(reply) == {
         **dict.fromkeys(("usage", "response_id", "chat_id", "seconds", "first_seconds")),
@@ -114,42 +114,42 @@ def test_reply_of_text_only() -> None:
 
 
 def test_empty_reply() -> None:
-    """A reply without text is falsy, although it may hold images."""
-    reply = Reply("", images=PARTS["images"])
+    """A reply without text is falsy, even if it has images."""
+    reply = Reply("", images=ATTRIBUTES["images"])
     assert not reply
     assert reply.images
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_reply_survives(way: Callable[[Any], Any]) -> None:
-    """A reply is copied and pickled with its text and all of its parts."""
-    other = way(Reply("Hi", **PARTS))
-    assert (type(other), other, vars(other)) == (Reply, "Hi", PARTS)
+@pytest.mark.parametrize("copier", COPIERS)
+def test_reply_survives(copier: Callable[[Any], Any]) -> None:
+    """A reply is copied and pickled with its text and all of its attributes."""
+    other = copier(Reply("Hi", **ATTRIBUTES))
+    assert (type(other), other, vars(other)) == (Reply, "Hi", ATTRIBUTES)
 
 
 def test_reply_deepcopy_shares_nothing() -> None:
-    """A deep copy's JSON can be changed without the original's."""
-    reply = Reply("Hi", **PARTS)
+    """Changing the JSON of a deep copy leaves the original unchanged."""
+    reply = Reply("Hi", **ATTRIBUTES)
     copy.deepcopy(reply).raw["reply"] = "changed"
     assert reply.raw["reply"] == "Hi"
 
 
 def test_reply_in_a_notebook() -> None:
-    """A notebook is given the text to render as Markdown."""
+    """A notebook renders the text as Markdown."""
     assert Reply("**Hi**")._repr_markdown_() == "**Hi**"
 
 
 def test_every_value_is_tested() -> None:
-    """Each public class of values is in the list of this file."""
+    """Every public class of values is tested here."""
     public = {vars(types)[name] for name in types.__all__}
     assert {type(value) for value in VALUES} == public - {Message, Reply}
 
 
 @each_value
-@pytest.mark.parametrize("way", WAYS)
-def test_values_survive(value: Any, way: Callable[[Any], Any]) -> None:
+@pytest.mark.parametrize("copier", COPIERS)
+def test_values_survive(value: Any, copier: Callable[[Any], Any]) -> None:
     """A value is copied and pickled with its class and its fields."""
-    other = way(value)
+    other = copier(value)
     assert (type(other), other, repr(other)) == (type(value), value, repr(value))
 
 
@@ -170,7 +170,7 @@ def fields(value: Any) -> Dict[str, Any]:
 
 @each_value
 def test_values_are_dataclasses(value: Any) -> None:
-    """A value is made of its fields by name or position, and `replace` makes an equal one."""
+    """A value is created from its fields by name or position; `replace` returns an equal one."""
     kind = type(value)
     assert vars(value) == fields(value)
     assert kind(**fields(value)) == kind(*fields(value).values()) == value
@@ -189,15 +189,15 @@ def test_replaced_fields(value: Any) -> None:
 
 @each_value
 def test_values_convert_to_dicts(value: Any) -> None:
-    """`asdict` returns a dict by field, and the values within as dicts."""
+    """`asdict` returns a dict by field, and nested values as dicts."""
     assert dataclasses.asdict(value).keys() == fields(value).keys()
     assert dataclasses.asdict(Health((CHECK,))) == {"checks": (vars(CHECK),)}
 
 
 def test_an_outcome_converts_with_its_reply() -> None:
-    """`asdict` of an outcome keeps the reply a `Reply`, with all that it carries."""
+    """`asdict` of an outcome keeps the `Reply`, with all of its attributes."""
     reply = dataclasses.asdict(VALUES[10])["reply"]
-    assert (type(reply), reply, vars(reply)) == (Reply, "Hello", PARTS)
+    assert (type(reply), reply, vars(reply)) == (Reply, "Hello", ATTRIBUTES)
 
 
 def test_an_outcome_converts_with_its_error() -> None:
@@ -213,8 +213,8 @@ def test_values_hash(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", [v for v in VALUES if v not in HASHABLE], ids=name_of)
-def test_values_that_hold_dicts(value: Any) -> None:
-    """A value that holds a dict does not hash."""
+def test_values_that_contain_dicts(value: Any) -> None:
+    """A value that contains a dict does not hash."""
     with pytest.raises(TypeError, match="unhashable"):
         hash(value)
 
@@ -247,16 +247,21 @@ def documented(kind: type) -> Dict[str, str]:
 
 @pytest.mark.parametrize("kind", [vars(types)[name] for name in types.__all__])
 def test_fields_are_documented(kind: Any) -> None:
-    """Each field has a docstring of whole sentences, and one that may be None says when."""
+    """
+    Each field has a docstring of whole sentences, and one that may be None says when.
+
+    None has a colon in its first line: Sphinx would take what is before it for a type.
+    """
     sentences = documented(kind)
     assert list(sentences) == list(kind.__annotations__)
     assert all(text.endswith(".") for text in sentences.values())
+    assert not [text for text in sentences.values() if ": " in text.splitlines()[0]]
     optional = [name for name, type_ in kind.__annotations__.items() if "Optional" in str(type_)]
     assert not [name for name in optional if "None" not in sentences[name]]
 
 
 def test_image_in_a_notebook() -> None:
-    """A notebook is given an image element, and a hostile address stays within it."""
+    """A notebook shows an image element, and a hostile URL cannot break out of it."""
     assert Image("https://example.com/a.png?b=1&c=2")._repr_html_() == (
         '<img src="https://example.com/a.png?b=1&amp;c=2">'
     )
@@ -265,8 +270,8 @@ def test_image_in_a_notebook() -> None:
     )
 
 
-def test_usage_says_nothing_by_default() -> None:
-    """A usage without numbers has None in each field."""
+def test_usage_defaults() -> None:
+    """Every field of `Usage` is None by default."""
     assert Usage() == Usage(None, None, None, None, None, None)
 
 
@@ -275,13 +280,13 @@ def test_usage_says_nothing_by_default() -> None:
     [((), {}), (("a", "b"), {}), (("a",), {"url": "b"}), ((), {"url": "a", "size": 1})],
 )
 def test_values_take_their_fields_only(values: Any, named: Any) -> None:
-    """A value is made of all fields that have no default, and of nothing else."""
+    """A value requires each field without a default, and accepts no other arguments."""
     with pytest.raises(TypeError, match="argument"):
         Image(*values, **named)
 
 
 def test_values_show_their_fields() -> None:
-    """The repr of a value is the expression that makes it."""
+    """The repr of a value is the expression that creates it."""
     assert repr(Image(url="a")) == "Image(url='a')"
 
 
@@ -290,7 +295,7 @@ def test_values_show_their_fields() -> None:
 
 def test_a_reply_as_a_dict() -> None:
     """`to_dict` has the text and all parts but `raw`, in plain dicts and lists."""
-    assert Reply("Hi", **PARTS).to_dict() == {
+    assert Reply("Hi", **ATTRIBUTES).to_dict() == {
         "text": "Hi",
         "chat_id": "abc",
         "response_id": "resp_1",
@@ -330,7 +335,7 @@ TOKENS = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "price"
 def test_an_answer_as_a_row() -> None:
     """`Outcome.to_dict` is flat; an empty reply keeps its tokens."""
     for text in ("Hello", ""):
-        row = Outcome(3, "k", "Hi", Reply(text, **PARTS), None, 2.5).to_dict()
+        row = Outcome(3, "k", "Hi", Reply(text, **ATTRIBUTES), None, 2.5).to_dict()
         known = {**TOKENS, "text": text, "first_seconds": 0.5, "chat_id": "abc"}
         assert row == {**ROW, **known}
         assert list(row) == list(ROW)
@@ -392,7 +397,10 @@ def test_a_reply_is_json() -> None:
         ("", {}, False),
         (" \n", {}, False),
         ("", {"usage": USAGE, "response_id": "r", "chat_id": "c", "raw": {"a": 1}}, False),
-        *[("", {name: PARTS[name]}, True) for name in ("images", "actions", "shortcuts", "blocks")],
+        *[
+            ("", {name: ATTRIBUTES[name]}, True)
+            for name in ("images", "actions", "shortcuts", "blocks")
+        ],
     ],
 )
 def test_an_outcome_is_ok(text: str, parts: Dict[str, Any], ok: bool) -> None:

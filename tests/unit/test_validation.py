@@ -1,4 +1,4 @@
-"""What callers may give: what is taken, in which form, and what is refused in which words."""
+"""Validation of arguments: which values are accepted, what they become, and what raises."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import requests
 from chatgpt4online import _validation as validate
 
 SECRET = "hunter2"
-HALF = "\ud83d"  # a lone surrogate
+SURROGATE = "\ud83d"  # a lone one
 
 
 def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
-    """Return a check of a value that its messages call ``it``."""
+    """Return a check that calls its value ``it`` in messages."""
     return lambda value: function(value, "it")
 
 
 def one_of(value: Any) -> str:
-    """Check for one of two words."""
+    """Check for one of two values."""
     return validate.one_of(value, ("messages", "prompt"), "it")
 
 
-TAKEN: List[Tuple[Callable[[Any], Any], Any, Any]] = [
+ACCEPTED: List[Tuple[Callable[[Any], Any], Any, Any]] = [
     (named(validate.text), "", ""),
     (named(validate.text), "na\u00efve \U0001f389\x00", "na\u00efve \U0001f389\x00"),
     (named(validate.identifier), " bot ", " bot "),
@@ -75,10 +75,10 @@ SITES = {
     "https://example.com/caf\u00e9": "https://example.com/caf%C3%A9",
 }
 
-REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
+REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (named(validate.text), None, TypeError, "it must be a str, not NoneType"),
     (named(validate.text), b"x", TypeError, "it must be a str, not bytes"),
-    (named(validate.text), HALF, ValueError, "it contains a lone surrogate"),
+    (named(validate.text), SURROGATE, ValueError, "it contains a lone surrogate"),
     (named(validate.identifier), "", ValueError, "it is empty"),
     (named(validate.identifier), " \t\n", ValueError, "it is empty"),
     (named(validate.identifier), 5, TypeError, "it must be a str, not int"),
@@ -107,18 +107,18 @@ REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
     (validate.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
     (validate.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
-    (validate.headers, {HALF: "c"}, ValueError, "a header's name contains a lone surrogate"),
+    (validate.headers, {SURROGATE: "c"}, ValueError, "a header's name contains a lone surrogate"),
     (
         validate.headers,
         {"Content-Length": "5"},
         ValueError,
-        "the header Content-Length is made for",
+        "the header Content-Length is set for",
     ),
     (
         validate.headers,
         {"transfer-encoding": "chunked"},
         ValueError,
-        "transfer-encoding is made for",
+        "transfer-encoding is set for",
     ),
     (validate.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
     (validate.headers, {"X-A": b"c"}, TypeError, "the header X-A must be a str or None, not bytes"),
@@ -139,7 +139,7 @@ REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.site_url, 5, TypeError, "site must be a str, not int"),
     (validate.site_url, "", ValueError, "site is empty"),
     (validate.site_url, "  ", ValueError, "site is empty"),
-    (validate.site_url, HALF, ValueError, "site contains a lone surrogate"),
+    (validate.site_url, SURROGATE, ValueError, "site contains a lone surrogate"),
     (validate.site_url, "ftp://example.com", ValueError, "begins with https:// or http://"),
     (validate.site_url, "https://", ValueError, "site is not the address of a site: 'https://'"),
     (validate.site_url, "https:///blog", ValueError, "site is not the address of a site"),
@@ -157,7 +157,7 @@ REFUSED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.site_url, "https://example.com/#chat", ValueError, "without ? or #"),
 ]
 
-QUOTES_NO_SECRET: List[Tuple[Callable[[Any], Any], Any]] = [
+WITH_SECRETS: List[Tuple[Callable[[Any], Any], Any]] = [
     (validate.headers, {"Authorization": f"Bearer {SECRET}\n"}),
     (validate.headers, {"Authorization": f" {SECRET}"}),
     (validate.headers, {"Authorization": f"{SECRET}\u20ac"}),
@@ -174,34 +174,34 @@ QUOTES_NO_SECRET: List[Tuple[Callable[[Any], Any], Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("function", "value", "form"), TAKEN)
-def test_taken(function: Callable[[Any], Any], value: Any, form: Any) -> None:
-    """A valid value is returned in the one form that the rest of the package knows."""
-    taken = function(value)
-    assert (type(taken), taken) == (type(form), form)
+@pytest.mark.parametrize(("function", "value", "expected"), ACCEPTED)
+def test_accepted(function: Callable[[Any], Any], value: Any, expected: Any) -> None:
+    """A valid value is returned in its normalized form."""
+    result = function(value)
+    assert (type(result), result) == (type(expected), expected)
 
 
 @pytest.mark.parametrize(("given", "site"), SITES.items())
 def test_sites(given: str, site: str) -> None:
-    """A site's address gets a scheme, loses its trailing slashes, and keeps its directory."""
+    """A site's URL gets a scheme, loses its trailing slashes, and keeps its directory."""
     assert validate.site_url(given) == site
     assert validate.site_url(site) == site
 
 
-@pytest.mark.parametrize(("function", "value", "kind", "words"), REFUSED)
-def test_refused(
-    function: Callable[[Any], Any], value: Any, kind: Type[Exception], words: str
+@pytest.mark.parametrize(("function", "value", "error_type", "message"), REJECTED)
+def test_rejected(
+    function: Callable[[Any], Any], value: Any, error_type: Type[Exception], message: str
 ) -> None:
     """An invalid value raises ValueError or TypeError, with a message that names it."""
-    with pytest.raises(kind) as caught:
+    with pytest.raises(error_type) as caught:
         function(value)
-    assert type(caught.value) is kind
-    assert words in str(caught.value)
+    assert type(caught.value) is error_type
+    assert message in str(caught.value)
 
 
-@pytest.mark.parametrize(("function", "value"), QUOTES_NO_SECRET)
+@pytest.mark.parametrize(("function", "value"), WITH_SECRETS)
 def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None:
-    """No message or cause quotes what may be a password or a token."""
+    """No message or cause quotes a value that may be a password or a token."""
     with pytest.raises(ValueError, match=r"\w") as caught:
         function(value)
     error = caught.value
@@ -210,14 +210,14 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
     assert error.__suppress_context__ or error.__context__ is None
 
 
-def test_session_is_itself() -> None:
-    """A session is returned as it is, also one of the caller's own class."""
-    own = type("Own", (requests.Session,), {})()
-    assert validate.session(own) is own
+def test_session_of_a_subclass() -> None:
+    """A session is returned itself, even if it is of a subclass."""
+    session = type("OwnSession", (requests.Session,), {})()
+    assert validate.session(session) is session
 
 
 def test_optional() -> None:
-    """None passes unchecked; anything else is checked."""
+    """None is accepted; any other value is checked."""
     assert validate.optional(validate.identifier, None, "it") is None
     assert validate.optional(validate.identifier, "x", "it") == "x"
     with pytest.raises(ValueError, match="it is empty"):

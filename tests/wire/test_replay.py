@@ -27,6 +27,7 @@ from chatgpt4online import (
 )
 
 HERE = Path(__file__).parent
+VERSIONS = ("2.4.7", "3.3.9", "3.6.2")
 
 LAST_CHUNK = b"0\r\n\r\n"
 
@@ -93,7 +94,7 @@ def expected_of_events(events: List[str]) -> Expected:
 
 def recordings() -> Iterator[Recording]:
     """Yield the recorded answers to questions."""
-    for version in ("2.4.7", "3.6.2"):
+    for version in VERSIONS:
         for path in sorted((HERE / version).glob("*.json")):
             exchange = json.loads(path.read_text(encoding="utf-8"))
             if not exchange["request"]["path"].endswith("chats/submit"):
@@ -224,12 +225,12 @@ def check_error(error: ChatGPT4OnlineError, expected: Expected) -> None:
 
 
 def test_recordings_are_there() -> None:
-    """The recordings of both versions include streams, JSON, failures and refusals."""
+    """The recordings of each version include streams, JSON, failures and refusals."""
     kinds = {
         (name.split("/")[0], each.expected().error, each.body[:1])
         for name, each in RECORDINGS.items()
     }
-    for version in ("2.4.7", "3.6.2"):
+    for version in VERSIONS:
         assert {error for v, error, _ in kinds if v == version} >= {None, ReplyError, AuthError}
         assert {begin for v, _, begin in kinds if v == version} == {b"d", b"{"}
 

@@ -1,0 +1,197 @@
+"""
+What to do about a refusal: one sentence, from the route, the method, the login and the response.
+
+Nothing is said that a client cannot know. The rules are tried in order; the first that applies
+speaks.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+
+from . import routes
+
+#: PHP's default for the largest upload, in bytes. Source: PHP, `upload_max_filesize`.
+_PHP_UPLOAD_LIMIT = 2 * 1024 * 1024
+
+#: Codes of plugins that close the REST API to visitors. Source: AI Engine's support, [core].
+_CLOSED = ("rest_not_logged_in", "rest_login_required", "rest_cannot_access", "rest_disabled")
+
+_LOST_AUTHORIZATION = (
+    "or the web server drops the Authorization header, as CGI and php-fpm do without a rewrite rule"
+)
+
+
+class Asked(NamedTuple):
+    """
+    What was asked, and as whom.
+
+    Args:
+        route: the REST route, or the URL of a page.
+        idempotent: it changes nothing on the site.
+        by: ``"guest"``, ``"user"`` (with `auth`), ``"token"``, or ``"withheld"`` where a login was
+            not sent, since the site has moved to another origin.
+        size: the bytes of an upload, or None.
+    """
+
+    route: str = ""
+    idempotent: bool = False
+    by: str = "guest"
+    size: Optional[int] = None
+
+    @property
+    def is_page(self) -> bool:
+        """Whether a page was asked for."""
+        return "://" in self.route
+
+
+#: Where nothing is known about the request.
+UNKNOWN = Asked()
+
+
+class Refusal(NamedTuple):
+    """A response that is not a success, as far as advice depends on it."""
+
+    asked: Asked
+    status: int
+    code: str
+    is_blocked: bool = False
+    retry_after: Optional[float] = None
+    wants_password: bool = False  # the header WWW-Authenticate
+
+
+Rule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
+
+
+def advice(refusal: Refusal) -> str:
+    """Return what to do about a refusal."""
+    return next(text(refusal) for applies, text in _RULES if applies(refusal))
+
+
+def advice_on_upload(asked: Asked) -> str:
+    """
+    Return what to do about an upload that the plugin refused; empty if its size is no reason.
+
+    Source: 2.8.5 to 3.6.2 answer 500 over PHP's `upload_max_filesize`, and "No file provided." over
+    its `post_max_size`.
+    """
+    if asked.size is None or asked.size <= _PHP_UPLOAD_LIMIT:
+        return ""
+    return (
+        f" The file may be larger than the site accepts: the request has {asked.size} bytes, and"
+        " PHP's default limit is 2 MB."
+    )
+
+
+def _too_old(refusal: Refusal) -> str:
+    route = refusal.asked.route
+    since = routes.SINCE.get(route)
+    if route in routes.PUBLIC_API:
+        return f"The public API is off there, or this route needs AI Engine {since} or newer."
+    if route in routes.DISCUSSIONS:
+        return f"Discussions are off there, or this needs AI Engine {since} or newer."
+    if route == routes.START_SESSION:
+        return (
+            "AI Engine is not active there, or older than 2.4.4, which puts its nonce into pages:"
+            " use Client.from_page with the URL of a page that has a chatbot."
+        )
+    return f"AI Engine's chatbots are off there, or this needs AI Engine {since} or newer."
+
+
+def _wait(refusal: Refusal) -> str:
+    seconds = refusal.retry_after
+    return "Wait" + (f" {seconds:.0f} seconds" if seconds else "") + " before you ask again."
+
+
+def _too_large(refusal: Refusal) -> str:
+    size = refusal.asked.size
+    if size is None:
+        return "The request is larger than the web server accepts."
+    return f"The file is larger than the web server accepts: the request has {size} bytes."
+
+
+def _server_error(refusal: Refusal) -> str:
+    if not refusal.asked.idempotent:
+        return "The site may have run the request: check before you ask again."
+    seconds = refusal.retry_after
+    return "Nothing was changed: try again " + (
+        f"in {seconds:.0f} seconds." if seconds else "later."
+    )
+
+
+def _is_user(refusal: Refusal) -> bool:
+    return refusal.asked.by == "user"
+
+
+_RULES: Tuple[Rule, ...] = (
+    (
+        lambda r: r.is_blocked,
+        lambda _: (
+            "A firewall or CDN blocked the request: ask the site's owner to let this client"
+            " through."
+        ),
+    ),
+    (lambda r: r.status == 407, lambda _: "The proxy wants a login: give it in the proxy's URL."),
+    (lambda r: r.status == 429, _wait),
+    (lambda r: r.status == 413, _too_large),
+    (lambda r: r.status == 404 and r.asked.is_page, lambda _: "There is no such page."),
+    (lambda r: r.status == 404 and r.code == "rest_no_route", _too_old),
+    (
+        lambda r: r.status == 404,
+        lambda _: "No WordPress REST API answers there: check the site's address.",
+    ),
+    (
+        lambda r: r.asked.by == "withheld" and r.status in (401, 403),
+        lambda _: "The site has moved, and the login was not sent to its new address: give that.",
+    ),
+    (
+        lambda r: r.status == 401 and not r.code and r.wants_password,
+        lambda _: (
+            "The web server itself asks for a password, before WordPress: give it with"
+            " session.auth, or as an Authorization header. It cannot be combined with auth."
+        ),
+    ),
+    (
+        lambda r: r.asked.by == "token" and r.status in (401, 403),
+        lambda _: f"The token is incorrect, {_LOST_AUTHORIZATION}.",
+    ),
+    (
+        lambda r: r.asked.route == routes.ME and r.status in (401, 403),
+        lambda _: f"The user or the application password is incorrect, {_LOST_AUTHORIZATION}.",
+    ),
+    (
+        lambda r: r.code in _CLOSED and r.status in (401, 403),
+        lambda _: "The site closes its REST API to visitors: log in with auth.",
+    ),
+    (
+        lambda r: r.asked.route == routes.START_SESSION and r.code == "rest_forbidden",
+        lambda _: "AI Engine 2.9.0 refuses this to everybody: the owner should update it.",
+    ),
+    (
+        lambda r: r.code == "rest_cookie_invalid_nonce",
+        lambda _: (
+            "A fresh nonce was refused, too. A cache seems to keep the answer of"
+            " start_session: the owner should exclude the REST API from it."
+        ),
+    ),
+    (
+        lambda r: r.asked.route in routes.DISCUSSIONS and r.status == 403 and _is_user(r),
+        lambda _: "This user has no such discussion.",
+    ),
+    (
+        lambda r: r.status in (401, 403) and _is_user(r),
+        lambda _: "The user is not allowed to do this.",
+    ),
+    (
+        lambda r: r.status in (401, 403),
+        lambda _: "Visitors are not allowed to do this: log in with auth, or check the address.",
+    ),
+    (lambda r: r.status >= 500, _server_error),
+    (lambda _: True, lambda _: "Check the address and the request."),
+)
+
+#: What headers say that a firewall or CDN answered, whatever the status.
+BLOCKING_HEADERS: Mapping[str, str] = {
+    "cf-mitigated": "Cloudflare",
+    "x-amzn-waf-action": "AWS WAF",
+}

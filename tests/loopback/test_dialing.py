@@ -1,0 +1,161 @@
+"""Connecting to a host with several addresses, of which some are dead."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack
+from typing import Any, Iterator, List
+
+import pytest
+from support import HELLO, PHP, SOON, RawServer, answering, background, wait_for
+
+from chatgpt4online import Client
+from chatgpt4online._http import connection, dialing
+from chatgpt4online._http.call import Call, CallEnded
+from chatgpt4online._http.dialing import Address
+
+ANSWER = PHP.answer(HELLO).bytes
+REFUSING = Address(socket.AF_INET, ("127.0.0.1", 1))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin each test without addresses that have worked."""
+    monkeypatch.setattr(dialing, "_last_good", {})
+
+
+@pytest.fixture
+def silent() -> Iterator[Address]:
+    """Return an address that neither accepts nor refuses: its backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield Address(socket.AF_INET, listener.getsockname())
+
+
+@pytest.fixture
+def site() -> Iterator[RawServer]:
+    """Start a server that answers."""
+    with RawServer(answering(ANSWER)) as server:
+        yield server
+
+
+def address_of(server: RawServer) -> Address:
+    """Return where a server listens."""
+    host, port = server.address.split(":")
+    return Address(socket.AF_INET, (host, int(port)))
+
+
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: Address) -> None:
+    """Give every host these addresses."""
+    monkeypatch.setattr(connection, "_addresses", lambda *_: list(addresses))
+
+
+def test_a_silent_address_costs_a_quarter_of_a_second(
+    silent: Address, site: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second address is tried before the first has used up the time limit."""
+    resolve_to(monkeypatch, silent, address_of(site))
+    with Client(site.url, timeout=(SOON, SOON)) as client:
+        assert client.chat("Hi", deadline=SOON / 2) == "Hello"
+
+
+def test_the_address_that_worked_is_first(
+    silent: Address, site: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later connection begins with the address that worked last."""
+    monkeypatch.setattr(dialing, "STAGGER", 0.01)
+    addresses = [silent, address_of(site)]
+    host = ("a.example", 80)
+    for _ in range(2):
+        dialing.connect(host, addresses, Call(), limit=SOON, options=[]).close()
+        monkeypatch.setattr(dialing, "STAGGER", 3600.0)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_refusals_end_at_once(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that refuses makes room for the next at once; the last refusal is the error."""
+    monkeypatch.setattr(dialing, "STAGGER", 3600.0)
+    with pytest.raises(ConnectionRefusedError):
+        dialing.connect(("a", 1), [REFUSING] * count, Call(), limit=SOON, options=[])
+
+
+def test_families_alternate() -> None:
+    """IPv6 and IPv4 addresses take turns, in the system's order."""
+    six = [Address(socket.AF_INET6, ("::1", port, 0, 0)) for port in (1, 2)]
+    four = [Address(socket.AF_INET, ("127.0.0.1", port)) for port in (1, 2, 3)]
+    ordered = dialing._in_order([*six, *four], None)
+    assert ordered == [six[0], four[0], six[1], four[1], four[2]]
+    assert dialing._in_order([*six, *four], four[2])[0] == four[2]
+
+
+def test_the_limit_holds_for_all_addresses(silent: Address) -> None:
+    """The limit of connecting is for all addresses together."""
+    with pytest.raises(socket.timeout):
+        dialing.connect(("a", 1), [silent] * 3, Call(), limit=0.05, options=[])
+
+
+def test_the_limit_holds_on_a_frozen_clock(
+    silent: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a test has frozen the clock, connecting ends all the same."""
+    monkeypatch.setattr("time.monotonic", lambda: 5.0)
+    with pytest.raises(socket.timeout):
+        dialing.connect(("a", 1), [silent], Call(), limit=0.05, options=[])
+
+
+def test_closing_ends_it(silent: Address) -> None:
+    """Ending the call ends connecting."""
+    call = Call()
+    connecting = background(
+        lambda: dialing.connect(("a", 1), [silent], call, limit=SOON, options=[])
+    )
+    wait_for(lambda: call._sockets is not None)
+    call.end("closed")
+    assert isinstance(connecting.exception(SOON), (CallEnded, OSError))
+
+
+def test_nothing_is_left_open(silent: Address, site: RawServer) -> None:
+    """Sockets that lose the race are closed: a warning for each would be an error here."""
+    monkey = [silent, silent, address_of(site)]
+    dialing.connect(("a", 1), monkey, Call(), limit=SOON, options=[]).close()
+
+
+def test_no_address() -> None:
+    """A host without an address is an error."""
+    with pytest.raises(OSError, match="no address"):
+        dialing.connect(("a", 1), [], Call(), limit=SOON, options=[])
+
+
+@pytest.mark.parametrize("limit", [None, SOON])
+def test_a_replaced_socket_class(
+    limit: Any, site: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a library has replaced `socket.socket`, addresses are tried one after the other."""
+
+    class Replaced(socket.socket):
+        made: List[int] = []  # noqa: RUF012
+
+        def connect(self, address: Any) -> None:
+            self.made.append(self.gettimeout() is None or self.gettimeout())  # type: ignore[arg-type]
+            super().connect(address)
+
+    monkeypatch.setattr(socket, "socket", Replaced)
+    addresses = [REFUSING, address_of(site)]
+    dialing.connect(("a", 1), addresses, Call(), limit=limit, options=[]).close()
+    assert len(Replaced.made) == 2
+    with pytest.raises(ConnectionRefusedError):
+        dialing.connect(("a", 1), [REFUSING], Call(), limit=limit, options=[])
+
+
+def test_few_hosts_are_remembered(site: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many hosts are asked, few are remembered."""
+    monkeypatch.setattr(dialing, "_MOST_REMEMBERED", 3)
+    for port in range(10):
+        dialing.connect(("a", port), [address_of(site)], Call(), limit=SOON, options=[]).close()
+    assert len(dialing._last_good) <= 3

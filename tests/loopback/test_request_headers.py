@@ -1,0 +1,214 @@
+"""The headers of each request, as they reach the site."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Tuple
+
+import pytest
+import requests
+
+from chatgpt4online import WIDGET_HEADERS, Client
+from chatgpt4online.testing import Request, Server
+
+HINTS = {"sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform"}
+CHAT, SESSION = "chats/submit", "start_session"
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """Return a session of the caller's."""
+    with requests.Session() as session:
+        yield session
+
+
+def sent(server: Server, route: str) -> Request:
+    """Return the first request to a route."""
+    return next(request for request in server.requests if request.path.endswith(route))
+
+
+def fields(request: Request) -> Dict[str, str]:
+    """Return a request's headers by lower-case name, without those that differ between runs."""
+    names = {"host", "content-length", "cookie", "x-wp-nonce"}
+    return {n.lower(): v for n, v in request.headers.items() if n.lower() not in names}
+
+
+def widget(server: Server) -> Dict[str, str]:
+    """Return the headers that the widget sends with a question."""
+    return {
+        "accept": "text/event-stream",
+        "accept-encoding": "identity",
+        "accept-language": "en-US,en;q=0.9",
+        "content-type": "application/json",
+        "dnt": "1",
+        "origin": server.url,
+        "priority": "u=1, i",
+        "referer": server.url + "/",
+        "sec-ch-ua": '"Not/A)Brand";v="8", "Chromium";v="126"',
+        "sec-ch-ua-mobile": "?0",
+        "sec-ch-ua-platform": '"Linux"',
+        "sec-fetch-dest": "empty",
+        "sec-fetch-mode": "cors",
+        "sec-fetch-site": "same-origin",
+        "user-agent": (
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+            " Chrome/126.0.0.0 Safari/537.36"
+        ),
+    }
+
+
+def test_question(server: Server, client: Client) -> None:
+    """A question has the widget's headers and no others."""
+    client.chat("Hi")
+    request = sent(server, CHAT)
+    assert fields(request) == widget(server)
+    assert int(request.headers["content-length"]) == len(request.body)
+    assert request.headers["x-wp-nonce"] == server.nonce
+
+
+def test_start_session(server: Server, client: Client) -> None:
+    """`start_session` has the widget's headers for JSON, no body and no nonce."""
+    client.chat("Hi")
+    server.expire_nonce()
+    client.chat("Hi")
+    expected = {**widget(server), "accept": "application/json"}
+    del expected["content-type"]
+    starts = [request for request in server.requests if request.path.endswith(SESSION)]
+    assert len(starts) == 2
+    for request in starts:
+        assert fields(request) == expected
+        assert (request.body, request.headers["content-length"]) == (b"", "0")
+        assert "x-wp-nonce" not in request.headers
+
+
+def test_widget_headers_are_public(server: Server) -> None:
+    """`WIDGET_HEADERS` are the default headers, without those that depend on the site."""
+    ours = {"origin", "referer", "accept-encoding"}
+    assert {n: v for n, v in widget(server).items() if n not in ours} == dict(WIDGET_HEADERS)
+
+
+def test_directory() -> None:
+    """The origin of a site in a directory does not contain the directory."""
+    with Server(path="/blog") as server, Client(server.url) as client:
+        client.chat("Hi")
+        origin = server.url[: -len("/blog")]
+        headers = sent(server, CHAT).headers
+        assert (headers["origin"], headers["referer"]) == (origin, origin + "/")
+        assert sent(server, CHAT).path == "/blog/wp-json/mwai-ui/v1/chats/submit"
+
+
+CHANGES: List[Tuple[Dict[str, Any], Dict[str, Any]]] = [
+    ({"X-Own": "caf\u00e9"}, {"x-own": "caf\u00e9"}),
+    ({"Accept": "a/b", "DNT": "0"}, {"accept": "a/b", "dnt": "0"}),
+    ({"dnt": None, "Priority": None, "ACCEPT-LANGUAGE": None}, {}),
+    ({"origin": None, "referer": "https://example.com/"}, {"referer": "https://example.com/"}),
+    ({"sec-ch-ua-mobile": "?1"}, {"sec-ch-ua-mobile": "?1"}),
+    ({"user-agent": "mine"}, {"user-agent": "mine"}),
+    ({"user-agent": None}, {}),
+    ({"user-agent": "mine", "sec-ch-ua": "own"}, {"user-agent": "mine", "sec-ch-ua": "own"}),
+]
+
+
+@pytest.mark.parametrize(("changes", "changed"), CHANGES)
+@pytest.mark.parametrize("with_session", [False, True])
+def test_changes(
+    *,
+    changes: Dict[str, Any],
+    changed: Dict[str, Any],
+    with_session: bool,
+    server: Server,
+    session: requests.Session,
+) -> None:
+    """The caller's headers replace the widget's, None removes one, a user agent its hints."""
+    session.headers.clear()
+    given = session if with_session else None
+    with Client(server.url, headers=changes, session=given) as client:
+        client.chat("Hi")
+    names = {name.lower() for name in changes} | (HINTS if "user-agent" in changes else set())
+    for route in (CHAT, SESSION):
+        headers = fields(sent(server, route))
+        assert {n: v for n, v in headers.items() if n in names} == changed
+        assert set(headers) >= set(WIDGET_HEADERS) - names - {"content-type"}
+
+
+def test_the_callers_nonce_is_not_sent(server: Server, session: requests.Session) -> None:
+    """A nonce in the caller's headers is never sent."""
+    session.headers["X-WP-Nonce"] = "0000000000"
+    for client in (
+        Client(server.url, headers={"X-WP-Nonce": "1111111111"}),
+        Client(server.url, session=session),
+    ):
+        with client:
+            client.chat("Hi")
+    nonces = [request.headers.get("x-wp-nonce") for request in server.requests]
+    assert nonces == [None, server.nonce, None, server.nonce]
+
+
+def test_unchanged_session(server: Server, session: requests.Session) -> None:
+    """With an unchanged session of the caller's, the widget's headers are sent."""
+    with Client(server.url, session=session) as client:
+        client.chat("Hi")
+    headers = fields(sent(server, CHAT))
+    assert headers.pop("connection") == "keep-alive"
+    assert headers == widget(server)
+    assert sent(server, SESSION).headers["accept-encoding"] == "identity"
+
+
+def test_session_headers_take_precedence(server: Server, session: requests.Session) -> None:
+    """Headers set on a session take precedence, and its user agent removes the hints."""
+    session.headers.update({"User-Agent": "theirs", "DNT": "0", "X-Own": "1"})
+    with Client(server.url, session=session) as client:
+        client.chat("Hi")
+    for route in (CHAT, SESSION):
+        headers = fields(sent(server, route))
+        assert (headers["user-agent"], headers["dnt"], headers["x-own"]) == ("theirs", "0", "1")
+        assert not HINTS & set(headers)
+    assert sent(server, CHAT).headers["accept"] == "text/event-stream"
+
+
+def test_session_without_agent(server: Server, session: requests.Session) -> None:
+    """A session without a user agent sends the widget's."""
+    del session.headers["User-Agent"]
+    with Client(server.url, session=session) as client:
+        client.chat("Hi")
+    assert fields(sent(server, CHAT))["user-agent"] == WIDGET_HEADERS["user-agent"]
+
+
+def test_content_type_is_needed(server: Server, session: requests.Session) -> None:
+    """A session's content type is not sent, because the site only parses questions as JSON."""
+    session.headers["Content-Type"] = "text/plain"
+    with Client(server.url, session=session) as client:
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+    assert "content-type" not in sent(server, SESSION).headers
+
+
+def test_cookies() -> None:
+    """The plugin's cookie is sent back, but not PHP's session (3.6.2 sets both)."""
+    with Server() as server, requests.Session() as session:
+        for given in (None, session):
+            with Client(server.url, session=given) as client:
+                client.chat("Hi")
+                client.chat("Hi")
+        for question in server.questions:
+            name, _, value = question.headers["cookie"].partition("=")
+            assert name == "mwai_session_id"
+            assert value
+            assert ";" not in value
+        assert "PHPSESSID" in session.cookies
+
+
+SESSION_COOKIES = [
+    ("a=b; PHPSESSID=x; c=d", "a=b; c=d"),
+    ("PHPSESSID=x", None),
+    ("a=PHPSESSID=x", "a=PHPSESSID=x"),
+]
+
+
+@pytest.mark.parametrize(("cookie", "expected"), SESSION_COOKIES)
+def test_session_cookie_header(
+    *, cookie: str, expected: Any, server: Server, session: requests.Session
+) -> None:
+    """A session's cookie header is sent unchanged, except for PHP's session."""
+    session.headers["Cookie"] = cookie
+    with Client(server.url, session=session) as client:
+        client.chat("Hi")
+    assert sent(server, CHAT).headers.get("cookie") == expected

@@ -1,0 +1,201 @@
+"""A caller's session: what it decides, and that nothing but its cookies is changed."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Dict, Iterator, List
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+
+from chatgpt4online import Client, NotFoundError, StatusError
+from chatgpt4online.testing import Server
+
+PASSWORD = "hunter2"
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """Make a caller's session."""
+    with requests.Session() as own:
+        yield own
+
+
+def ask(site: str, **settings: Any) -> None:
+    """Ask a site, and get the answer."""
+    with Client(site, **settings) as client:
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+
+
+class Recorder(HTTPAdapter):
+    """A caller's adapter that records how it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: List[Dict[str, Any]] = []
+        self.closed = False
+
+    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Record the options, and send without the certificate, which does not exist."""
+        self.options.append({**options, "url": request.url})
+        return super().send(request, **{**options, "cert": None})
+
+    def close(self) -> None:
+        """Record it."""
+        self.closed = True
+        super().close()
+
+
+def test_adapters_of_a_session(server: Server, session: requests.Session) -> None:
+    """A session's adapters send every request, with its settings and the client's limits."""
+    adapter = Recorder()
+    session.mount(server.url, adapter)
+    session.cert, session.verify = ("cert.pem", "key.pem"), False
+    ask(server.url, session=session, timeout=(3, 60))
+    assert [urlsplit(each["url"]).path.rpartition("/")[2] for each in adapter.options] == [
+        "start_session",
+        "submit",
+    ]
+    for each in adapter.options:
+        assert (each["cert"], each["verify"]) == (session.cert, False)
+        assert (each["timeout"], each["stream"]) == ((3, 60), True)
+
+
+def test_session_is_never_closed(server: Server, session: requests.Session) -> None:
+    """Closing a client leaves the caller's session open."""
+    adapter = Recorder()
+    session.mount(server.url, adapter)
+    ask(server.url, session=session)
+    assert not adapter.closed
+    assert session.get(server.url + "/").status_code
+
+
+def settings(session: requests.Session) -> Dict[str, Any]:
+    """Return copies of a session's settings, except its cookies."""
+    state = {name: getattr(session, name) for name in session.__attrs__ if name != "cookies"}
+    return {name: dict(each) if hasattr(each, "items") else each for name, each in state.items()}
+
+
+def test_session_is_not_changed(server: Server, session: requests.Session) -> None:
+    """Nothing of a caller's session is changed except its cookies."""
+    session.headers["X-Own"] = "1"
+    session.params = {"a": "b"}
+    before = settings(session)
+    ask(server.url, session=session, headers={"x-other": "2"})
+    assert settings(session) == before
+    assert "mwai_session_id" in session.cookies
+
+
+def test_auth_of_a_session(server: Server, session: requests.Session) -> None:
+    """A session's login is sent with every request."""
+    server.user("ada", PASSWORD)
+    session.auth = ("ada", PASSWORD)
+    ask(server.url, session=session)
+    assert [r.headers["authorization"] for r in server.requests] == ["Basic YWRhOmh1bnRlcjI="] * 2
+
+
+def test_hooks_of_a_session(server: Server, session: requests.Session) -> None:
+    """A session's hooks see every response, and redirects as the site sent them."""
+    seen = []
+
+    def note(response: requests.Response, *_: Any, **__: Any) -> None:
+        seen.append((response.status_code, response.headers.get("location")))
+
+    session.hooks["response"] = [note]
+    away = "https://other.example/"
+    server.answers(307, headers={"Location": away})
+    with Client(server.url, session=session) as client, pytest.raises(StatusError, match="other"):
+        client.chat("Hi")
+    assert seen == [(200, None), (307, away)]
+    assert session.hooks == {"response": [note]}
+
+
+class Failing(requests.Session):
+    """A session that fails the first time that it prepares a request."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.errors = [error]
+
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """Fail once, then prepare the request."""
+        if self.errors:
+            raise self.errors.pop()
+        return super().prepare_request(request)
+
+
+def test_cookies_of_other_threads(server: Server) -> None:
+    """A cookie that another thread stores while a request is prepared does not fail the call."""
+    with Failing(RuntimeError("dictionary changed size during iteration")) as session:
+        ask(server.url, session=session)
+    assert len(server.requests) == 2
+
+
+def test_errors_of_a_session(server: Server) -> None:
+    """Any other error of a session passes unchanged."""
+    error = RuntimeError("mine")
+    with Failing(error) as session, Client(server.url, session=session) as client:
+        with pytest.raises(RuntimeError) as caught:
+            client.chat("Hi")
+        assert caught.value is error
+    assert server.requests == []
+
+
+def test_session_that_trusts_no_environment(
+    server: Server, session: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that does not trust the environment ignores its proxy."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    session.trust_env = False
+    ask(server.url, session=session)
+
+
+@pytest.fixture
+def netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Create a .netrc with a login for the site."""
+    path = tmp_path / "netrc"
+    path.write_text(f"machine 127.0.0.1 login ada password {PASSWORD}\n")
+    path.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(path))
+
+
+@pytest.mark.usefixtures("netrc")
+def test_netrc_is_not_read(server: Server) -> None:
+    """A login in .netrc is not used."""
+    ask(server.url)
+    assert not [r for r in server.requests if "authorization" in r.headers]
+
+
+@pytest.mark.usefixtures("netrc")
+def test_netrc_is_the_callers(server: Server, session: requests.Session) -> None:
+    """A caller's session reads .netrc if it trusts the environment."""
+    server.user("ada", PASSWORD)
+    ask(server.url, session=session)
+    logins = [request.headers.get("authorization") for request in server.requests]
+    assert logins == ["Basic YWRhOmh1bnRlcjI="] * 2
+    session.trust_env = False
+    ask(server.url, session=session)
+    assert "authorization" not in server.requests[-1].headers
+
+
+# ---------------------------------------------------------------------- the client's own session
+
+
+def test_many_pages_take_no_memory(server: Server) -> None:
+    """What a client remembers about URLs does not grow with the pages that it reads."""
+
+    def prepared() -> int:
+        gc.collect()
+        return sum(type(each) is requests.PreparedRequest for each in gc.get_objects())
+
+    with Client(server.url, retries=0) as client:
+        before = prepared()
+        for number in range(200):
+            with suppress(NotFoundError):
+                client.bots(f"/{number}/")
+        assert prepared() - before < 100
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"

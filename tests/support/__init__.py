@@ -1,0 +1,76 @@
+"""
+What tests of sockets, time and threads share.
+
+`messages` is what a site sends, `server` a server that sends it byte by byte, and `timing` what
+tests of time limits and threads need.
+"""
+
+from __future__ import annotations
+
+from .messages import (
+    FRAMINGS,
+    HELLO,
+    NONCE,
+    PHP,
+    REUSABLE,
+    Answer,
+    Framing,
+    chunk,
+    end,
+    event,
+    failure,
+    head,
+    json_reply,
+    live,
+    reply,
+    session_reply,
+)
+from .server import (
+    Peer,
+    RawServer,
+    Received,
+    Serve,
+    answering,
+    dripping,
+    full_listener,
+    holding,
+    relay,
+    tls_context,
+)
+from .timing import SOON, TOLERANCE, at_once, background, ends_after, together, wait_for
+
+__all__ = [
+    "FRAMINGS",
+    "HELLO",
+    "NONCE",
+    "PHP",
+    "REUSABLE",
+    "SOON",
+    "TOLERANCE",
+    "Answer",
+    "Framing",
+    "Peer",
+    "RawServer",
+    "Received",
+    "Serve",
+    "answering",
+    "at_once",
+    "background",
+    "chunk",
+    "dripping",
+    "end",
+    "ends_after",
+    "event",
+    "failure",
+    "full_listener",
+    "head",
+    "holding",
+    "json_reply",
+    "live",
+    "relay",
+    "reply",
+    "session_reply",
+    "tls_context",
+    "together",
+    "wait_for",
+]
