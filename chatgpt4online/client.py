@@ -449,8 +449,9 @@ class Client:
 
         A question that fails does not stop the others: its outcome contains the error. Messages
         are taken from the iterable, and outcomes kept in memory, only as the workers need them.
-        Threads ask by `chat`, a subclass's too, and see the caller's context variables. Leaving the
-        loop, or Ctrl-C while it waits, ends all questions that are in progress in threads.
+        Threads ask by `chat`, also that of a subclass, and see the caller's context variables.
+        Leaving the loop, or Ctrl-C while it waits, ends all questions that are in progress in
+        threads.
 
         Args:
             messages: the questions: an iterable of values that `chat` accepts as `message`.
@@ -469,8 +470,8 @@ class Client:
             deadline: as for `chat`, for each question.
 
         Raises:
-            ValueError: an argument is invalid, the file is not a journal, another run is writing
-                to it, or the client is closed.
+            ValueError: an argument cannot be used, the file is not a journal, another run is
+                writing to it, or the client is closed.
             TypeError: an argument has the wrong type.
             OSError: the journal cannot be opened.
             ImportError: tqdm is not installed.

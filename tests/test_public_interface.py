@@ -94,11 +94,11 @@ PROPERTIES = {
     "Client.bot",
     "Client.context_id",
     "Client.custom_id",
-    "Client.model",
-    "Client.site",
     "Client.discussions",
     "Client.files",
+    "Client.model",
     "Client.nonce",
+    "Client.site",
     "Outcome.ok",
     "Stream.text",
 }

@@ -82,10 +82,17 @@ class CallGroup:
     def end(self) -> None:
         """End all calls in progress, and those that begin from now on."""
         self._has_ended = True
-        for reference in self._calls.valuerefs():
-            call = reference()
-            if call is not None:
-                call.end("closed")
+        for call in self:
+            call.end("closed")
+
+    def __iter__(self) -> Iterator[Call]:
+        """Yield the calls; others may begin meanwhile."""
+        calls = (reference() for reference in self._calls.valuerefs())
+        return (call for call in calls if call is not None)
+
+    def __len__(self) -> int:
+        """Return how many calls there are."""
+        return len(list(self))
 
 
 #: The group that calls belong to, if any.
@@ -123,7 +130,7 @@ class Transport:
 
     def _start(self) -> None:
         """Begin with no call in progress: when new, and in a forked child."""
-        self._calls: weakref.WeakSet[Call] = weakref.WeakSet()
+        self._calls = CallGroup()
 
     def after_fork(self) -> None:
         """Leave the parent's connections, and locks that its threads may hold, to the parent."""

@@ -185,9 +185,9 @@ def test_every_socket_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """`socket.socket` may be replaced by that of PySocks, with a proxy for everything."""
 
     def serve(peer: Peer) -> None:
-        peer.take(3)
+        peer.read(3)
         peer.send(b"\x05\x00")  # RFC 1928: no password
-        peer.take(10)
+        peer.read(10)
         peer.send(b"\x05\x00\x00\x01" + bytes(6))  # granted
         answering(HELLO)(peer)
 

@@ -88,14 +88,14 @@ FOREIGN = {
     "not UTF-8": b"\xff\xfe\n",
     "a deep list": b"[" * 100_000 + b"\n",
     "a list with the right names": b'["key", "message", "text", "error", "raw"]\n',
-    "a key that is none": LINE.replace(b'"%b"' % (b"0" * 32), b"5"),
+    "a key that is a number": LINE.replace(b'"%b"' % (b"0" * 32), b"5"),
     "neither reply nor error": ANSWER,
     "reply and error": LINE.replace(b'"text": null', b'"text": "a"'),
-    "a reply that is none": ANSWER.replace(b'"text": null', b'"text": "a"').replace(b"{}", b'"a"'),
-    "a text that is none": ANSWER.replace(b'"text": null', b'"text": 5'),
-    "an object that begins like ours": LINE.replace(b'"error": "ServerError", ', b"").strip(),
-    "ours, then another's": LINE + b"Dear diary",
-    "ours, torn, then ours": LINE + LINE[:60] + b"\n" + LINE,
+    "a reply that is a text": ANSWER.replace(b'"text": null', b'"text": ""').replace(b"{}", b'"a"'),
+    "a reply's text that is a number": ANSWER.replace(b'"text": null', b'"text": 5'),
+    "an object that begins like an outcome": LINE.replace(b'"error": "ServerError", ', b"").strip(),
+    "an outcome, then a text": LINE + b"Dear diary",
+    "an outcome, a torn one, an outcome": LINE + LINE[:60] + b"\n" + LINE,
 }
 
 
@@ -226,15 +226,29 @@ def test_a_forked_child_leaves_a_journal(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
+class Sender(Echo):
+    """An executor that pickles its tasks, as for another process, and keeps what arrives there."""
+
+    def __init__(self) -> None:
+        self.arrived: List[Any] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override,unused-ignore]
+        """Send a task, and return a finished future."""
+        worker = pickle.loads(pickle.dumps((function, args)))[1][0]
+        self.arrived.append(worker)
+        return super().submit(function, *args, **options)
+
+
 def test_a_process_keeps_one_client() -> None:
     """All tasks that a process receives share one client for each client that sent them."""
+    sender = Sender()
     with Client("http://127.0.0.1:9") as client, Client("http://127.0.0.1:9", bot="b") as other:
-        tasks = [pickle.dumps(_workers.Worker(each, {})) for each in (client, client, other)]
-        workers = [pickle.loads(task) for task in tasks]
-    assert workers[0].client is workers[1].client
-    assert workers[0].client.bot == "default"
-    assert workers[2].client.bot == "b"
-    _workers._clients.clear()
+        for each in (client, client, other):
+            assert list(each.map(["Hi"], executor=sender))
+    first, second, third = sender.arrived
+    assert first.client is second.client
+    assert first.client.bot == "default"
+    assert third.client.bot == "b"
 
 
 def test_a_journal_is_free_although_a_child_has_it_open(path: Path) -> None:
@@ -251,7 +265,9 @@ def test_a_journal_is_free_although_a_child_has_it_open(path: Path) -> None:
         os.close(as_in_a_child)
 
 
-@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
+@pytest.mark.parametrize(
+    "code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP]
+)
 def test_a_file_system_without_fsync(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
