@@ -1,4 +1,4 @@
-"""Without any one of the undocumented names that `_http` uses, calls work: slower, never broken."""
+"""Without any one of the undocumented names that `_http` uses, calls are slower, not broken."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from support import (
     at_once,
     background,
     chunk,
+    dripping,
     ends_after,
     head,
     holding,
     live,
     tls_context,
+    tunnel,
 )
 
 from chatgpt4online import Client, StatusError, StreamInterrupted, Timeout
@@ -36,7 +38,7 @@ from chatgpt4online.testing import Server
 
 LIMIT = 0.2
 
-#: The modules whose code knows these names; not all of urllib3's exist in each version.
+#: The modules that use these names. Which modules urllib3 has depends on its version.
 MODULES = [
     http.client,
     socket,
@@ -47,25 +49,25 @@ MODULES = [
     ),
 ]
 
-#: Those without which urllib3 reads the bodies.
+#: Names without which urllib3 reads the bodies.
 BODIES = ["_original_response", "_sock", "fp", "chunked", "length", "will_close"]
 
-#: Those without which a client uses a session as requests makes them.
+#: Names without which a client uses a plain session of requests.
 PLAIN = ["ConnectionCls", "QueueCls", "pool_classes_by_scheme"]
 
-#: Those without which each connection reads the certificates anew.
+#: Names without which each connection reads the certificates again.
 TLS = ["_new_conn", "ca_certs", "ca_cert_dir", "cert_reqs", "ssl_context", "proxy"]
 
 NAMES = [*BODIES, *PLAIN, *TLS, "response_class", "sock", "pool", "pools"]
 
-#: Hides those that reading an answer has to do with.
-without_any_for_reading = pytest.mark.parametrize(
+#: Hides only the names that matter for reading an answer.
+hide_names_for_reading = pytest.mark.parametrize(
     "hidden", [*BODIES, *PLAIN, "_new_conn", "sock"], indirect=True, scope="module"
 )
 
 
 def rename(patch: pytest.MonkeyPatch, name: str) -> None:
-    """Rename an attribute in the code of the libraries, as a new version of theirs may."""
+    """Rename an attribute in the libraries' code, as a new version of them may."""
 
     def other(looked_up: str) -> str:
         return f"{name}_new" if looked_up == name else looked_up
@@ -116,85 +118,77 @@ def _renamed(code: types.CodeType, name: str) -> types.CodeType:
 
 @pytest.fixture(scope="module", params=NAMES)
 def hidden(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Hide each of the names, one after another."""
+    """Hide one of the names."""
     with pytest.MonkeyPatch.context() as patch:
         rename(patch, request.param)
         yield request.param
-        gc.collect()  # what is closed only now knows the new names
+        gc.collect()  # closes what uses the new names while they exist
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
-    """Make a server's side of TLS that clients trust."""
+    """Return a TLS context of a server that clients trust."""
     with pytest.MonkeyPatch.context() as patch:
         yield tls_context(tmp_path_factory.mktemp("authority"), patch)
 
 
-def tunnel(peer: Peer) -> None:
-    """Serve as a proxy that opens tunnels."""
-    received = peer.receive()
-    if received is not None:
-        host, _, port = received.target.partition(":")
-        peer.send(head("200 Connection established"))
-        peer.relay(host, int(port))
-
-
 def test_calls_work(hidden: str) -> None:
-    """Questions are answered without any one of the names, whatever the framing."""
+    """Without any one of the names, questions are answered under all framings."""
     answers = [FRAMINGS[name].answer().bytes for name in FRAMINGS]
     with RawServer(answering(*answers)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in FRAMINGS] == ["Hello"] * len(FRAMINGS)
         assert list(client.stream("Hi")) == ["Hel", "lo"]
 
 
-def test_calls_work_by_a_proxy(hidden: str, context: ssl.SSLContext) -> None:
-    """TLS through a proxy that speaks TLS works without any one of the names."""
+def test_calls_work_through_a_proxy(hidden: str, context: ssl.SSLContext) -> None:
+    """Without any one of the names, TLS works through an HTTPS proxy."""
     answer = FRAMINGS["length"].answer().bytes
     site = RawServer(answering(answer), context)
     with site, RawServer(tunnel, context) as proxy, Client(site.url, proxy=proxy.url) as client:
         assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
 
 
-@without_any_for_reading
-def test_deltas_come_as_they_arrive(hidden: str) -> None:
-    """A delta is returned before the next one has been sent."""
-    go_on = threading.Event()
+@hide_names_for_reading
+def test_deltas_are_yielded_as_they_arrive(hidden: str) -> None:
+    """A delta is yielded before the next one is sent."""
+    proceed = threading.Event()
     answer = PHP.answer()
 
     def serve(peer: Peer) -> None:
         peer.question()
         peer.send(answer.head + answer.parts[0])
-        peer.wait(go_on)
+        peer.wait(proceed)
         peer.send(b"".join(answer.parts[1:]) + answer.last)
 
     with RawServer(serve) as server, Client(server.url) as client:
         stream = client.stream("Hi")
         assert next(stream) == "Hel"
-        go_on.set()
+        proceed.set()
         assert stream.result() == "Hello"
 
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 
 SLOW = {
-    "silent before the head": holding(),
+    "silent before the headers": holding(),
     "silent in the body": holding(CHUNKED, chunk(live("a"))),
+    "dripping in the body": dripping(CHUNKED, chunk(b"\n")),
 }
 
 
-@without_any_for_reading
+@hide_names_for_reading
 @pytest.mark.parametrize("name", SLOW)
 def test_deadlines_hold(hidden: str, name: str) -> None:
-    """A call ends at its deadline without any one of the names."""
+    """Without any one of the names, a call ends at its deadline."""
     with RawServer(SLOW[name]) as server, Client(server.url) as client:
         with ends_after(LIMIT), pytest.raises(Timeout) as caught:
             client.chat("Hi", deadline=LIMIT)
         assert caught.value.phase == "deadline"
 
 
-@without_any_for_reading
-def test_a_client_can_be_closed(hidden: str) -> None:
-    """A reader is woken when another thread closes the client."""
+@hide_names_for_reading
+def test_closing_the_client_unblocks_a_reader(hidden: str) -> None:
+    """Closing the client in another thread unblocks a reader."""
     with RawServer(SLOW["silent in the body"]) as server, Client(server.url) as client:
         stream = client.stream("Hi")
         assert next(stream) == "a"
@@ -205,12 +199,12 @@ def test_a_client_can_be_closed(hidden: str) -> None:
 
 
 def test_the_names_are_listed(hidden: str) -> None:
-    """Each name stands in the list of what happens without it."""
+    """The docstring of `connection` says what happens without each name."""
     assert f"``{hidden}``" in (connection.__doc__ or "")
 
 
 def test_which_session_is_used(hidden: str, server: Server) -> None:
-    """Where urllib3 takes no connections or pools of ours, a plain session is used."""
+    """If urllib3 does not accept our connections and pools, a plain session is used."""
     with Client(server.url) as client:
         kind = type(client._transport._session)
     assert kind is (session.PlainSession if hidden in PLAIN else session.OwnSession)
@@ -219,7 +213,7 @@ def test_which_session_is_used(hidden: str, server: Server) -> None:
 def test_how_often_certificates_are_read(
     hidden: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without some of the names, each connection reads the certificates."""
+    """The certificates are read once, but for each connection without some of the names."""
     reads = count_reads(monkeypatch)
     monkeypatch.setattr(tls, "_contexts", {})
     with RawServer(answering(PHP.answer().bytes), context) as server:
@@ -230,7 +224,7 @@ def test_how_often_certificates_are_read(
 
 
 def count_reads(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
-    """Return a list that grows with each read of certificates."""
+    """Return a list to which each read of certificates adds an item."""
     reads: List[Any] = []
     load = ssl.SSLContext.load_verify_locations
 
@@ -242,8 +236,8 @@ def count_reads(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     return reads
 
 
-def test_which_responses_are_skipped(hidden: str) -> None:
-    """Without `response_class`, an interim response is taken for the answer, and is an error."""
+def test_interim_responses(hidden: str) -> None:
+    """Interim responses are skipped, but raise an error without `response_class`."""
     serve = answering(head("103 Early Hints") + PHP.answer().bytes)
     with RawServer(serve) as server, Client(server.url) as client:
         if hidden in [*PLAIN, "response_class"]:
@@ -253,9 +247,9 @@ def test_which_responses_are_skipped(hidden: str) -> None:
             assert client.chat("Hi") == "Hello"
 
 
-@without_any_for_reading
+@hide_names_for_reading
 def test_which_connections_are_kept(hidden: str) -> None:
-    """Where urllib3 reads the bodies, a connection is kept only if the end of one was read."""
+    """Connections are kept, but not if urllib3 reads the body and its end has not been read."""
     chunks = FRAMINGS["an event a chunk"].answer().bytes
     with RawServer(answering(chunks)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
@@ -263,7 +257,7 @@ def test_which_connections_are_kept(hidden: str) -> None:
 
 
 def test_closing_a_client_closes_its_connections(hidden: str) -> None:
-    """An idle connection is closed with its client."""
+    """Closing a client closes its idle connection."""
 
     def serve(peer: Peer) -> None:
         while peer.question():
@@ -277,9 +271,9 @@ def test_closing_a_client_closes_its_connections(hidden: str) -> None:
             assert server.gone.get(timeout=SOON) == 0
 
 
-@without_any_for_reading
+@hide_names_for_reading
 def test_a_cut_answer_is_noticed(hidden: str) -> None:
-    """A response that is cut is never taken for a whole one."""
+    """A truncated response raises `StreamInterrupted`."""
     cut = head("200 OK", "Content-Length: 100") + b'{"success": true, "reply": "Hel'
 
     def serve(peer: Peer) -> None:

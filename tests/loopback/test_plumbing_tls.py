@@ -1,4 +1,4 @@
-"""What follows an answer on its connection is never another answer, at whatever layer it waits."""
+"""Bytes that follow an answer, at any layer, are never taken for the next answer."""
 
 from __future__ import annotations
 
@@ -24,35 +24,27 @@ from support import (
     head,
     reply,
     tls_context,
+    tunnel,
 )
 from urllib3.util.wait import wait_for_read
 
 from chatgpt4online import ChatGPT4OnlineError, Client
 from chatgpt4online._http import body
 
-#: How a connection reaches the site: directly, or by a proxy that speaks HTTP or HTTPS.
-WAYS = ["http", "https", "https by an http proxy", "https by an https proxy"]
+#: How a connection reaches the site: directly, or through an HTTP or HTTPS proxy.
+ROUTES = ["http", "https", "https through an http proxy", "https through an https proxy"]
 
-#: An answer that nobody asked for.
+#: An unsolicited response.
 POISON = reply("200 OK", end("Poison"))
 
-WHOLE = FRAMINGS["length"].answer().bytes
+ANSWER = FRAMINGS["length"].answer().bytes
 
 #: An answer whose last chunk is missing.
 UNFINISHED = head("200 OK", "Transfer-Encoding: chunked") + b"".join(map(chunk, HELLO))
 
 
-def tunnel(peer: Peer) -> None:
-    """Serve as a proxy that opens tunnels."""
-    received = peer.receive()
-    if received is not None:
-        host, _, port = received.target.partition(":")
-        peer.send(head("200 Connection established"))
-        peer.relay(host, int(port))
-
-
 class Site(NamedTuple):
-    """A site, and the proxy that leads to it, if one does."""
+    """A site, and the URL of the proxy that leads to it, or None."""
 
     server: RawServer
     proxy: Optional[str]
@@ -64,7 +56,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext]:
-    """Make a server's side of TLS that clients trust, and that may ask for certificates later."""
+    """Return a TLS context that clients trust, and that can request certificates later."""
     with pytest.MonkeyPatch.context() as patch:
         context = tls_context(tmp_path_factory.mktemp("authority"), patch)
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -74,57 +66,59 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ssl.SSLContext
 
 
 @contextmanager
-def site(way: str, serve: Serve, context: ssl.SSLContext) -> Iterator[Site]:
-    """Start a site that is reached in this way."""
+def site(route: str, serve: Serve, context: ssl.SSLContext) -> Iterator[Site]:
+    """Start a site that is reached by this route."""
     with ExitStack() as stack:
-        server = stack.enter_context(RawServer(serve, context if way != "http" else None))
+        server = stack.enter_context(RawServer(serve, context if route != "http" else None))
         proxy = None
-        if "proxy" in way:
-            tls = context if "https proxy" in way else None
+        if "proxy" in route:
+            tls = context if "https proxy" in route else None
             proxy = stack.enter_context(RawServer(tunnel, tls)).url
         yield Site(server, proxy)
 
 
 def padded(answer: bytes, size: int) -> bytes:
-    """Return an answer, made that long by a header."""
+    """Pad an answer to this size with a header."""
     status, _, rest = answer.partition(b"\r\n")
     filler = size - len(answer) - len(b"X-Filler: \r\n")
     return b"%b\r\nX-Filler: %b\r\n%b" % (status, b"x" * filler, rest)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("framing", ["two chunks an event", "length+gzip"])
-def test_nothing_follows(way: str, framing: str, context: ssl.SSLContext) -> None:
-    """A connection is used again where nothing follows an answer, session tickets or not."""
+def test_a_connection_is_reused_if_nothing_follows(
+    route: str, framing: str, context: ssl.SSLContext
+) -> None:
+    """A connection is reused if nothing but TLS session tickets accompanies an answer."""
     serve = answering(FRAMINGS[framing].answer().bytes)
-    with site(way, serve, context) as reached, reached.client() as client:
+    with site(route, serve, context) as reached, reached.client() as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
         assert reached.server.accepted == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize(
     ("framing", "size"),
     [*((name, 8192) for name in REUSABLE), *(("length", size) for size in (1000, 8150, 8193))],
 )
 def test_a_second_response_with_the_first(
-    framing: str, size: int, way: str, context: ssl.SSLContext
+    framing: str, size: int, route: str, context: ssl.SSLContext
 ) -> None:
     """
-    A response that nobody asked for, in the same TLS record as an answer, answers no question.
+    An unsolicited response in the same TLS record as an answer is not taken for the next answer.
 
-    http.client reads blocks of 8,192 bytes: what follows is in its buffer, in the TLS layer, or in
-    both.
+    http.client reads blocks of 8,192 bytes: the second response is in its buffer, in the TLS layer
+    or in both.
     """
     serve = answering(padded(FRAMINGS[framing].answer().bytes, size) + POISON)
-    with site(way, serve, context) as reached, reached.client() as client:
+    with site(route, serve, context) as reached, reached.client() as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
         assert reached.server.accepted == 3
 
 
-def test_by_a_session_of_the_callers(context: ssl.SSLContext) -> None:
-    """The same holds of a connection of the caller's session."""
-    serve = answering(padded(WHOLE, 8192) + POISON)
+def test_a_second_response_with_a_user_session(context: ssl.SSLContext) -> None:
+    """The same holds for a session of the caller's."""
+    serve = answering(padded(ANSWER, 8192) + POISON)
     with site("https", serve, context) as reached, requests.Session() as session:
         with reached.client(session) as client:
             assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
@@ -140,26 +134,26 @@ BODILESS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("name", BODILESS)
-def test_a_second_response_behind_one_without_a_body(
-    name: str, way: str, context: ssl.SSLContext
+def test_a_second_response_after_one_without_a_body(
+    name: str, route: str, context: ssl.SSLContext
 ) -> None:
-    """What follows a response without a body answers no question either."""
-    size = 1000 if way == "http" else 8192
-    serve = answering(padded(BODILESS[name], size) + POISON, WHOLE)
-    with site(way, serve, context) as reached, reached.client() as client:
+    """What follows a response without a body is not taken for the next answer either."""
+    size = 1000 if route == "http" else 8192
+    serve = answering(padded(BODILESS[name], size) + POISON, ANSWER)
+    with site(route, serve, context) as reached, reached.client() as client:
         with pytest.raises(ChatGPT4OnlineError):
             client.chat("Hi")
         assert client.chat("Hi") == "Hello"
         assert reached.server.accepted == 2
 
 
-class Idle:
-    """A site that does something to a connection once its answer was returned."""
+class ActsWhileIdle:
+    """A site that acts on a connection after its answer was returned."""
 
-    def __init__(self, deed: Callable[[Peer], None], answer: bytes = WHOLE) -> None:
-        self._deed = deed
+    def __init__(self, act: Callable[[Peer], None], answer: bytes = ANSWER) -> None:
+        self._act = act
         self._answer = answer
         self._is_idle = threading.Semaphore(0)
         self._is_done = threading.Semaphore(0)
@@ -169,27 +163,27 @@ class Idle:
         while peer.question():
             peer.send(self._answer)
             assert self._is_idle.acquire(timeout=SOON)
-            self._deed(peer)
+            self._act(peer)
             self._is_done.release()
 
-    def wait(self) -> None:
-        """Wait until it is done."""
+    def act(self) -> None:
+        """Let the site act, and wait until it has."""
         self._is_idle.release()
         assert self._is_done.acquire(timeout=SOON)
 
 
 def send_poison(peer: Peer) -> None:
-    """Send a response that nobody asked for."""
+    """Send an unsolicited response."""
     peer.send(POISON)
 
 
 def send_record_without_data(peer: Any) -> None:
-    """Send a record of TLS itself, as session tickets are: here, the wish for a certificate."""
+    """Send a TLS record without data, like a session ticket: a request for a certificate."""
     peer._sock.verify_client_post_handshake()
     peer._sock.do_handshake()
 
 
-def say_goodbye(peer: Any) -> None:
+def close_tls(peer: Any) -> None:
     """End the TLS session, and leave the connection open."""
     peer._sock.settimeout(0.0)
     with pytest.raises(ssl.SSLWantReadError):
@@ -197,29 +191,29 @@ def say_goodbye(peer: Any) -> None:
     peer._sock.settimeout(None)
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("deed", [send_poison, send_record_without_data, say_goodbye])
-def test_what_comes_while_idle(
-    deed: Callable[[Peer], None], way: str, context: ssl.SSLContext
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("act", [send_poison, send_record_without_data, close_tls])
+def test_bytes_on_an_idle_connection(
+    act: Callable[[Peer], None], route: str, context: ssl.SSLContext
 ) -> None:
     """
-    A connection is not used once anything has come while it was idle, at whatever layer.
+    A connection is not reused if anything has arrived while it was idle, at any layer.
 
-    A session ticket that comes late counts too: data might be behind it.
+    A late session ticket counts too, since data may follow it.
     """
-    if deed is not send_poison and (way == "http" or not ssl.HAS_TLSv1_3):
+    if act is not send_poison and (route == "http" or not ssl.HAS_TLSv1_3):
         pytest.skip("needs TLS 1.3")
-    idle = Idle(deed)
-    with site(way, idle.serve, context) as reached, reached.client() as client:
+    idle = ActsWhileIdle(act)
+    with site(route, idle.serve, context) as reached, reached.client() as client:
         for number in range(3):
             assert client.chat("Hi") == "Hello"
             assert reached.server.accepted == number + 1
-            idle.wait()
+            idle.act()
             wait_for_arrival(client)
 
 
 def wait_for_arrival(client: Client) -> None:
-    """Wait until bytes have reached a client's idle connection, through a proxy perhaps."""
+    """Wait until bytes have arrived on a client's idle connection."""
     adapter: Any = client._transport._session.session.get_adapter("https://")
     maps = [each.pools for each in (adapter.poolmanager, *adapter.proxy_manager.values())]
     pools = [each[key] for each in maps for key in each.keys()]  # noqa: SIM118 - not a dict
@@ -227,29 +221,29 @@ def wait_for_arrival(client: Client) -> None:
     assert wait_for_read(connection.sock, timeout=SOON)
 
 
-@pytest.mark.parametrize("deed", [send_poison, say_goodbye])
-def test_what_comes_with_the_end_of_a_response(
-    deed: Callable[[Peer], None], context: ssl.SSLContext
+@pytest.mark.parametrize("act", [send_poison, close_tls])
+def test_bytes_with_the_end_of_a_response(
+    act: Callable[[Peer], None], context: ssl.SSLContext
 ) -> None:
-    """A connection is not used where anything has come right behind the end of an answer."""
+    """A connection is not reused if anything arrives right after the end of a response."""
 
     def end_late(peer: Peer) -> None:
         peer.send(chunk(b""))
-        deed(peer)
+        act(peer)
 
-    idle = Idle(end_late, UNFINISHED)
+    idle = ActsWhileIdle(end_late, UNFINISHED)
     with RawServer(idle.serve, context) as server, Client(server.url) as client:
         for number in range(3):
             assert client.chat("Hi") == "Hello"
             assert server.accepted == number + 1
-            idle.wait()
+            idle.act()
 
 
-# Looking for what follows costs no time.
+# Checking for further bytes takes no time.
 
 
-def dripping_on(piece: bytes, pace: float) -> Serve:
-    """Serve a question with an answer that is complete, and then with the same piece again."""
+def dripping_after_answer(piece: bytes, pace: float) -> Serve:
+    """Answer a question completely, then send the same piece again and again."""
 
     def serve(peer: Peer) -> None:
         if peer.question():
@@ -259,20 +253,22 @@ def dripping_on(piece: bytes, pace: float) -> Serve:
     return serve
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("pace", [0.0, body.GRACE_TIME / 2])
-def test_a_response_that_drips_on(pace: float, way: str, context: ssl.SSLContext) -> None:
-    """A response that goes on after its answer delays the next question by the grace time."""
-    serve = dripping_on(chunk(b"\n"), pace)
-    with site(way, serve, context) as reached, reached.client() as client:
+def test_a_response_that_drips_after_its_answer(
+    pace: float, route: str, context: ssl.SSLContext
+) -> None:
+    """A response that continues after its answer delays the next question only briefly."""
+    serve = dripping_after_answer(chunk(b"\n"), pace)
+    with site(route, serve, context) as reached, reached.client() as client:
         assert client.chat("Hi") == "Hello"
         with at_once():
             client._transport._try_release()
 
 
-def test_responses_that_have_not_ended_share_the_grace_time() -> None:
-    """Any number of responses that have not ended delay a question no more than one does."""
-    with RawServer(dripping_on(b"", SOON)) as server, Client(server.url) as client:
+def test_unended_responses_share_the_grace_time() -> None:
+    """Many responses that have not ended delay a question no more than one does."""
+    with RawServer(dripping_after_answer(b"", SOON)) as server, Client(server.url) as client:
         for _ in range(40):
             assert client.chat("Hi") == "Hello"
         with at_once():

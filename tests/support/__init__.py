@@ -36,6 +36,7 @@ from .server import (
     holding,
     relay,
     tls_context,
+    tunnel,
 )
 from .timing import SOON, TOLERANCE, at_once, background, ends_after, together, wait_for
 
@@ -72,5 +73,6 @@ __all__ = [
     "session_reply",
     "tls_context",
     "together",
+    "tunnel",
     "wait_for",
 ]

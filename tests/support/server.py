@@ -20,7 +20,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 
 import pytest
 
-from .messages import session_reply
+from .messages import head, session_reply
 from .timing import SOON
 
 _RESET = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
@@ -279,6 +279,15 @@ def dripping(begin: bytes, piece: bytes, pace: float = 0.02) -> Serve:
             peer.drip(piece, pace)
 
     return serve
+
+
+def tunnel(peer: Peer) -> None:
+    """Serve as an HTTP proxy that opens a tunnel."""
+    received = peer.receive()
+    if received is not None:
+        host, _, port = received.target.partition(":")
+        peer.send(head("200 Connection established"))
+        peer.relay(host, int(port))
 
 
 def tls_context(directory: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> ssl.SSLContext:
