@@ -33,6 +33,7 @@ EXCLUDED = {
     " looks for cookies in each response",
     "importlib._bootstrap": "holds a module's lock while importing it",
     "importlib._bootstrap_external": "called with that lock held",
+    "socket:dup": "has duplicated a descriptor that no object holds yet",
     "threading:start": "holds the locks of the handshake with the new thread",
     "urllib3.response:closed": "called by io's finalizer, which ignores exceptions",
 }
