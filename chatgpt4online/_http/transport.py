@@ -92,7 +92,7 @@ class CallGroup:
 
     def __len__(self) -> int:
         """Return how many calls there are."""
-        return len(list(self))
+        return sum(1 for _ in self)  # `list` would ask for this length
 
 
 #: The group that calls belong to, if any.
