@@ -319,5 +319,5 @@ def test_no_site(site: str) -> None:
 def test_no_proxy(scheme: str) -> None:
     """A proxy that cannot be reached is an error of ours."""
     client = Client("https://bot.invalid", proxy=f"{scheme}://127.0.0.1:9", retries=0)
-    with client, pytest.raises(TransportError, match="no answer|the proxy"):
+    with client, pytest.raises(TransportError, match=r"no answer|the proxy"):
         client.chat("Hi")
