@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import textwrap
+import threading
 from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple
@@ -262,10 +263,29 @@ def test_other_certificates(
     assert len(reads) == 2
 
 
-def test_certificates_that_cannot_be_read(
-    secure: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_certificates_are_read_ahead(
+    secure: RawServer, reads: List[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that contains no certificates is an error of ours, each time."""
+    """Certificates are read in a thread of their own while a connection is made."""
+    ahead: List[int] = []
+
+    def run(function: Callable[..., None], arguments: Tuple[Any, ...]) -> None:
+        function(*arguments)
+        ahead.append(secure.accepted)
+
+    monkeypatch.setattr(tls, "start_new_thread", run)
+    assert chat(secure) == "Hello"
+    assert ahead == [0]
+    assert len(reads) == 1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_certificates_that_cannot_be_read(
+    ahead: bool, secure: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that contains no certificates raises TransportError, each time."""
+    if ahead:
+        monkeypatch.setattr(tls, "start_new_thread", lambda run, arguments: run(*arguments))
     broken = tmp_path / "broken.pem"
     broken.write_text("no certificate\n", encoding="ascii")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(broken))
@@ -378,6 +398,24 @@ def test_connections_that_were_idle_for_too_long_are_closed(clock: Clock) -> Non
         clock.now += connection.LONGEST_IDLE
         assert client.chat("Hi") == "Hello"
         assert server.gone.get(timeout=SOON) == 0
+
+
+def test_a_full_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections beyond those that a client keeps are closed once they are idle."""
+    monkeypatch.setattr(connection, "POOL_SIZE", 1)
+    meeting = threading.Barrier(3)
+
+    def serve(peer: Peer) -> None:
+        if peer.question():
+            meeting.wait(SOON)
+            peer.send(HELLO)
+            peer.wait_until_gone()
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        assert client.nonce
+        futures = together([lambda: client.chat("Hi")] * 3)
+        assert [future.result(SOON) for future in futures] == ["Hello"] * 3
+        assert {server.gone.get(timeout=SOON) for _ in range(2)} < {0, 1, 2}
 
 
 def test_keepalive(site: RawServer) -> None:
