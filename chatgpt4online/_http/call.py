@@ -186,7 +186,7 @@ def shut_down(sock: Any) -> None:
 
     The bare socket is shut down, not the TLS layer, which would send a goodbye first and wait.
     """
-    while sock is not None and not isinstance(sock, socket.socket):
+    while sock is not None and not isinstance(sock, (socket.socket, socket.SocketType)):
         sock = getattr(sock, "socket", None)
     try:
         if sock is not None:

@@ -21,7 +21,9 @@ from support import (
     Peer,
     RawServer,
     answering,
+    dripping,
     end,
+    ends_after,
     reply,
     tls_context,
     together,
@@ -29,10 +31,12 @@ from support import (
 from urllib3.connection import HTTPConnection
 from urllib3.util import connection as urllib3_connection
 
-from chatgpt4online import Client, TransportError
+from chatgpt4online import Client, Timeout, TransportError
 from chatgpt4online._http import connection, tls
 
 HELLO = FRAMINGS["length"].answer().bytes
+
+LIMIT = 0.3
 
 socks: Any = pytest.importorskip("socks")
 
@@ -201,6 +205,22 @@ def test_every_socket_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             with Client("http://127.0.0.1:9") as client:
                 assert [client.chat("Hi"), client.chat("Hi", deadline=SOON)] == ["Hello"] * 2
         assert proxy.accepted == 1
+
+
+def test_a_deadline_where_every_socket_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A TLS connection, whose class is not the one put in place, is ended on time as well."""
+    context = tls_context(tmp_path, monkeypatch)
+
+    class Replaced(socket.socket):
+        """A socket of another library's."""
+
+    serve = dripping(b"HTTP/1.1 200 OK\r\nX-A: ", b"b")
+    with RawServer(serve, context) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "socket", Replaced)
+        with Client(server.url) as client, ends_after(LIMIT), pytest.raises(Timeout):
+            client.chat("Hi", deadline=LIMIT)
 
 
 # TLS contexts are shared.
