@@ -8,7 +8,6 @@ Attempts are staggered, so that a dead address costs 250 ms and not the whole ti
 from __future__ import annotations
 
 import os
-import selectors
 import socket
 from contextlib import suppress
 from itertools import zip_longest
@@ -125,7 +124,10 @@ class _Race:
         self._call = call
         self._left = limit
         self._options = options
+        import selectors  # here, since importing the package would pay for it
+
         self._selector = selectors.DefaultSelector()
+        self._writable = selectors.EVENT_WRITE
         self._pending: Dict[socket.socket, Address] = {}
         self._error: OSError = OSError(_NO_ADDRESS)
 
@@ -149,7 +151,7 @@ class _Race:
             sock.setblocking(False)
             with suppress(BlockingIOError):
                 sock.connect(address.sockaddr)
-            self._selector.register(sock, selectors.EVENT_WRITE)
+            self._selector.register(sock, self._writable)
         except OSError as error:
             self._drop(sock, error)
         self._call.watch(*self._pending)

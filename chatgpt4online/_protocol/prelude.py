@@ -29,7 +29,7 @@ _EVENT_KEYS = frozenset({"type", "data", "subtype", "visibility", "timestamp", "
 _EVENT_TYPES = frozenset({"live", "end", "error"})
 _FIRST_KEY = re.compile(rb'\{\s*"(\w+)"\s*:')
 _LINE_END = re.compile(rb"[\r\n]")
-_BLANKS = re.compile(r"[\s\ufeff]*")
+_BLANKS = re.compile(r"[ \t\n\r\f\v\ufeff]*")
 #: The most candidates that are parsed to find an answer.
 _MAX_ATTEMPTS = 8
 
