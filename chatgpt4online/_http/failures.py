@@ -110,8 +110,10 @@ def is_final(error: Optional[BaseException]) -> bool:
 
 
 def is_untrusted(error: BaseException) -> bool:
-    """Return whether a certificate is not trusted."""
-    return isinstance(_innermost(error), ssl.SSLCertVerificationError)
+    """Return whether a certificate is not trusted; urllib3 1.26 looks at its name itself."""
+    inner = _innermost(error)
+    is_named = type(inner).__name__ == "CertificateError"
+    return is_named or isinstance(inner, ssl.SSLCertVerificationError)
 
 
 def _is_plain_http(error: BaseException) -> bool:

@@ -9,8 +9,8 @@ quadratic cost, and knows no limit.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from typing import Deque, Iterable, Iterator, Union
+import threading
+from typing import Iterable, Iterator, Optional, Union
 
 from sseclient import SSEClient
 
@@ -31,55 +31,51 @@ _LONG = 64 * 1024
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
-class _Source:
-    """What sseclient reads from. It can be set anew, so that a parser serves many streams."""
+class _Source(threading.local):
+    """What sseclient reads from: the events of the stream that this thread has just begun."""
 
     def __init__(self) -> None:
-        self.blocks: Iterator[bytes] = iter(())
+        self.events: Iterator[bytes] = iter(())
 
     def __iter__(self) -> Iterator[bytes]:
-        return self.blocks
+        taken, self.events = self.events, iter(())
+        return taken
 
 
 class _Parser(SSEClient):
-    """sseclient, used for one stream after another."""
+    """sseclient under the name of this module, by which it logs."""
 
-    def __init__(self) -> None:
-        self._source = _Source()
-        # As Latin-1, a text takes one byte per character, whatever its bytes are.
-        super().__init__(self._source, char_enc="latin-1")  # type: ignore[arg-type] # iterated only
 
-    def parse(self, events: Iterator[bytes]) -> Iterator[str]:
-        """
-        Yield the data of each event.
+_source = _Source()
 
-        After a long one sseclient begins anew, which frees its eight copies of the event.
-        """
-        self._source.blocks = events
-        while True:
-            data = ""
-            for event in self.events():
+#: One for all streams: making one takes a lock of logging's, and its state is in `_source` only. As
+#: Latin-1, a text takes one byte per character, whatever its bytes are.
+_parser = _Parser(_source, char_enc="latin-1")
+
+
+def _data(events: Iterator[bytes]) -> Iterator[str]:
+    """
+    Yield the data of each event.
+
+    After a long one sseclient begins anew, which frees its eight copies of the event.
+    """
+    data: Optional[str] = ""
+    try:
+        while data is not None:
+            data = None
+            _source.events = events
+            for event in _parser.events():
                 if len(event.data) > _LONG:
                     data = event.data
                     break
                 yield _decoded(event.data)
-            if not data:
-                break
-            del event
-            data = _decoded(data)
-            yield data
-        _idle_parsers.append(self)
-
-
-#: Parsers that are not in use. To make one takes a lock of logging's.
-_idle_parsers: Deque[_Parser] = deque(maxlen=64)
-
-
-def _parser() -> _Parser:
-    try:
-        return _idle_parsers.pop()
-    except IndexError:
-        return _Parser()
+            if data is not None:
+                del event
+                data = _decoded(data)
+                yield data
+    finally:
+        if _source.events is events:  # Ctrl-C struck before sseclient took them
+            _source.events = iter(())
 
 
 def _decoded(data: str) -> str:
@@ -101,7 +97,7 @@ def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
         ProtocolError: an event is not the plugin's, not UTF-8, or over a limit.
     """
     # Unlike loops, these keep no event in a variable while they parse the next.
-    return filter(None, map(parse_event, _parser().parse(_single_events(chunks))))
+    return filter(None, map(parse_event, _data(_single_events(chunks))))
 
 
 def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
