@@ -54,7 +54,7 @@ fuzz: $(VENV)/fuzz.stamp ## fuzz RUNS=1000000 responses (twenty minutes; Linux, 
 	@$(BIN)/python tests/fuzz/fuzz.py -runs=$(RUNS) -max_len=512 -timeout=5 -rss_limit_mb=1024 \
 		-artifact_prefix=.fuzz/ $(ARGS) .fuzz tests/fuzz/corpus
 
-soak: $(VENV)/test.stamp ## run 100,000 chats, and 64 threads (ten minutes; SOAK_SCALE=0.1 for less)
+soak: $(VENV)/test.stamp ## run 100,000 chats, and 64 threads (twenty minutes; SOAK_SCALE=0.1 for less)
 	@$(BIN)/python -m pytest -q -s -m soak tests/soak $(ARGS)
 
 mutate: $(VENV)/mutate.stamp ## mutate the core and list the mutants that the tests miss (an hour or two)
