@@ -332,7 +332,7 @@ class Outcomes(Iterator[AnyOutcome]):
 
     def __del__(self) -> None:
         """End the run."""
-        if not sys.is_finalizing():
+        if not sys.is_finalizing():  # pragma: no branch - nothing is measured then
             self._end()
 
 
@@ -343,7 +343,7 @@ _runs: weakref.WeakValueDictionary[int, Outcomes] = weakref.WeakValueDictionary(
 def _live_runs() -> Iterator[Outcomes]:
     for reference in _runs.valuerefs():  # a list, so that other threads may begin runs
         run = reference()
-        if run is not None:
+        if run is not None:  # pragma: no branch - a moment of the garbage collector's
             yield run
 
 
@@ -433,5 +433,5 @@ class _Bar:
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._shown is not None:
+        if self._shown is not None:  # pragma: no branch - Ctrl-C may strike before it is there
             self._shown.close()

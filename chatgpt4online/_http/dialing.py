@@ -133,10 +133,9 @@ class _Race:
 
     def run(self, addresses: List[Address]) -> Tuple[socket.socket, Address]:
         """Return the first connection and its address."""
-        while addresses or self._pending:
-            if addresses:
-                self._begin(addresses.pop(0))
-            won = self._wait(STAGGER if addresses else None)
+        for left, address in zip(range(len(addresses) - 1, -1, -1), addresses):
+            self._begin(address)
+            won = self._wait(STAGGER if left else None)
             if won is not None:
                 return won
         raise self._error

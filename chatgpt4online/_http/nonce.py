@@ -92,7 +92,7 @@ class Nonce:
         pending = self._pending
         return pending is not None and pending.owner is call
 
-    def refuse(self, issued: IssuedNonce) -> None:
+    def refuse(self, issued: Optional[IssuedNonce]) -> None:
         """Forget a nonce that the site refused, unless it has been renewed since."""
         with self._lock:
             if self._issued == issued:

@@ -336,7 +336,7 @@ class Transport:
             self._pause(decision.delay, request, call)
         elif decision.action is Action.RETURN:
             self._move_root(self._original_root)
-        elif nonce is not None:
+        else:
             self.nonce.refuse(nonce)
         return attempt.after(decision.action)
 

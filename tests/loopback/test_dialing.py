@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import ExitStack
 from typing import Any, Iterator, List
 
@@ -147,7 +148,8 @@ def test_a_replaced_socket_class(
 
     monkeypatch.setattr(socket, "socket", Replaced)
     addresses = [REFUSING, address_of(site)]
-    dialing.connect(("a", 1), addresses, Call(), limit=limit, options=[]).close()
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    dialing.connect(("a", 1), addresses, Call(), limit=limit, options=options).close()
     assert len(Replaced.made) == 2
     with pytest.raises(ConnectionRefusedError):
         dialing.connect(("a", 1), [REFUSING], Call(), limit=limit, options=[])
@@ -159,3 +161,35 @@ def test_few_hosts_are_remembered(site: RawServer, monkeypatch: pytest.MonkeyPat
     for port in range(10):
         dialing.connect(("a", port), [address_of(site)], Call(), limit=SOON, options=[]).close()
     assert len(dialing._last_good) <= 3
+
+
+def test_an_address_that_cannot_be_tried(site: RawServer) -> None:
+    """An address whose socket cannot be set up makes room for the next."""
+    with pytest.raises(OSError, match=r"\[Errno|\[WinError"):
+        dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[(9999, 9999, 1)])
+
+
+def test_no_limit_but_the_calls(silent: Address) -> None:
+    """Without a limit, connecting goes on until the call is ended."""
+    call = Call()
+    connecting = background(
+        lambda: dialing.connect(("a", 1), [silent], call, limit=None, options=[])
+    )
+    with pytest.raises(FutureTimeout):
+        connecting.result(0.3)
+    call.end("closed")
+    assert isinstance(connecting.exception(SOON), (CallEnded, OSError))
+
+
+def test_ctrl_c_with_a_replaced_socket_class(
+    site: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while such a socket connects closes it."""
+
+    class Replaced(socket.socket):
+        def connect(self, address: Any) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(socket, "socket", Replaced)
+    with pytest.raises(KeyboardInterrupt):
+        dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[])
