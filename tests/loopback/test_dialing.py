@@ -190,6 +190,6 @@ def test_ctrl_c_with_a_replaced_socket_class(
         def connect(self, address: Any) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(socket, "socket", Replaced)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(socket, "socket", Replaced)
         dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[])
