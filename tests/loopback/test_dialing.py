@@ -190,6 +190,7 @@ def test_ctrl_c_with_a_replaced_socket_class(
         def connect(self, address: Any) -> None:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(socket, "socket", Replaced)
-        dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[])
+        with pytest.raises(KeyboardInterrupt):
+            dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[])
