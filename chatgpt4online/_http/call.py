@@ -16,12 +16,11 @@ import socket
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional
+
+from chatgpt4online._validation import Limits
 
 from . import deadlines
-
-#: The longest wait for a connection, and the longest silence, in seconds; None is no limit.
-Limits = Tuple[Optional[float], Optional[float]]
 
 
 class _Current(threading.local):

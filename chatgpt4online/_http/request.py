@@ -8,8 +8,8 @@ import requests
 
 from chatgpt4online._protocol.failures import check_success
 from chatgpt4online._protocol.prelude import PLUGIN_KEYS
+from chatgpt4online._validation import Limits
 
-from .call import Limits
 from .credentials import Credential
 from .session import Headers
 

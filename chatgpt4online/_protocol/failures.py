@@ -269,10 +269,7 @@ def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:
     known = error if isinstance(error, StatusError) else StatusError(status=200)
     return AuthError(
         f"the login was rejected: {error.args[0]}",
-        status=known.status,
-        code=known.code,
-        message=known.message,
-        request_id=known.request_id,
+        **_details(known),
     )
 
 
@@ -280,11 +277,14 @@ def rest_api_error(error: NotFoundError, tried: List[str]) -> NotFoundError:
     """Return the error for a site without a WordPress REST API at any of its usual addresses."""
     return NotFoundError(
         f"there is no WordPress REST API at {', '.join(tried)}: check the site's address.",
-        status=error.status,
-        code=error.code,
-        message=error.message,
-        request_id=error.request_id,
+        **_details(error),
     )
+
+
+def _details(error: StatusError) -> Dict[str, Any]:
+    """Return what an error knows of its response, for another error in its place."""
+    names = ("status", "code", "message", "request_id")
+    return {name: getattr(error, name) for name in names}
 
 
 def _json_object(body: str) -> Dict[str, Any]:
