@@ -183,7 +183,7 @@ def test_leaving_the_loop_loses_no_answer(server: Server, client: Client, path: 
 
 
 def test_what_is_ended_leaves_no_line(server: Server, client: Client, path: Path) -> None:
-    """What was under way when a loop is left has no line, and is asked by the next run."""
+    """What was in progress when a loop is left has no line, and is asked by the next run."""
     server.stalls()
     for _ in client.map(["a", "b"], journal=path, workers=2, ordered=False):
         break
@@ -286,7 +286,7 @@ def test_a_run_that_is_killed_goes_on(path: Path) -> None:
     A run that is killed at any moment, again and again, goes on where it was.
 
     Nothing that was answered is lost, nothing is answered twice in the journal, and only what
-    was under way is asked again.
+    was in progress is asked again.
     """
     kills = 0
     with Server(pace=0.002) as server:

@@ -57,7 +57,7 @@ def replies(outcomes: Sequence[Outcome]) -> List[str]:
 
 
 def echoes(messages: List[str]) -> List[str]:
-    """Return what the site answers when it is told nothing."""
+    """Return what the site answers without a script."""
     return [f"Echo(1 msgs): {message}" for message in messages]
 
 
@@ -104,7 +104,7 @@ def test_a_slow_answer_holds_back_no_other(server: Server, client: Client) -> No
 
 @pytest.mark.parametrize("threads", [None, 8])
 def test_as_many_questions_are_under_way_as_there_are_workers(threads: Optional[int]) -> None:
-    """`workers` is how many questions are under way at a time: that many, and never more."""
+    """`workers` is how many questions are in progress at a time: that many, and never more."""
     executor = ThreadPoolExecutor(threads) if threads else None
     context = executor or contextlib.nullcontext()
     barrier = threading.Barrier(3)
@@ -210,7 +210,7 @@ def test_a_callers_session_is_used_and_kept(server: Server) -> None:
 
 
 def test_messages_are_drawn_as_they_are_needed(client: Client) -> None:
-    """Messages without end can be asked: no more are drawn than may be under way, or wait."""
+    """Messages without end can be asked: no more are drawn than may be in progress, or wait."""
     drawn: List[int] = []
 
     def messages() -> Iterator[str]:
@@ -364,7 +364,7 @@ def test_what_cannot_be_ended_is_left_behind(server: Server) -> None:
 @needs_fork
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_forked_child_ends_no_run(server: Server, client: Client, tmp_path: Path) -> None:
-    """A child that is forked in the loop may drop it: what is under way is the parent's."""
+    """A child that is forked in the loop may drop it: what is in progress is the parent's."""
     server.stalls()
     journal = tmp_path / "journal"
     found = client.map(["a", "b", "c"], workers=2, ordered=False, journal=journal)
@@ -437,7 +437,7 @@ def test_a_bar_counts(
 
 
 def test_leaving_the_loop_ends_a_bar(server: Server, client: Client, bar: Any) -> None:
-    """A loop that is left takes its bar along, and what is under way."""
+    """A loop that is left takes its bar along, and what is in progress."""
     server.stalls()
     for _ in client.map(["a", "b", "c"], workers=2, ordered=False, progress=True):
         break
