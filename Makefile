@@ -31,6 +31,7 @@ test: $(VENV)/test.stamp ## run the tests
 
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
+	@$(BIN)/ruff format --check -q setup.py docs $(SOURCES)
 
 types: $(VENV)/dev.stamp ## mypy --strict (with releases of mypy and stubs for Python 3.10 or newer)
 	@$(BIN)/mypy $(SOURCES)

@@ -75,9 +75,7 @@ def is_importable(wheel: Path) -> bool:
     code = "import chatgpt4online as c, chatgpt4online.testing; assert '.whl' in c.__file__"
     environment = {**os.environ, "PYTHONPATH": str(wheel.resolve())}
     with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            [sys.executable, "-c", code], check=False, cwd=empty, env=environment
-        )
+        done = subprocess.run([sys.executable, "-c", code], check=False, cwd=empty, env=environment)
     return done.returncode == 0
 
 

@@ -69,9 +69,7 @@ def oldest_requirements() -> List[str]:
 
 def call(command: List[str], log: IO[bytes]) -> bool:
     """Run a command in the source tree, log its output, and return whether it succeeded."""
-    done = subprocess.run(
-        command, check=False, cwd=str(ROOT), stdout=log, stderr=subprocess.STDOUT
-    )
+    done = subprocess.run(command, check=False, cwd=str(ROOT), stdout=log, stderr=subprocess.STDOUT)
     return done.returncode == 0
 
 

@@ -104,9 +104,7 @@ class _Chat:
         options: the options of ``chat``.
     """
 
-    def __init__(
-        self, client: Client, print_reply: Printer, options: argparse.Namespace
-    ) -> None:
+    def __init__(self, client: Client, print_reply: Printer, options: argparse.Namespace) -> None:
         self.status = ExitStatus.SUCCESS
         self.is_over = False
         self._client = client

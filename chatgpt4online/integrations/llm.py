@@ -89,9 +89,7 @@ def _upload(client: Client, attachment: Any) -> File:
 def _store_metadata(response: llm.Response, reply: Reply) -> None:
     response.response_json = reply.raw
     if reply.usage:
-        response.set_usage(
-            input=reply.usage.prompt_tokens, output=reply.usage.completion_tokens
-        )
+        response.set_usage(input=reply.usage.prompt_tokens, output=reply.usage.completion_tokens)
 
 
 @llm.hookimpl

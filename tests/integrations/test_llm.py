@@ -97,7 +97,11 @@ def test_the_command_line(server: Server, tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, "-m", "chatgpt4online"]
     answers = [
         subprocess.run(
-            [*command, *words], check=True, env=environment, stdout=subprocess.PIPE, text=True,
+            [*command, *words],
+            check=True,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
             stdin=subprocess.DEVNULL,
         ).stdout
         for words in (["One"], ["-c", "Two"])

@@ -445,18 +445,14 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     assert terminal.getvalue() == "Echo(1 msgs): **Hi**\n"
 
 
-def test_chat_without_readline(
-    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chat_without_readline(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """`chat` works in a terminal without readline."""
     monkeypatch.setitem(sys.modules, "readline", None)
     result = run("chat", "--site", server.url, stdin=Terminal("One\n"))
     assert (result.status, result.out) == (0, "Echo(1 msgs): One\n")
 
 
-def test_ctrl_c_with_piped_lines(
-    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_with_piped_lines(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the questions come from a pipe, Ctrl-C ends the program."""
 
     def interrupted(*_: object) -> None:

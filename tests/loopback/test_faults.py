@@ -189,7 +189,6 @@ def test_a_fault_is_one_error_and_leaves_nothing(
     assert errors  # which keep no socket open
 
 
-
 @pytest.mark.parametrize("status", ["100 Continue", "102 Processing", "103 Early Hints", "199 Odd"])
 def test_interim_responses_are_skipped(status: str) -> None:
     """Interim responses are skipped, and the connection is kept."""

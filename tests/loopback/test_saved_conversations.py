@@ -78,9 +78,7 @@ def test_a_missing_file_is_not_loaded(client: Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["\ud83d", object()], ids=["surrogate", "object"])
-def test_a_failed_save_leaves_the_old_file(
-    content: Any, client: Client, tmp_path: Path
-) -> None:
+def test_a_failed_save_leaves_the_old_file(content: Any, client: Client, tmp_path: Path) -> None:
     """If saving fails, the old file stays unchanged, and no other file is left."""
     path = tmp_path / "talk.json"
     talk = client.conversation(messages=[GREETING])

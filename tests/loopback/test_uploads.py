@@ -55,9 +55,7 @@ def uploads(server: Server) -> List[bytes]:
     ],
     ids=["Path", "str", "open", "raw"],
 )
-def test_a_file_is_uploaded(
-    source: Callable[[Path], Any], image: Path, client: Client
-) -> None:
+def test_a_file_is_uploaded(source: Callable[[Path], Any], image: Path, client: Client) -> None:
     """A path or an open binary file is uploaded byte by byte, and returned as the site has it."""
     given = source(image)
     file = client.files.upload(given)
@@ -336,9 +334,7 @@ def test_progress_of_an_upload_that_is_sent_again(
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.parametrize("own", [False, True], ids=["default session", "caller's session"])
-def test_progress_that_raises(
-    own: bool, error: Exception, server: Server, image: Path
-) -> None:
+def test_progress_that_raises(own: bool, error: Exception, server: Server, image: Path) -> None:
     """An exception from a progress function propagates unchanged, and the client stays usable."""
     steps: List[int] = []
 

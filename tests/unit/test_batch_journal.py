@@ -265,9 +265,7 @@ def test_a_journal_is_free_although_a_child_has_it_open(path: Path) -> None:
         os.close(as_in_a_child)
 
 
-@pytest.mark.parametrize(
-    "code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP]
-)
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP])
 def test_a_file_system_without_fsync(
     path: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:

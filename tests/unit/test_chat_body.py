@@ -107,9 +107,7 @@ def test_reply_in_a_history() -> None:
 
 
 @pytest.mark.parametrize(("message", "messages", "error_type", "match"), BAD_HISTORIES)
-def test_bad_history(
-    message: Any, messages: Any, error_type: Type[Exception], match: str
-) -> None:
+def test_bad_history(message: Any, messages: Any, error_type: Type[Exception], match: str) -> None:
     """A history that does not end with a question raises an error that says why."""
     with pytest.raises(error_type) as caught:
         build_history(message, messages)

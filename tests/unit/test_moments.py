@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty
 from time import monotonic
-from typing import Any, List
+from typing import Any, Deque, List
 
 import pytest
 
@@ -134,6 +135,23 @@ def test_what_only_looks_like_an_event(body: bytes, start: Start) -> None:
 def test_a_public_module_is_found_by_name() -> None:
     """A public module is an attribute of the package."""
     assert chatgpt4online.__getattr__("errors") is chatgpt4online.errors
+
+
+class Raced(Deque[Any]):
+    """A queue whose last item another thread takes first."""
+
+    def __len__(self) -> int:
+        """Return how many items there were before."""
+        return super().__len__() + 1
+
+
+def test_a_deferred_body_that_another_thread_takes() -> None:
+    """Two threads that free the same connection do not hinder each other."""
+    with Client("http://127.0.0.1:9") as client:
+        transport: Any = client._transport
+        transport._deferred = Raced()
+        transport._try_release()
+        transport._deferred = deque()
 
 
 def test_a_task_that_raises() -> None:
