@@ -34,6 +34,7 @@ LAYERS = [
     "_protocol.page",
     "_protocol.prelude",
     "_http",
+    "_http.tracebacks",
     "_http.deadlines",
     "_http.call",
     "_http.credentials",

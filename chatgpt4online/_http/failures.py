@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from chatgpt4online._protocol.fields import plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, StreamInterrupted, Timeout, TransportError
 
+from . import tracebacks
 from .call import Call, CallEnded
 
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
@@ -33,7 +34,7 @@ def translate(
         reading: an answer had begun.
     """
     ours = error if isinstance(error, ChatGPT4OnlineError) else _translated(error, call, reading)
-    _strip_tracebacks(error)
+    tracebacks.strip(error)
     ours.site, ours.route = site, route
     return ours
 
@@ -46,12 +47,6 @@ def cause(error: Exception) -> Optional[Exception]:
     """
     unnamed = (ChatGPT4OnlineError, CallEnded, ValueError, AttributeError)
     return None if isinstance(error, unnamed) else error
-
-
-def _strip_tracebacks(error: Optional[BaseException]) -> None:
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:

@@ -26,7 +26,7 @@ from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
-from . import discovery, retry
+from . import discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import origin_of
@@ -160,9 +160,10 @@ class Transport:
         try:
             self._register(call)
             yield call
-        except BaseException:
+        except BaseException as error:
             call.end("closed")  # where Ctrl-C struck between two keepers of its connection
             call.finish()
+            tracebacks.clear(error)
             raise
 
     def _register(self, call: Call) -> None:
@@ -253,9 +254,11 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        headers = self.widget(accept="application/json")
         content = json.dumps(body).encode("ascii")
-        return self.ask(Request(route, headers, content, idempotent=idempotent), parse)
+        request = Request(
+            route, self.widget(accept="application/json"), content, idempotent=idempotent
+        )
+        return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
         """
@@ -469,7 +472,7 @@ class Transport:
                 self._extra_headers(request, url, nonce),
                 request.body,
                 request.progress,
-                to_site,
+                to_site=to_site,
             ),
             call,
         )
