@@ -44,7 +44,6 @@ from typing import Any, Deque, Dict, List, Optional, Tuple, Type
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3 import PoolManager
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
@@ -52,6 +51,7 @@ from urllib3.util import connection as urllib3_connection
 
 from . import dialing, tls
 from .call import Call, current, shut_down
+from .cookies import CookieAdapter
 
 #: How many idle connections a client keeps; more threads than that still work.
 POOL_SIZE = 256
@@ -321,7 +321,7 @@ def _direct_pools() -> _Pools:
     return _pools(_Direct, http=HTTPConnectionPool, https=HTTPSConnectionPool)
 
 
-class Adapter(HTTPAdapter):
+class Adapter(CookieAdapter):
     """requests' adapter with connections that a call can end before an answer has begun."""
 
     def __init__(self) -> None:

@@ -14,14 +14,18 @@ from urllib3.util import SKIP_HEADER
 
 from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without_php_session
 
+from . import cookies
 from .call import Call
 from .connection import is_known_urllib3, new_session
+from .cookies import CookieAdapter
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]
 
 #: Where the address of a redirect is found in a response.
 LOCATION = "x-kept-location"
+
+_SET_COOKIE = "set-cookie"
 
 #: So many prepared requests are kept: a client asks a dozen routes again and again.
 _MOST_PREPARED = 64
@@ -46,9 +50,9 @@ class OutgoingRequest:
         url: str,
         headers: Headers,
         extra: Mapping[str, str],
+        *,
         body: Optional[bytes] = None,
         progress: Optional[Callable[[int, int], object]] = None,
-        *,
         to_site: bool = True,
     ) -> None:
         self.method = method
@@ -142,11 +146,12 @@ class OwnSession:
         call.proxy = _proxy_address(outgoing.url, prepared.settings["proxies"])
         try:
             with call:
-                return self.session.send(request, timeout=_timeout(call), **prepared.settings)
+                response = self.session.send(request, timeout=_timeout(call), **prepared.settings)
         except requests.ReadTimeout as error:
             if not isinstance(error.args[0] if error.args else None, HTTPError):
                 call.sent = True  # raised by a test's library: nothing has connected
             raise
+        return _with_bounded_cookies(response, self.session)
 
     def _prepare(self, outgoing: OutgoingRequest) -> _Prepared:
         fields = {name: value for name, value in outgoing.headers.items() if value is not None}
@@ -213,10 +218,13 @@ class UserSession:
         )  # given like this, since requests lets the environment replace a session's own
         call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
-            return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
+            response = session.send(
+                request, timeout=_timeout(call), allow_redirects=False, **settings
+            )
         except requests.RequestException as error:
             call.sent = not _is_unsent(error)
             raise
+        return _with_bounded_cookies(response, session)
 
     def _prepare(self, outgoing: OutgoingRequest) -> requests.PreparedRequest:
         session = self.session
@@ -259,13 +267,11 @@ class PlainSession(UserSession):
     _may_add_credential = False
 
     def __init__(self, proxy: Optional[str]) -> None:
-        session = requests.Session()
-        session.headers.clear()
-        super().__init__(session, proxy)
+        super().__init__(_plain_session(), proxy)
 
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""
-        self.session.adapters = requests.Session().adapters
+        self.session.adapters = _plain_session().adapters
         self.session.cookies = self.session.cookies.copy()
 
     def close(self) -> None:
@@ -281,6 +287,14 @@ def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Se
     if session is not None:
         return UserSession(session, proxy)
     return OwnSession(proxy) if is_known_urllib3() else PlainSession(proxy)
+
+
+def _plain_session() -> requests.Session:
+    session = requests.Session()
+    session.headers.clear()
+    for prefix in ("https://", "http://"):
+        session.mount(prefix, CookieAdapter())
+    return session
 
 
 def may_cross(name: str) -> bool:
@@ -317,13 +331,27 @@ def _positive(limit: Optional[float]) -> Optional[float]:
 
 
 def _hooks(*callers: Any) -> Dict[str, Any]:
-    return {"response": [*callers, _keep_location]}
+    return {"response": [*callers, _keep_location, _repair_cookies]}
 
 
 def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
     """Hide a redirect from requests, which would read its body to the end, however long."""
     if "location" in response.headers:
         response.headers[LOCATION] = response.headers.pop("location")
+
+
+def _repair_cookies(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Let a caller's session read all cookies, which it does after the hooks."""
+    if _SET_COOKIE in response.headers:
+        cookies.repair(response)
+
+
+def _with_bounded_cookies(
+    response: requests.Response, session: requests.Session
+) -> requests.Response:
+    if _SET_COOKIE in response.headers:
+        cookies.bound(session.cookies)
+    return response
 
 
 def _prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:

@@ -1,0 +1,75 @@
+"""What a hostile or broken site may not do to a jar of cookies."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from http.cookiejar import Cookie, CookieJar
+from typing import Any, List
+
+import requests
+from requests.adapters import HTTPAdapter
+
+#: The most bytes of cookies that a jar keeps for one domain.
+LIMIT = 64 * 1024
+
+_SET_COOKIE = ("Set-Cookie", "Set-Cookie2")
+#: A number of seconds, a year, or a missing value that http.cookiejar cannot compute with. It then
+#: warns, and drops all cookies of the response.
+_BROKEN = re.compile(
+    r"(;\s*max-age\s*=\s*\"?\s*[-+]?\d{9})\d+"
+    r"|(;\s*expires\s*=[^;]*?\d{4})\d+"
+    r"|;\s*(?:max-age|version)\s*(?=;|\Z)",
+    re.IGNORECASE,
+)
+
+
+class CookieAdapter(HTTPAdapter):
+    """requests' adapter, which reads the cookies of an answer once they are repaired."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Return a response, with its cookies."""
+        _repair(resp)
+        return super().build_response(req, resp)
+
+
+def repair(response: requests.Response) -> None:
+    """Change what http.cookiejar cannot read in a response's cookies, before it reads them."""
+    _repair(response.raw)
+
+
+def _repair(raw: Any) -> None:
+    message = getattr(getattr(raw, "_original_response", None), "msg", None)
+    if message is None:
+        return
+    for name in _SET_COOKIE:
+        values = message.get_all(name, [])
+        if any(_BROKEN.search(value) for value in values):
+            del message[name]
+            for value in values:
+                message[name] = _BROKEN.sub(r"\1\2", value)
+
+
+def bound(jar: CookieJar) -> None:
+    """Remove cookies, the largest first, of each domain with more than `LIMIT` bytes of them."""
+    cookies = _all(jar)
+    for domain in {cookie.domain for cookie in cookies}:
+        of_domain = sorted((each for each in cookies if each.domain == domain), key=_size)
+        size = sum(map(_size, of_domain))
+        while size > LIMIT:
+            largest = of_domain.pop()
+            size -= _size(largest)
+            with suppress(KeyError):  # another thread was quicker
+                jar.clear(largest.domain, largest.path, largest.name)
+
+
+def _size(cookie: Cookie) -> int:
+    return sum(len(text or "") for text in (cookie.name, cookie.value, cookie.domain, cookie.path))
+
+
+def _all(jar: CookieJar) -> List[Cookie]:
+    """Return the cookies of a jar, to which another thread may add some meanwhile."""
+    try:
+        return list(jar)
+    except RuntimeError:  # its dicts changed while they were read
+        return _all(jar)
