@@ -72,6 +72,8 @@ class Call:
         self.sent = False
         #: The address of the proxy that the request goes through, without a password; or None.
         self.proxy: Optional[str] = None
+        #: The ``Cookie`` header of the last request, or None.
+        self.cookie: Optional[str] = None
         self._sockets: Iterator[Any] = iter(())  # an iterator, so that each is taken only once
         self._taken: List[Any] = []  # sockets that `end` shuts down
         self._wakeup: Optional[Wakeup] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from http.cookiejar import Cookie, CookieJar
-from typing import Any, List
+from typing import Any, List, Optional
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -61,6 +61,15 @@ def bound(jar: CookieJar) -> None:
             size -= _size(largest)
             with suppress(KeyError):  # another thread was quicker
                 jar.clear(largest.domain, largest.path, largest.name)
+
+
+def has_replaced(jar: CookieJar, header: Optional[str]) -> bool:
+    """Return whether a cookie of a ``Cookie`` header has another value in a jar by now."""
+    sent = set((header or "").split("; "))
+    names = {pair.partition("=")[0] for pair in sent}
+    return any(
+        cookie.name in names and f"{cookie.name}={cookie.value}" not in sent for cookie in _all(jar)
+    )
 
 
 def _size(cookie: Cookie) -> int:

@@ -21,9 +21,11 @@ class IssuedNonce:
     Like what else contains a secret, it is not a tuple: see `credentials`.
     """
 
-    def __init__(self, value: str, generation: int) -> None:
+    def __init__(self, value: str, generation: int, cookie: Optional[str] = None) -> None:
         self.value = value
         self.generation = generation
+        #: The ``Cookie`` header that it was fetched with: some sites bind a nonce to a cookie.
+        self.cookie = cookie
 
     def __repr__(self) -> str:
         return f"IssuedNonce(generation={self.generation})"
@@ -73,17 +75,17 @@ class Nonce:
 
     def _fetch(self, pending: _PendingFetch, fetch: Callable[[Call], str]) -> IssuedNonce:
         try:
-            issued = self._issue(fetch(pending.owner))
+            issued = self._issue(fetch(pending.owner), pending.owner.cookie)
         except BaseException as error:
             self._complete(pending, error)
             raise
         self._complete(pending)
         return issued
 
-    def _issue(self, value: str) -> IssuedNonce:
+    def _issue(self, value: str, cookie: Optional[str]) -> IssuedNonce:
         with self._lock:
             self._generation += 1
-            self._issued = IssuedNonce(value, self._generation)
+            self._issued = IssuedNonce(value, self._generation, cookie)
             return self._issued
 
     def _complete(self, pending: _PendingFetch, error: Optional[BaseException] = None) -> None:
@@ -103,6 +105,10 @@ class Nonce:
             if self._issued is issued:
                 self._issued = None
 
+    def is_replaced(self, issued: IssuedNonce) -> bool:
+        """Return whether a nonce is not the current one anymore."""
+        return self._issued is not issued
+
     def forget(self) -> None:
         """Forget the nonce, so that the next call fetches one."""
         self._issued = None
@@ -111,7 +117,7 @@ class Nonce:
         """Take a fresh nonce that came with an answer, unless it has been renewed since."""
         with self._lock:
             if value is not None and self._issued is issued and value != issued.value:
-                self._issue(value)
+                self._issue(value, issued.cookie)
 
 
 class _PendingFetch:

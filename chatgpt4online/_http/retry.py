@@ -26,6 +26,10 @@ LONGEST_WAIT = 60.0
 #: Redirects that are followed in one call.
 MOST_REDIRECTS = 5
 
+#: Times that a request is sent again with a fresh nonce, where others replace it meanwhile: on a
+#: site whose nonce is bound to a cookie that answers replace, half of the requests are refused.
+MOST_RENEWALS = 20
+
 FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
 LONGEST_BACKOFF = 8.0
 
@@ -37,6 +41,8 @@ class Failure(enum.Enum):
     NOT_CONNECTED = enum.auto()
     #: The site refused the nonce: nothing has run.
     STALE_NONCE = enum.auto()
+    #: Likewise, and another thread has replaced the nonce, or a cookie that it was fetched with.
+    OVERTAKEN_NONCE = enum.auto()
     #: 429 or 503 with Retry-After.
     ASKED_TO_WAIT = enum.auto()
     #: A redirect that may be followed.
@@ -99,14 +105,17 @@ class Rule(NamedTuple):
     action: Action
     #: Only if the site may get the request twice, since it changes nothing (RFC 9110, 9.2.2).
     only_idempotent: bool = False
+    #: How often in one call. Waits have a limit of their own: the client's retries.
+    most: int = 1
 
 
 #: The table. Where a rule is used up or does not hold, the error is raised.
 RULES: Mapping[Failure, Rule] = {
     Failure.NOT_CONNECTED: Rule(Action.WAIT),
     Failure.STALE_NONCE: Rule(Action.RENEW_NONCE),
+    Failure.OVERTAKEN_NONCE: Rule(Action.RENEW_NONCE, most=MOST_RENEWALS),
     Failure.ASKED_TO_WAIT: Rule(Action.WAIT),
-    Failure.MOVED: Rule(Action.FOLLOW),
+    Failure.MOVED: Rule(Action.FOLLOW, most=MOST_REDIRECTS),
     Failure.MOVED_TO_NOWHERE: Rule(Action.RETURN),
     Failure.UNCERTAIN: Rule(Action.WAIT, only_idempotent=True),
     Failure.FINAL: Rule(Action.RAISE),
@@ -148,13 +157,13 @@ def decide(
         asked = retry_after if failure is Failure.ASKED_TO_WAIT else None
         delay = _backoff(attempt.retries, jitter) if asked is None else asked
         return Decision(Action.WAIT, delay) if _may_wait(delay, attempt) else _RAISE
-    used, most = {
-        Action.RENEW_NONCE: (attempt.renewals, 1),
-        Action.FOLLOW: (attempt.moves, MOST_REDIRECTS),
-        Action.RETURN: (attempt.returns, 1),
-        Action.RAISE: (0, 0),
+    used = {
+        Action.RENEW_NONCE: attempt.renewals,
+        Action.FOLLOW: attempt.moves,
+        Action.RETURN: attempt.returns,
+        Action.RAISE: 0,
     }[rule.action]
-    return Decision(rule.action) if used < most else _RAISE
+    return Decision(rule.action) if used < rule.most else _RAISE
 
 
 def _may_wait(delay: float, attempt: Attempt) -> bool:
@@ -171,6 +180,7 @@ def classify(
     *,
     sent: bool,
     stale_nonce: bool = False,
+    overtaken: bool = False,
     final: bool = False,
     moved: bool = False,
 ) -> Failure:
@@ -181,11 +191,12 @@ def classify(
         error: what the attempt raised.
         sent: a part of the request may have left this machine.
         stale_nonce: the site refused the nonce that was sent.
+        overtaken: the nonce, or a cookie that it was fetched with, has been replaced since.
         final: it would be the same each time, as with a certificate that is not trusted.
         moved: the request went to an address that an earlier redirect had led to.
     """
     if stale_nonce:
-        return Failure.STALE_NONCE
+        return Failure.OVERTAKEN_NONCE if overtaken else Failure.STALE_NONCE
     if final or isinstance(error, BlockedError):
         return Failure.FINAL
     if moved and isinstance(error, NotFoundError) and not error.code:

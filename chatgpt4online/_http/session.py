@@ -143,6 +143,7 @@ class OwnSession:
                 self._prepared.clear()
             prepared = self._prepared[key] = self._prepare(outgoing)
         request = self._filled(prepared.request, outgoing)
+        call.cookie = request.headers.get("Cookie")
         call.proxy = _proxy_address(outgoing.url, prepared.settings["proxies"])
         try:
             with call:
@@ -181,6 +182,10 @@ class OwnSession:
                 request.headers["Cookie"] = cookie
         return request
 
+    def has_replaced(self, cookie: Optional[str]) -> bool:
+        """Return whether a cookie of a ``Cookie`` header has another value by now."""
+        return cookies.has_replaced(self.session.cookies, cookie)
+
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""
         self.session.adapters = new_session().adapters
@@ -211,6 +216,7 @@ class UserSession:
         """Send a request for a call, as `OwnSession.send` does."""
         call.sent = True  # as far as can be known
         request = self._prepare(outgoing)
+        call.cookie = request.headers.get("Cookie")
         session = self.session
         proxies = {**session.proxies, **self._proxies}
         settings = session.merge_environment_settings(
@@ -249,6 +255,10 @@ class UserSession:
         if cookie:
             request.headers["Cookie"] = cookie
         return request
+
+    def has_replaced(self, cookie: Optional[str]) -> bool:
+        """Return whether a cookie of a ``Cookie`` header has another value by now."""
+        return cookies.has_replaced(self.session.cookies, cookie)
 
     def after_fork(self) -> None:
         """Do nothing: it is the caller's."""

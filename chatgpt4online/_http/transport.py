@@ -354,9 +354,13 @@ class Transport:
             error,
             sent=call.sent,
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
+            overtaken=nonce is not None and self._is_overtaken(nonce),
             final=is_final(error.__cause__),
             moved=self.root != self._original_root and not request.is_url,
         )
+
+    def _is_overtaken(self, nonce: IssuedNonce) -> bool:
+        return self.nonce.is_replaced(nonce) or self._session.has_replaced(nonce.cookie)
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
         return isinstance(error, StatusError) and is_stale_nonce(

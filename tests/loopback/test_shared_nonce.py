@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from typing import Any, List
+from itertools import count
+from typing import Any, Dict, List
 
 import pytest
 from support import (
@@ -34,6 +35,7 @@ from chatgpt4online import (
     ServerError,
     Timeout,
 )
+from chatgpt4online._http.retry import MOST_RENEWALS
 from chatgpt4online.testing import Request, Server
 
 HALF_DAY = 43200
@@ -253,6 +255,63 @@ def test_a_nonce_refused_twice_is_an_error(refusal: bytes) -> None:
         with pytest.raises(AuthError):
             client.chat("Hi")
         assert len(server.questions) == len(server.sessions) == 2
+
+
+class BoundNonces:
+    """A server whose answers replace a cookie, and whose nonces are valid with one cookie only."""
+
+    def __init__(self) -> None:
+        self.numbers = count()
+        self.bound: Dict[str, str] = {}
+        self.refused = 0
+
+    def serve(self, peer: Peer) -> None:
+        """Serve a connection."""
+        while True:
+            received = peer.receive()
+            if received is None:
+                return
+            cookie = received.headers.get("cookie", "")
+            fresh = f"Set-Cookie: bound={next(self.numbers)}; Path=/"
+            nonce = received.headers.get("x-wp-nonce", "")
+            if received.is_session:
+                nonce = f"nonce{next(self.numbers)}"
+                self.bound[nonce] = cookie
+                peer.send(session_reply(nonce))
+            elif self.bound[nonce] == cookie:
+                peer.send(PHP.answer(HELLO, fresh).bytes)
+            else:
+                self.refused += 1
+                peer.send(STALE)
+
+
+def test_cookies_that_nonces_are_bound_to() -> None:
+    """Where answers replace the cookie that a nonce is bound to, threads get all answers."""
+    site = BoundNonces()
+    with RawServer(site.serve) as server, Client(server.url) as client:
+        outcomes = list(client.map(["Hi"] * 60, workers=16))
+    assert [outcome.reply for outcome in outcomes] == ["Hello"] * 60
+    assert site.refused > 0
+
+
+def test_refusals_that_replace_a_cookie() -> None:
+    """A site that refuses each nonce, and replaces a cookie each time, ends the renewals."""
+    numbers = count()
+
+    def serve(peer: Peer) -> None:
+        while True:
+            received = peer.receive()
+            if received is None:
+                return
+            cookie = f"Set-Cookie: a={next(numbers)}; Path=/"
+            refusal = {"code": "rest_cookie_invalid_nonce", "message": "No"}
+            answer = json_reply("403 Forbidden", refusal, cookie)
+            peer.send(session_reply() if received.is_session else answer)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        with pytest.raises(AuthError):
+            client.chat("Hi")
+        assert len(server.questions) == MOST_RENEWALS + 1
 
 
 def test_other_refusals_do_not_renew_the_nonce() -> None:

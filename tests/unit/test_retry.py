@@ -25,6 +25,7 @@ from chatgpt4online import (
 from chatgpt4online._http.retry import (
     LONGEST_WAIT,
     MOST_REDIRECTS,
+    MOST_RENEWALS,
     RULES,
     Action,
     Attempt,
@@ -61,6 +62,12 @@ MEANINGS: Dict[str, Tuple[ChatGPT4OnlineError, Dict[str, bool], Failure]] = {
     "silence": (Timeout(phase="read"), {}, Failure.FINAL),
     "the deadline": (Timeout(phase="deadline"), {}, Failure.FINAL),
     "a stale nonce": (STALE, {"stale_nonce": True}, Failure.STALE_NONCE),
+    "a nonce that was overtaken": (
+        STALE,
+        {"stale_nonce": True, "overtaken": True},
+        Failure.OVERTAKEN_NONCE,
+    ),
+    "another refusal meanwhile": (STALE, {"overtaken": True}, Failure.FINAL),
     "the same refusal without a nonce": (STALE, {}, Failure.FINAL),
     "429": (status(429), {}, Failure.UNCERTAIN),
     "429 with Retry-After": (status(429, 9.0), {}, Failure.ASKED_TO_WAIT),
@@ -106,6 +113,7 @@ def test_other_statuses_are_final() -> None:
 ROWS: Dict[Failure, Tuple[Action, Action]] = {
     Failure.NOT_CONNECTED: (Action.WAIT, Action.WAIT),
     Failure.STALE_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
+    Failure.OVERTAKEN_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
     Failure.ASKED_TO_WAIT: (Action.WAIT, Action.WAIT),
     Failure.MOVED: (Action.FOLLOW, Action.FOLLOW),
     Failure.MOVED_TO_NOWHERE: (Action.RETURN, Action.RETURN),
@@ -134,6 +142,11 @@ USED_UP: List[Tuple[Failure, Attempt, Attempt]] = [
     (Failure.UNCERTAIN, Attempt(1, 2), Attempt(2, 2)),
     (Failure.UNCERTAIN, Attempt(0, 1), Attempt(0, 0)),
     (Failure.STALE_NONCE, Attempt(renewals=0), Attempt(renewals=1)),
+    (
+        Failure.OVERTAKEN_NONCE,
+        Attempt(renewals=MOST_RENEWALS - 1),
+        Attempt(renewals=MOST_RENEWALS),
+    ),
     (Failure.MOVED, Attempt(moves=4), Attempt(moves=5)),
     (Failure.MOVED_TO_NOWHERE, Attempt(returns=0), Attempt(returns=1)),
 ]
@@ -141,7 +154,7 @@ USED_UP: List[Tuple[Failure, Attempt, Attempt]] = [
 
 @pytest.mark.parametrize(("failure", "last", "over"), USED_UP)
 def test_used_up(failure: Failure, last: Attempt, over: Attempt) -> None:
-    """Waits happen `retries` times, redirects five times, renewals and returns once."""
+    """Waits happen `retries` times; the table says how often anything else does."""
     assert decide(failure, idempotent=True, attempt=last).action is RULES[failure].action
     assert decide(failure, idempotent=True, attempt=over) == RAISE
 
