@@ -12,18 +12,13 @@ from ._http.response import Response
 from ._protocol import fields
 from ._protocol.answers import parse_reply
 from ._protocol.events import End, Failure
-from ._protocol.failures import reply_error
-from .errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
+from ._protocol.failures import interrupted, reply_error
+from .errors import ChatGPT4OnlineError, ProtocolError
 from .types import Event, Reply
 
 __all__ = ["Stream"]
 
 _Item = Union[str, Event, End, Failure]
-
-_STOPPED = (
-    "the answer stopped before its end. The site may have run the question anyway: check before"
-    " you ask it again."
-)
 
 
 class Stream:
@@ -169,7 +164,7 @@ class Stream:
         if isinstance(item, End):
             return self._end(item)
         if item is None:
-            raise reply_error("") if self._has_failed else StreamInterrupted(_STOPPED)
+            raise reply_error("") if self._has_failed else interrupted(self._response.tail)
         return item
 
     def _count(self, delta: str) -> None:

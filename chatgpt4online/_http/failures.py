@@ -57,7 +57,7 @@ def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineEr
     if call.ended or isinstance(error, CallEnded):
         return StreamInterrupted("it was closed before its answer was complete.")
     if isinstance(error, _TIMEOUTS) or isinstance(_innermost(error), _TIMEOUTS):
-        return _timeout("read" if call.sent else "connect")
+        return _timeout("read" if call.sent else "connect", call.proxy)
     if reading:
         return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
     return TransportError(_why_no_answer(error, call))
@@ -66,7 +66,7 @@ def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineEr
 def _why_no_answer(error: Exception, call: Call) -> str:
     """Return what happened before an answer had begun, and what to do."""
     reason = _reason(error)
-    if isinstance(error, requests.exceptions.ProxyError):
+    if _is_about_proxy(error, call):
         wish = " It wants a login." if _says_407(error) else ""
         return f"the proxy {call.proxy or ''} failed: {reason}.{wish} Check the proxy's address."
     if is_untrusted(error):
@@ -83,9 +83,20 @@ def _why_no_answer(error: Exception, call: Call) -> str:
     return f"no answer: {reason}. Is the site up, and reachable?"
 
 
-def _timeout(phase: str) -> Timeout:
+def _is_about_proxy(error: Exception, call: Call) -> bool:
+    """Return whether a proxy failed: it was not reached, has refused, or is not given by a URL."""
+    if isinstance(error, requests.exceptions.ProxyError):
+        return True
+    inner = _innermost(error)
+    is_url = isinstance(inner, ValueError) and not isinstance(inner, requests.RequestException)
+    is_socks = call.proxy is not None and call.proxy.lower().startswith("socks")
+    return call.proxy is not None and (is_url or (is_socks and not call.sent))
+
+
+def _timeout(phase: str, proxy: Optional[str]) -> Timeout:
     if phase == "connect":
-        return Timeout("no connection within the time limit. Is the site up?", phase=phase)
+        asked = "the site" if proxy is None else f"the proxy {proxy}"
+        return Timeout(f"no connection within the time limit. Is {asked} up?", phase=phase)
     return Timeout(
         "the site was silent for longer than the time limit. It may have run the question: check"
         " before you ask again, or allow more time.",

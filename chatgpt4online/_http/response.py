@@ -11,7 +11,12 @@ from chatgpt4online._protocol import fields, prelude
 from chatgpt4online._protocol.advice import BLOCKING_HEADERS, Asked
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
-from chatgpt4online._protocol.failures import check_success, error_from_response, page_error
+from chatgpt4online._protocol.failures import (
+    LONGEST_TAIL,
+    check_success,
+    error_from_response,
+    page_error,
+)
 from chatgpt4online._protocol.fields import check_size, parse_json, plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from chatgpt4online.types import Event
@@ -39,7 +44,8 @@ class Response:
         response: as requests returned it, with nothing read.
         call: the call that it answers.
         site: the site's URL, for errors.
-        asked: what was asked, for errors.
+        route: the route that was asked, for errors.
+        asked: returns all that advice depends on, which only refusals need.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
     """
@@ -50,14 +56,18 @@ class Response:
         call: Call,
         *,
         site: str,
-        asked: Asked,
+        route: str,
+        asked: Callable[[], Asked],
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
         self.status = response.status_code
         self.headers = response.headers
         self.call = call
+        #: The last bytes of a stream.
+        self.tail = b""
         self._site = site
+        self._route = route
         self._asked = asked
         self._update_nonce = update_nonce
         self._defer_release = defer_release
@@ -110,10 +120,13 @@ class Response:
             yield End(self._json(first, check_success))
 
     def _chunks(self, first: bytearray) -> Iterator[bytes]:
-        while first:
-            yield bytes(first[:BLOCK])
+        while True:
+            data = bytes(first[:BLOCK]) if first else self.read()
+            if not data:
+                return
             del first[:BLOCK]
-        yield from iter(self.read, b"")
+            self.tail = (self.tail + data[-LONGEST_TAIL:])[-LONGEST_TAIL:]
+            yield data
 
     def json(
         self, check: Callable[[object, int], Dict[str, Any]], keys: FrozenSet[str]
@@ -157,12 +170,12 @@ class Response:
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
         if any(self.headers.get(name) for name in BLOCKING_HEADERS):
-            return page_error(self.status, self.headers, "", now=time(), asked=self._asked)
+            return page_error(self.status, self.headers, "", now=time(), asked=self._asked())
         if not first:
             return StreamInterrupted("the answer is empty")
         page = self._text(first)
         if first.startswith(b"<"):
-            return page_error(self.status, self.headers, page, now=time(), asked=self._asked)
+            return page_error(self.status, self.headers, page, now=time(), asked=self._asked())
         return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
 
     def page(self) -> str:
@@ -175,7 +188,9 @@ class Response:
     def error(self) -> ChatGPT4OnlineError:
         """Return the error for a status that is not a success, with what the body says of it."""
         body = self.discard()
-        error = error_from_response(self.status, self.headers, body, now=time(), asked=self._asked)
+        error = error_from_response(
+            self.status, self.headers, body, now=time(), asked=self._asked()
+        )
         return self.translate(error)
 
     def discard(self) -> str:
@@ -203,7 +218,7 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(error, self.call, self._site, self._asked.route, reading=True)
+        return translate(error, self.call, self._site, self._route, reading=True)
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""

@@ -113,6 +113,7 @@ class Transport:
         self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
     ) -> None:
         self.site = settings.site
+        self._origin = origin_of(settings.site)
         self.has_login = settings.login is not None
         self.nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
@@ -400,7 +401,8 @@ class Transport:
                 self._send(request, nonce, call),
                 call,
                 site=self.site,
-                asked=self._asked(request),
+                route=request.route,
+                asked=partial(self._asked, request),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
@@ -464,7 +466,7 @@ class Transport:
         url = self._url(request)
         origin = origin_of(url)
         headers = {"origin": origin, "referer": origin + "/", **request.headers}
-        to_site = origin == origin_of(self.site)
+        to_site = origin == self._origin
         if not to_site:
             theirs = self._settings.headers
             headers = {n: each for n, each in headers.items() if n not in theirs or may_cross(n)}

@@ -18,11 +18,18 @@ from chatgpt4online.errors import (
     ReplyError,
     ServerError,
     StatusError,
+    StreamInterrupted,
 )
 
 from . import routes
 from .advice import BLOCKING_HEADERS, UNKNOWN, Asked, Refusal, advice, advice_on_upload
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
+
+#: So many of the last bytes of a stream are kept, for what PHP may print before it breaks off.
+LONGEST_TAIL = 2048
+
+#: What the lines of an event begin with.
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 #: Text by which the pages that firewalls and CDNs send instead of an answer are recognized.
 _CHALLENGE = (
@@ -102,6 +109,25 @@ def reply_error(message: str, asked: Asked = UNKNOWN) -> ReplyError:
             " a banned word, or the bot's id is wrong: shorten it, or check the id."
         )
     return ReplyError(f"AI Engine could not answer: {sentence(reason)}{hint}", message=message)
+
+
+def interrupted(tail: bytes) -> StreamInterrupted:
+    """
+    Return the error for a stream without an end. It quotes what PHP printed between the events.
+
+    Args:
+        tail: the last bytes of the stream, at most `LONGEST_TAIL`.
+
+    Source: PHP prints a fatal error, such as one about memory, to the answer that it breaks off.
+    """
+    whole = tail if len(tail) < LONGEST_TAIL else tail.partition(b"\n")[2]
+    lines = [line for line in whole.splitlines() if not line.startswith(_FIELDS)]
+    printed = plain_text(b"\n".join(lines).decode("utf-8", "replace"))
+    quoted = f" The site printed: {sentence(printed)}" if printed else ""
+    return StreamInterrupted(
+        f"the answer stopped before its end.{quoted} The site may have run the question anyway:"
+        " check before you ask it again."
+    )
 
 
 # --------------------------------------------------------------------------- statuses and headers

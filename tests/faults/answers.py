@@ -61,7 +61,11 @@ EVENTS: Faults = {
     "only thoughts": saying(live("Hm", subtype="thinking"), error=StreamInterrupted),
     "only noise": saying(b"<!-- cached -->\n\n", error=StreamInterrupted),
     "an end under another name": saying(event(type="done", data="{}"), error=StreamInterrupted),
-    "a fatal error of PHP": saying(b"<br />\n<b>Fatal error</b>: x\n\n", error=StreamInterrupted),
+    "a fatal error of PHP": saying(
+        b"<br />\n<b>Fatal error</b>: No memory\n\n",
+        error=StreamInterrupted,
+        words="The site printed: Fatal error : No memory.",
+    ),
     "a critical error": saying(b"<p>There has been a critical error.</p>", error=StreamInterrupted),
     "an end that reports failure": failed(
         odd_end({"success": False, "message": "No credit"}), words="No credit"

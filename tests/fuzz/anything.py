@@ -72,7 +72,8 @@ class Case:
             received,
             Call(),
             site="https://a.example",
-            asked=Asked("chat"),
+            route="chat",
+            asked=lambda: Asked("chat"),
             update_nonce=ignore,
             defer_release=ignore,
         )

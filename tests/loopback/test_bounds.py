@@ -7,9 +7,10 @@ import sys
 import tracemalloc
 import zlib
 from time import thread_time
-from typing import Callable, Dict
+from typing import Callable, Dict, List
 
 import pytest
+import requests
 from support import (
     HELLO,
     PHP,
@@ -42,6 +43,23 @@ BLOCK = b"x" * 65536
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limit, since measuring memory is slow."""
     monkeypatch.setattr(fields, "LIMIT", LIMIT)
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])
+@pytest.mark.parametrize(
+    ("fields", "size"),
+    [(["a: b"] * 150, "100 headers"), (["a: " + "x" * 70_000], "65536")],
+    ids=["many", "long"],
+)
+def test_large_headers(*, own: bool, fields: List[str], size: str) -> None:
+    """Headers beyond the limits of http.client are named with the limit, and not sent again."""
+    serve = answering(PHP.answer(HELLO, *fields).bytes)
+    with RawServer(serve) as server, requests.Session() as session:
+        client = Client(server.url, session=None if own else session)
+        with client, pytest.raises(TransportError, match="headers are too large") as caught:
+            client.chat("Hi")
+        assert size in str(caught.value)
+        assert len(server.questions) == 1
 
 
 def endless(begin: bytes, piece: bytes = BLOCK) -> Serve:

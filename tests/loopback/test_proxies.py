@@ -17,7 +17,7 @@ import pytest
 import requests
 from support import relay, tls_context, wait_for
 
-from chatgpt4online import Client, StatusError, TransportError
+from chatgpt4online import ChatGPT4OnlineError, Client, StatusError, TransportError
 from chatgpt4online._http import retry
 from chatgpt4online.testing import Server
 
@@ -76,6 +76,9 @@ class Proxy:
                 if proxy._admits(self):
                     proxy._forward(self)
 
+            def do_GET(self) -> None:
+                self.do_POST()
+
             def do_CONNECT(self) -> None:
                 if proxy._admits(self):
                     proxy._tunnel(self)
@@ -93,10 +96,10 @@ class Proxy:
         return not self._refuse
 
     def _forward(self, handler: BaseHTTPRequestHandler) -> None:
-        body = handler.rfile.read(int(handler.headers["content-length"]))
+        body = handler.rfile.read(int(handler.headers["content-length"] or 0))
         onward = http.client.HTTPConnection(*self._target)
         path = urlsplit(handler.path).path
-        onward.request("POST", path, body, dict(handler.headers.items()))
+        onward.request(handler.command, path, body, dict(handler.headers.items()))
         answer = onward.getresponse()
         data = answer.read()
         onward.close()
@@ -284,6 +287,63 @@ def test_proxy_that_refuses_a_tunnel(secure: Server) -> None:
         with client, pytest.raises(TransportError, match="407"):
             client.chat("Hi")
     gc.collect()  # http.client of Python 3.8 leaves a proxy's answer to the collector
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("with_session", [False, True])
+@pytest.mark.parametrize("site", [SITE, "https://site.invalid"])
+def test_a_proxy_that_wants_a_login_is_asked_once(
+    *, site: str, with_session: bool, server: Server, session: requests.Session
+) -> None:
+    """A proxy that refuses the login is not asked again, which could lock an account."""
+    with Proxy(server, refuse=True) as proxy:
+        url = f"http://user:{PASSWORD}@{proxy.address}"
+        with Client(site, proxy=url, session=session if with_session else None) as client:
+            with pytest.raises(ChatGPT4OnlineError, match="407") as caught:
+                client.chat("Hi")
+            assert len(proxy.asked) == 1
+            health = client.check()
+    gc.collect()  # http.client of Python 3.8 leaves a proxy's answer to the collector
+    assert "proxy" in str(caught.value)
+    assert PASSWORD not in str(caught.value)
+    assert not health
+    assert "proxy" in str(health)
+    assert PASSWORD not in str(health)
+
+
+@pytest.mark.parametrize(
+    "proxy_url",
+    [
+        "http://user:{password}@127.0.0.1:1",
+        "http://user:{password}@proxy.invalid:3128",
+        "http://user:{password}@pro xy:1",
+        "socks5://user:{password}@127.0.0.1:1",
+        "socks5h://user:{password}@proxy.invalid:1080",
+    ],
+)
+@pytest.mark.parametrize("site", [SITE, "https://site.invalid"])
+def test_the_proxys_fault(site: str, proxy_url: str) -> None:
+    """A proxy that cannot be reached is named, without its login, and not the site."""
+    url = proxy_url.format(password=PASSWORD)
+    with Client(site, proxy=url, retries=0) as client:
+        with pytest.raises(TransportError, match="the proxy") as caught:
+            client.chat("Hi")
+        health = client.check()
+    assert PASSWORD not in str(caught.value)
+    assert "Is the site up" not in str(caught.value)
+    assert "the proxy" in str(health)
+
+
+@pytest.mark.parametrize("scheme", ["socks", "ftp"])
+def test_unknown_schemes_of_a_proxy(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scheme that requests does not know is refused, or reads as the proxy's fault."""
+    url = f"{scheme}://user:{PASSWORD}@127.0.0.1:1"
+    with pytest.raises(ValueError, match="proxy must be a URL"):
+        Client(SITE, proxy=url)
+    monkeypatch.setenv("http_proxy", url)
+    with Client(SITE, retries=0) as client, pytest.raises(TransportError, match="proxy") as caught:
+        client.chat("Hi")
+    assert PASSWORD not in str(caught.value)
 
 
 # ----------------------------------------------------------------------------- certificates

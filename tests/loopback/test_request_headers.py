@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
@@ -212,3 +213,28 @@ def test_session_cookie_header(
     with Client(server.url, session=session) as client:
         client.chat("Hi")
     assert sent(server, CHAT).headers.get("cookie") == expected
+
+
+def test_an_agent_that_a_firewall_wants() -> None:
+    """The caller's user agent goes with each request: pages, login proof, check and public API."""
+    with Server(token="t0ken") as server:
+        server.user("ada", "secret")
+        server.page("/contact/", bots=["default"])
+        options: Dict[str, Any] = {
+            "auth": ("ada", "secret"),
+            "token": "t0ken",
+            "headers": {"User-Agent": "mine"},
+        }
+        with Client.from_page(server.url + "/contact/", **options) as client:
+            client.chat("Hi")
+            client.files.upload(BytesIO(b"x"), name="a.txt")
+            list(client.files.list())
+            list(client.discussions)
+            client.api.bots()
+            client.api.text("Hi")
+            client.bots("/")
+            assert client.check(ask="Hi")
+        asked = {request.path for request in server.requests}
+        agents = {request.headers["user-agent"] for request in server.requests}
+    assert len(asked) >= 9
+    assert agents == {"mine"}

@@ -404,3 +404,14 @@ def test_a_finished_call_leaves_no_timer() -> None:
         for _ in range(10):
             assert client.chat("Hi", deadline=SOON) == "Hello"
         wait_for(lambda: not any(isinstance(t, threading.Timer) for t in threading.enumerate()))
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+def test_statuses_without_a_body(*, own: bool, status: str) -> None:
+    """A status that has no body ends its answer, whatever framing its headers announce."""
+    answer = head(status, "Transfer-Encoding: chunked")
+    with RawServer(holding(answer)) as server, requests.Session() as session:
+        client = Client(server.url, session=None if own else session)
+        with client, at_once(), pytest.raises(ChatGPT4OnlineError):
+            client.chat("Hi")

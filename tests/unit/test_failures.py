@@ -21,13 +21,50 @@ from chatgpt4online import (
 )
 from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.failures import (
+    LONGEST_TAIL,
     error_from_response,
+    interrupted,
     is_stale_nonce,
     login_error,
     page_error,
     redirect_error,
     retry_after,
 )
+
+#: The last bytes of a stream, and what its error quotes.
+TAILS = {
+    "a fatal error": (
+        b"data: {}\n\n<br />\n<b>Fatal error</b>:  Allowed memory of 5 bytes in <b>/x.php</b>",
+        "Fatal error : Allowed memory of 5 bytes in /x.php.",
+    ),
+    "without an end of its line": (b"PHP Fatal error: No", "PHP Fatal error: No."),
+    "one that is not UTF-8": (b"Fatal \xff error\n", "Fatal \ufffd error."),
+    "one that drives terminals": (b"Fatal\x1b[2J error\n", "Fatal[2J error."),
+    "fields": (b"event: a\nid: 1\nretry: 1\n: comment\ndata: Hi\n\n", None),
+    "half an event": (b'data: {"type":"live","da', None),
+    "the rest of a long line": (b"x" * LONGEST_TAIL, None),
+    "the rest of a long line, and more": (
+        b"x" * LONGEST_TAIL + b"\n\nFatal error: No\n",
+        "Fatal error: No.",
+    ),
+    "nothing": (b"", None),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_what_broke_a_stream(name: str) -> None:
+    """What PHP prints before it breaks off a stream is quoted, and no answer is."""
+    tail, quoted = TAILS[name]
+    message = str(interrupted(tail[-LONGEST_TAIL:]))
+    assert message.startswith("the answer stopped before its end.")
+    assert ("The site printed: " in message) == (quoted is not None)
+    assert (quoted or "") in message
+
+
+def test_a_long_fatal_error() -> None:
+    """What is quoted of a fatal error is bounded."""
+    assert len(str(interrupted(b"\n" + b"Fatal " * 300))) < 700
+
 
 ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
