@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any, Dict, List
 
 import pytest
+import requests
 from support import (
     HELLO,
     NONCE,
@@ -294,7 +295,8 @@ def test_cookies_that_nonces_are_bound_to() -> None:
     assert site.refused > 0
 
 
-def test_refusals_that_replace_a_cookie() -> None:
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])
+def test_refusals_that_replace_a_cookie(*, own: bool) -> None:
     """A site that refuses each nonce, and replaces a cookie each time, ends the renewals."""
     numbers = count()
 
@@ -308,8 +310,9 @@ def test_refusals_that_replace_a_cookie() -> None:
             answer = json_reply("403 Forbidden", refusal, cookie)
             peer.send(session_reply() if received.is_session else answer)
 
-    with RawServer(serve) as server, Client(server.url) as client:
-        with pytest.raises(AuthError):
+    with RawServer(serve) as server, requests.Session() as session:
+        client = Client(server.url, session=None if own else session)
+        with client, pytest.raises(AuthError):
             client.chat("Hi")
         assert len(server.questions) == MOST_RENEWALS + 1
 
