@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
 from urllib.parse import urljoin, urlsplit
 
@@ -122,6 +123,16 @@ def named_root(address: object, page: str) -> Optional[str]:
     except ValueError:
         return None
     return root if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def site_path(path: str) -> str:
+    """
+    Return a site's part of a URL's path: what precedes WordPress's own pages, or all of it.
+
+    Source: WordPress's REST API, its dashboard, its login, and permalinks without rewrite rules.
+    """
+    own_pages = "/(?:wp-json|wp-admin|wp-login[.]php|index[.]php)(?=/|$)"
+    return re.split(own_pages, path, maxsplit=1)[0]
 
 
 def site_of(url: str) -> str:
