@@ -64,8 +64,9 @@ class Message(TypedDict):
     """The text of the turn."""
 
 
-#: A turn as callers pass it. Type checkers do not accept a dict in a variable as a `Message`.
-Turn = Union[Message, Mapping[str, str]]
+#: A turn as callers pass it. Type checkers do not accept a dict in a variable as a `Message`. Its
+#: content may also be a list of parts, ``{"type": "text", "text": ...}``.
+Turn = Union[Message, Mapping[str, object]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

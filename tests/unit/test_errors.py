@@ -15,6 +15,7 @@ from chatgpt4online.errors import (
     AuthError,
     BlockedError,
     ChatGPT4OnlineError,
+    MessageError,
     NotFoundError,
     ProtocolError,
     RateLimitError,
@@ -28,6 +29,7 @@ from chatgpt4online.errors import (
 
 PARENTS: Dict[Type[ChatGPT4OnlineError], Tuple[type, ...]] = {
     ChatGPT4OnlineError: (Exception,),
+    MessageError: (ChatGPT4OnlineError, ValueError),
     TransportError: (ChatGPT4OnlineError,),
     Timeout: (TransportError, TimeoutError),
     StatusError: (ChatGPT4OnlineError,),
