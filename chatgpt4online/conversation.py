@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
 from . import _disk
 from . import _validation as validate
+from ._options import ChatOptions, Unpack
 from ._protocol.request import (
     continuation_fields,
     message_text,
@@ -16,15 +17,16 @@ from ._protocol.request import (
     validate_messages,
 )
 from ._validation import type_name
+from .files import StrPath
+from .stream import Stream
 from .types import Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
     from .client import Client
-    from .stream import Stream
+else:
+    Client = Any  # for `typing.get_type_hints`: that module imports this one
 
 __all__ = ["Conversation"]
-
-StrPath = Union[str, "os.PathLike[str]"]
 
 
 class Conversation:
@@ -58,15 +60,16 @@ class Conversation:
                 0, {"role": "system", "content": validate.identifier(system, "system")}
             )
         #: The id under which the site stores the conversation.
-        self.chat_id: str = new_chat_id() if chat_id is None else chat_id
-        validate.identifier(self.chat_id, "chat_id")
+        self.chat_id: str = (
+            new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
+        )
         #: The last answer, or None before the first.
         self.last: Optional[Reply] = None
         self._response_id: Optional[str] = None
         self._answered: List[Message] = []  # the turns that the response id covers
         self._newest: Optional[object] = None  # the last question asked
 
-    def chat(self, message: Union[str, Shortcut], **options: Any) -> Reply:
+    def chat(self, message: Union[str, Shortcut], **options: Unpack[ChatOptions]) -> Reply:
         """
         Ask the next question, and return the whole answer.
 
@@ -75,13 +78,14 @@ class Conversation:
             options: those of `Client.chat`, except `messages` and `chat_id`.
 
         Raises:
+            MessageError: as `Client.chat`.
             ValueError: as `Client.chat`.
             TypeError: as `Client.chat`.
             ChatGPT4OnlineError: as `Client.chat`; the turn is not kept.
         """
         return self.stream(message, **options).result()
 
-    def stream(self, message: Union[str, Shortcut], **options: Any) -> Stream:
+    def stream(self, message: Union[str, Shortcut], **options: Unpack[ChatOptions]) -> Stream:
         """
         Ask the next question, and return the answer as it arrives.
 
@@ -93,17 +97,16 @@ class Conversation:
             options: as for `chat`.
 
         Raises:
+            MessageError: as `chat`.
             ValueError: as `chat`.
             TypeError: as `chat`.
             ChatGPT4OnlineError: as `chat`.
         """
         if not isinstance(message, (str, Shortcut)):
             raise TypeError(f"message must be a str or a Shortcut, not {type_name(message)}")
+        options["extra_body"] = self._extra_body(options.get("extra_body"))
         stream = self._client.stream(
-            message,
-            messages=self.messages,
-            chat_id=self.chat_id,
-            **{**options, "extra_body": self._extra_body(options.get("extra_body"))},
+            message, messages=self.messages, chat_id=self.chat_id, **options
         )
         question = self._newest = object()
 

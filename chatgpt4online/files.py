@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Union,
+)
 
 from urllib3.filepost import encode_multipart_formdata
 
 from . import _validation as validate
 from ._http.call import Call
 from ._http.request import Request
+from ._http.session import Headers
 from ._http.transport import Transport
 from ._protocol import routes
 from ._protocol.answers import parse_files, parse_upload
@@ -31,8 +44,16 @@ LARGEST_FILE = 100 * 1000 * 1000
 
 _NOT_BINARY = "a file must be open in binary mode, as by open(path, 'rb')"
 
+if TYPE_CHECKING:
+    PathLike = os.PathLike[str]
+else:
+    PathLike = os.PathLike  # takes no type before Python 3.9
+
+#: A path.
+StrPath = Union[str, PathLike]
+
 #: A path, or an open binary file.
-Source = Union[str, "os.PathLike[str]", BinaryIO]
+Source = Union[str, PathLike, BinaryIO]
 
 #: Called with the number of bytes sent so far, and that of the whole request.
 Progress = Callable[[int, int], object]
@@ -87,7 +108,7 @@ class Files:
         content = read_file(path_or_file, name)
         with self._transport.calling() as call:
             purpose = validate.identifier(purpose, "purpose")
-            file = _upload(self._transport, content, purpose, progress, call)
+            file = _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
             call.finish()
             return file
 
@@ -138,24 +159,28 @@ def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]
     return [_id_or_content(file) for file in files]
 
 
-def upload_all(transport: Transport, files: Sequence[Union[str, Content]], call: Call) -> List[str]:
-    """Upload the files that have no id yet, and return all ids."""
-    return [
-        file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
-        for file in files
-    ]
+def upload_all(
+    transport: Transport, files: Sequence[Union[str, Content]], own: Headers, call: Call
+) -> List[str]:
+    """Upload the files that have no id yet, with the call's own headers, and return all ids."""
+    upload = partial(_upload, transport, purpose=DEFAULT_PURPOSE, progress=None, call=call, own=own)
+    return [file if isinstance(file, str) else upload(file).id for file in files]
 
 
 def _upload(
     transport: Transport,
     content: Content,
+    *,
     purpose: str,
     progress: Optional[Progress],
     call: Call,
+    own: Headers = MappingProxyType({}),
 ) -> File:
     body, content_type = encode_multipart_formdata(upload_parts(content, purpose))
     headers = transport.widget(accept="application/json", content_type=None)
-    request = Request(routes.UPLOAD, headers, body, content_type=content_type, progress=progress)
+    request = Request(
+        routes.UPLOAD, headers, body, content_type=content_type, progress=progress, own=own
+    )
     return transport.fetch(request, call, parse_uploaded(content, purpose))
 
 

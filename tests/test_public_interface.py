@@ -31,6 +31,7 @@ PUBLIC_NAMES = {
     "Health",
     "Image",
     "Message",
+    "MessageError",
     "NotFoundError",
     "Outcome",
     "Outcomes",
@@ -53,7 +54,7 @@ PUBLIC_NAMES = {
 
 ASK = (
     "(self, message, *, messages=(), chat_id=None, files=(), model=None, extra_body=None, "
-    "timeout=None, deadline=None)"
+    "headers=None, timeout=None, deadline=None)"
 )
 SIGNATURES = {
     "Client": (
@@ -69,7 +70,7 @@ SIGNATURES = {
     "Client.from_page": "(url, index=0, **options)",
     "Client.map": (
         "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, "
-        "journal=None, model=None, extra_body=None, timeout=None, deadline=None)"
+        "journal=None, model=None, extra_body=None, headers=None, timeout=None, deadline=None)"
     ),
     "Client.refresh_nonce": "(self)",
     "Client.resume": "(self, discussion)",

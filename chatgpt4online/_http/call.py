@@ -70,6 +70,9 @@ class Call:
         self.finished = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
+        #: How often the present request has been sent, and when that began.
+        self.attempts = 0
+        self.began = 0.0
         #: The address of the proxy that the request goes through, without a password; or None.
         self.proxy: Optional[str] = None
         self._sockets: Iterator[Any] = iter(())  # an iterator, so that each is taken only once

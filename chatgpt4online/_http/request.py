@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional
 
 import requests
@@ -39,7 +40,8 @@ class Request(NamedTuple):
     """
     A request to one of the site's routes, which may have to be sent more than once.
 
-    `route` may also be a whole URL. `headers` are the same each time that it is asked.
+    `route` may also be a whole URL. `headers` are the same each time that it is asked; `own`, the
+    caller's for this call, take precedence.
     `credential` opens it in place of the client's login. `idempotent`: the site may get it twice
     even if it has run, since it changes nothing. `check` returns the JSON object of an answer that
     reports success, and raises for any other; `keys` are its possible first keys. `progress` is
@@ -57,6 +59,7 @@ class Request(NamedTuple):
     check: Callable[[object, int], Dict[str, Any]] = check_success
     keys: FrozenSet[str] = PLUGIN_KEYS
     progress: Optional[Callable[[int, int], object]] = None
+    own: Headers = MappingProxyType({})
 
     @property
     def is_url(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import time
 from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
@@ -21,6 +22,8 @@ from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .failures import cause, translate
 from .framing import BLOCK
+
+log = logging.getLogger("chatgpt4online")
 
 #: So few bytes decide what most bodies are.
 _FEW = 64
@@ -210,6 +213,18 @@ class Response:
         if not self._body.finish():
             self._defer_release(self._body)
         self._is_finished = True
+
+    def log_answer(self, seconds: float, chat_id: str = "") -> None:
+        """Log that the answer is complete: one line per answer, with its fields for a formatter."""
+        extra = {
+            "site": self._site,
+            "route": self._asked.route,
+            "status": self.status,
+            "attempts": self.call.attempts,
+            "seconds": seconds,
+            "chat_id": chat_id,
+        }
+        log.debug("%s: %d after %.3f s", extra["route"], self.status, seconds, extra=extra)
 
     def close(self) -> None:
         """Close the connection unless it is kept. From any thread; never blocks."""

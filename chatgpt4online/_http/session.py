@@ -35,15 +35,15 @@ class OutgoingRequest(NamedTuple):
     One request as it is sent. Its repr shows no secret.
 
     `headers` are the same each time that this URL is asked with this method; `extra`, which may
-    hold a nonce and a credential, are not. `progress` is called with the bytes sent so far and
-    those of the whole body. `to_site`: the URL has the origin of the client's site, so that it may
-    see what a caller's session has for it.
+    hold a nonce and a credential, are not, and take precedence. `progress` is called with the bytes
+    sent so far and those of the whole body. `to_site`: the URL has the origin of the client's site,
+    so that it may see what a caller's session has for it.
     """
 
     method: str
     url: str
     headers: Headers
-    extra: Mapping[str, str]
+    extra: Headers
     body: Optional[bytes]
     progress: Optional[Callable[[int, int], object]]
     to_site: bool = True
@@ -152,7 +152,13 @@ class OwnSession:
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        request.headers.update(outgoing.extra)
+        for name, value in outgoing.extra.items():
+            if value is not None:
+                request.headers[name] = value
+            elif name == "user-agent":
+                request.headers[name] = SKIP_HEADER  # else urllib3 sends its own name
+            else:
+                request.headers.pop(name, None)
         if outgoing.body is not None:
             request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(outgoing.body))

@@ -22,7 +22,12 @@ from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
-from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget_headers
+from chatgpt4online._protocol.headers import (
+    NONCE_HEADER,
+    plain_headers,
+    widget_headers,
+    without_hints,
+)
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
@@ -298,9 +303,10 @@ class Transport:
         exchange: Callable[[Request, Optional[IssuedNonce], Call], T],
     ) -> T:
         """Exchange a request for its answer, more than once where `retry` says so."""
-        attempt = Attempt(most_retries=self._settings.retries)
+        attempt, began = Attempt(most_retries=self._settings.retries), monotonic()
         while True:
             nonce = self.issued_nonce(call) if request.with_nonce else None
+            call.attempts, call.began = attempt.number, began  # after those of the nonce
             try:
                 return exchange(request, nonce, call)
             except _Moved as moved:
@@ -399,10 +405,10 @@ class Transport:
             )
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
             raise translate(error, call, self.site, request.route) from cause(error)
-        log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
         update(parse_nonce(response.headers.get(NONCE_HEADER)))
         if 200 <= response.status < 300:
             return response
+        log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
         with response:
             raise self._moved(request, response) or response.error()
 
@@ -422,6 +428,7 @@ class Transport:
         with self._exchange(request, nonce, call) as response:
             answer = response.json(request.check, request.keys)
             response.finish()
+            response.log_answer(monotonic() - call.began)
             return answer
 
     def _exchange_page(
@@ -430,6 +437,7 @@ class Transport:
         with self._exchange(request, nonce, call) as response:
             page = response.page()
             response.finish()
+            response.log_answer(monotonic() - call.began)
             return page, response.headers.get("link", "")
 
     def _moved(self, request: Request, response: Response) -> Optional[Exception]:
@@ -466,7 +474,7 @@ class Transport:
                 request.method,
                 url,
                 headers,
-                self._extra_headers(request, url, nonce),
+                self._extra_headers(request, url, nonce, to_site=to_site),
                 request.body,
                 request.progress,
                 to_site,
@@ -475,11 +483,14 @@ class Transport:
         )
 
     def _extra_headers(
-        self, request: Request, url: str, nonce: Optional[IssuedNonce]
-    ) -> Dict[str, str]:
-        """Return what may differ each time: the credential, the nonce and the content type."""
+        self, request: Request, url: str, nonce: Optional[IssuedNonce], *, to_site: bool
+    ) -> Dict[str, Optional[str]]:
+        """Return what may differ each time: the call's own, credential, nonce, content type."""
+        own = without_hints(request.own)
+        extra = {name: each for name, each in own.items() if to_site or may_cross(name)}
         credential = request.credential or self._settings.login
-        extra = credential.header(url) if credential and not request.is_url else {}
+        if credential and not request.is_url:
+            extra.update(credential.header(url))
         if nonce is not None:
             extra[NONCE_HEADER] = nonce.value
         if request.content_type is not None:

@@ -1,0 +1,53 @@
+"""The keyword options that `Client.from_page` and `Conversation` pass on, for type checkers."""
+
+from __future__ import annotations
+
+import typing
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, TypedDict, Union
+
+import requests
+
+from ._validation import Timeouts
+from .files import Source
+from .types import File
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # which type checkers bring along
+else:
+
+    class NoUnpack:
+        """Stands for `typing.Unpack` before Python 3.11: an option may then be anything."""
+
+        def __class_getitem__(cls, options: type) -> Any:
+            """Return the type of a single option."""
+            return Any
+
+    Unpack = getattr(typing, "Unpack", NoUnpack)
+
+__all__ = ["ChatOptions", "ClientOptions", "Unpack"]
+
+
+class ClientOptions(TypedDict, total=False):
+    """Arguments of `Client` that do not come from a page."""
+
+    auth: Optional[Tuple[str, str]]
+    token: Optional[str]
+    model: Optional[str]
+    history: str
+    headers: Optional[Mapping[str, Optional[str]]]
+    proxy: Optional[str]
+    timeout: Timeouts
+    deadline: Optional[float]
+    retries: int
+    session: Optional[requests.Session]
+
+
+class ChatOptions(TypedDict, total=False):
+    """Arguments of `Client.chat` that a conversation does not set itself."""
+
+    files: Sequence[Union[File, Source]]
+    model: Optional[str]
+    extra_body: Optional[Mapping[str, Any]]
+    headers: Optional[Mapping[str, Optional[str]]]
+    timeout: Timeouts
+    deadline: Optional[float]
