@@ -152,13 +152,11 @@ class OwnSession:
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        for name, value in outgoing.extra.items():
-            if value is not None:
-                request.headers[name] = value
-            elif name == "user-agent":
-                request.headers[name] = SKIP_HEADER  # else urllib3 sends its own name
-            else:
+        for name, value in _without_agent(outgoing.extra).items():
+            if value is None:
                 request.headers.pop(name, None)
+            else:
+                request.headers[name] = value
         if outgoing.body is not None:
             request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(outgoing.body))
@@ -225,7 +223,7 @@ class UserSession:
             requests.Request(
                 outgoing.method,
                 outgoing.url,
-                {**own, NONCE_HEADER: None, **outgoing.extra},
+                {**own, NONCE_HEADER: None, **_without_agent(outgoing.extra)},
                 data=outgoing.content(),
                 auth=_unchanged if has_credential or not may_add else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
@@ -341,10 +339,16 @@ def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
     """Return our headers without those that the caller has set, except what the protocol needs."""
     if "user-agent" in theirs:
         theirs = theirs | CLIENT_HINTS
-    kept = {name: value for name, value in headers.items() if name not in theirs - _NEEDED}
-    if kept.get("user-agent", "") is None:
-        kept["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
-    return kept
+    return dict(
+        _without_agent({name: headers[name] for name in headers if name not in theirs - _NEEDED})
+    )
+
+
+def _without_agent(headers: Headers) -> Headers:
+    """Return the headers so that no user agent is sent if it is None; urllib3 would name itself."""
+    if headers.get("user-agent", "") is None:
+        return {**headers, "user-agent": SKIP_HEADER}
+    return headers
 
 
 def _is_unsent(error: requests.RequestException) -> bool:

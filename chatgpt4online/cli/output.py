@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from typing import Any, Callable, Dict, Iterator, List
 
 from chatgpt4online._display import for_markdown, for_terminal
-from chatgpt4online.errors import ChatGPT4OnlineError
+from chatgpt4online.errors import ChatGPT4OnlineError, MessageError
 from chatgpt4online.stream import Stream
 from chatgpt4online.types import Reply
 
@@ -72,7 +72,8 @@ def report(message: object) -> None:
 def report_error(error: Exception) -> ExitStatus:
     """Print an error to standard error and return its exit status."""
     report(error)
-    return ExitStatus.FAILURE if isinstance(error, ChatGPT4OnlineError) else ExitStatus.USAGE
+    is_failure = isinstance(error, ChatGPT4OnlineError) and not isinstance(error, MessageError)
+    return ExitStatus.FAILURE if is_failure else ExitStatus.USAGE
 
 
 def print_json(value: Dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from support import (
 from chatgpt4online import (
     Client,
     Message,
+    MessageError,
     Outcome,
     ReplyError,
     ServerError,
@@ -145,10 +146,10 @@ def test_what_cannot_have_run_is_sent_again(server: Server, client: Client) -> N
 
 
 BAD: Dict[str, Tuple[Any, type]] = {
-    "empty": ("", ValueError),
+    "empty": ("", MessageError),
     "no text": (b"bytes", TypeError),
-    "half of a surrogate pair": ("\ud800", ValueError),
-    "a wrong role": ([{"role": "robot", "content": "Hi"}], ValueError),
+    "half of a surrogate pair": ("\ud800", MessageError),
+    "a wrong role": ([{"role": "robot", "content": "Hi"}], MessageError),
     "a turn alone": ({"role": "user", "content": "Hi"}, TypeError),
     "one without end": ([[]], TypeError),
 }
@@ -166,6 +167,7 @@ def test_what_cannot_be_asked_is_an_outcome(
     found = list(client.map(["a", bad, "b"], journal=path))
     assert [type(outcome.error) for outcome in found] == [type(None), kind, type(None)]
     assert found[1].message is bad
+    assert not isinstance(found[1].error, MessageError) or found[1].error.site == server.url
     assert sorted(questions(server)) == ["a", "b"]
 
 
