@@ -11,10 +11,12 @@ from typing import (
     BinaryIO,
     Callable,
     Dict,
+    Iterator,
     List,
     NamedTuple,
     Optional,
     Sequence,
+    Set,
     Union,
 )
 
@@ -26,7 +28,7 @@ from ._http.request import Request
 from ._http.session import Headers
 from ._http.transport import Transport
 from ._protocol import routes
-from ._protocol.answers import parse_files, parse_upload
+from ._protocol.answers import parse_deleted, parse_files, parse_upload
 from ._protocol.request import (
     DEFAULT_PURPOSE,
     delete_files_body,
@@ -72,11 +74,24 @@ class Files:
     The files that a visitor or user has uploaded. `Client.files` is one.
 
     A guest's files belong to the client's cookies. The site deletes files after about an hour.
-    Threads may share this object.
+    Iterating yields all files, fetching pages as needed. Threads may share this object.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def __iter__(self) -> Iterator[File]:
+        """Yield each file once, the newest first."""
+        known: Set[str] = set()
+        page, number = self.list(), 1
+        # A site that ignores the page's number returns the same files again.
+        while not known.issuperset(file.id for file in page):
+            for file in page:
+                if file.id not in known:
+                    known.add(file.id)
+                    yield file
+            number += 1
+            page = self.list(page=number)
 
     def upload(
         self,
@@ -143,13 +158,14 @@ class Files:
         Raises:
             ValueError: no file is given, or an id is empty.
             TypeError: it is neither a file nor an id.
-            ReplyError: the site knows none of the files, or they belong to others.
+            ReplyError: the site deleted nothing: it knows none of the files, they belong to
+                others, or its AI Engine is older than 3.2.8 and cannot delete files by their ids.
             ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
         """
         ids = [file_id(file) for file in validate.at_least_one(files, "files")]
-        self._transport.post(routes.DELETE_FILES, delete_files_body(ids), dict)
+        self._transport.post(routes.DELETE_FILES, delete_files_body(ids), parse_deleted)
 
 
 def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]]:
@@ -186,7 +202,7 @@ def _upload(
 
 def parse_uploaded(content: Content, purpose: str) -> Callable[[Dict[str, Any]], File]:
     """Return a parser for the answer to an upload."""
-    return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
+    return partial(parse_upload, name=content.name, purpose=purpose)
 
 
 def file_id(file: Union[File, str]) -> str:

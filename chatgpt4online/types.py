@@ -197,7 +197,10 @@ class File(_Value):
     """The file name."""
 
     type: str
-    """``"image"`` or ``"file"``."""
+    """
+    ``"image"`` or ``"file"``, by the extension in `url`. The plugin's own word is not used: for the
+    same image it differs between an upload and a list since AI Engine 2.8.5.
+    """
 
     purpose: Optional[str]
     """What the file was uploaded for, in the plugin's words, or None if the site did not say."""

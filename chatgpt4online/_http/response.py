@@ -192,7 +192,7 @@ class Response:
 
     def _text(self, first: bytes, limit: int = prelude.LIMIT) -> str:
         """Return the beginning of the body as text."""
-        head = first
+        head = bytearray(first)
         while len(head) < limit:
             data = self.read()
             if not data:

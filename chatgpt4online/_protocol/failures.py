@@ -104,6 +104,22 @@ def reply_error(message: str, asked: Asked = UNKNOWN) -> ReplyError:
     return ReplyError(f"AI Engine could not answer: {sentence(reason)}{hint}", message=message)
 
 
+def nothing_deleted(*, is_old: bool) -> ReplyError:
+    """
+    Return the error for an answer that reports success although no file was deleted.
+
+    Args:
+        is_old: the answer does not say how many were deleted.
+
+    Source: mwai-ui/v1/files/delete, before 3.2.8.
+    """
+    reason = ": AI Engine before 3.2.8 cannot delete files by their ids" if is_old else ""
+    return ReplyError(
+        f"the site deleted none of the files{reason}. It deletes them when they expire, by default"
+        " an hour after the upload."
+    )
+
+
 # --------------------------------------------------------------------------- statuses and headers
 
 
