@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple, Union
 from urllib.parse import urlsplit
 
@@ -144,6 +145,8 @@ class OwnSession:
         request = requests.Request(outgoing.method, outgoing.url, fields, hooks=_hooks()).prepare()
         proxies = dict(self._proxies)  # requests adds what the environment says of this URL
         settings = self.session.merge_environment_settings(outgoing.url, proxies, True, None, None)
+        if is_loopback(outgoing.url):
+            settings["proxies"] = self._proxies
         return _Prepared(request, {**settings, "allow_redirects": False})
 
     def _filled(
@@ -199,6 +202,8 @@ class UserSession:
         settings = session.merge_environment_settings(
             outgoing.url, proxies, True, session.verify, session.cert
         )  # given like this, since requests lets the environment replace a session's own
+        if is_loopback(outgoing.url):
+            settings["proxies"] = {**session.proxies, **self._proxies}
         call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
             return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
@@ -274,6 +279,17 @@ def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Se
 def may_cross(name: str) -> bool:
     """Return whether another origin may see a caller's header, given its name in lower case."""
     return name == "user-agent" or name.startswith(("accept", "content-"))
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a URL is of this machine: no proxy of the environment is asked for it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
