@@ -49,9 +49,12 @@ DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
 # Tests that need these run where they are installed; not all support the oldest Pythons.
 ECOSYSTEMS = [
+    "betamax",
     "distributed",
     "django",
+    "eventlet",
     "flask",
+    "gevent",
     "ipykernel",
     "ipython",
     "langchain-core",
@@ -60,8 +63,11 @@ ECOSYSTEMS = [
     "matplotlib",
     "nbclient",
     "nbconvert",
+    "opentelemetry-instrumentation-requests",
+    "opentelemetry-sdk",
     "requests-ratelimiter",
     "tqdm",
+    "vcrpy",
 ]
 DEV += [f"{name}; python_version >= '3.11'" for name in ECOSYSTEMS]
 

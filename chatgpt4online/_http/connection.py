@@ -311,10 +311,25 @@ def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _P
     ours = {"http": (watched,), "https": (_SharedTLS, watched)}
     pools = {}
     for scheme, pool in originals.items():
-        connection = type("Connection", (*ours[scheme], pool.ConnectionCls), {})
+        connection = type("Connection", (*ours[scheme], _original(pool.ConnectionCls)), {})
         members = {"ConnectionCls": connection, "QueueCls": _IdleConnections}
         pools[scheme] = type("Pool", (pool,), members)
     return pools
+
+
+def _original(connection: type) -> type:
+    """Return urllib3's own class of connections, where another one has replaced it."""
+    of_urllib3 = (each for each in connection.__mro__ if _is_of_urllib3(each))
+    return next(of_urllib3, connection)
+
+
+def _is_of_urllib3(connection: type) -> bool:
+    return connection.__module__.startswith("urllib3.")
+
+
+def are_replaced() -> bool:
+    """Return whether urllib3's connections are another library's now, as in VCR.py's cassettes."""
+    return not _is_of_urllib3(HTTPConnectionPool.ConnectionCls)
 
 
 def _direct_pools() -> _Pools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple, Union
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from urllib3.util import SKIP_HEADER
 from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without_php_session
 
 from .call import Call
-from .connection import is_known_urllib3, new_session
+from .connection import are_replaced, is_known_urllib3, new_session
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]
@@ -106,7 +107,8 @@ class OwnSession:
     A session of our own. Threads may share it.
 
     What requests finds out about a URL (its form, proxies, certificates) is found out once, which
-    saves 45 % of a short chat.
+    saves 45 % of a short chat. While another library has replaced urllib3's connections, as VCR.py
+    does to record and replay them, a `PlainSession` with the same cookies sends.
 
     Args:
         proxy: the URL of a proxy for every request, or None.
@@ -115,10 +117,13 @@ class OwnSession:
     def __init__(self, proxy: Optional[str]) -> None:
         self.session = new_session()
         self._proxies = _proxies(proxy)
+        self._plain: Optional[PlainSession] = None
         self._prepared: Dict[Tuple[str, str], _Prepared] = {}
 
     def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
         """Send a request for a call; `Call.sent` says from now on whether it has left."""
+        if are_replaced():
+            return self._plain_session().send(outgoing, call)
         call.sent = False
         key = (outgoing.method, outgoing.url)
         prepared = self._prepared.get(key)
@@ -144,6 +149,8 @@ class OwnSession:
         request = requests.Request(outgoing.method, outgoing.url, fields, hooks=_hooks()).prepare()
         proxies = dict(self._proxies)  # requests adds what the environment says of this URL
         settings = self.session.merge_environment_settings(outgoing.url, proxies, True, None, None)
+        if is_loopback(outgoing.url):
+            settings["proxies"] = self._proxies
         return _Prepared(request, {**settings, "allow_redirects": False})
 
     def _filled(
@@ -168,14 +175,24 @@ class OwnSession:
                 request.headers["Cookie"] = cookie
         return request
 
+    def _plain_session(self) -> PlainSession:
+        plain = self._plain
+        if plain is None:
+            plain = self._plain = PlainSession(self._proxies.get("http"))
+            plain.session.cookies = self.session.cookies
+        return plain
+
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""
         self.session.adapters = new_session().adapters
         self.session.cookies = self.session.cookies.copy()
+        self._plain = None
 
     def close(self) -> None:
         """Close the idle connections."""
         self.session.close()
+        if self._plain is not None:
+            self._plain.close()
 
 
 class UserSession:
@@ -203,6 +220,8 @@ class UserSession:
         settings = session.merge_environment_settings(
             outgoing.url, proxies, True, session.verify, session.cert
         )  # given like this, since requests lets the environment replace a session's own
+        if is_loopback(outgoing.url):
+            settings["proxies"] = {**session.proxies, **self._proxies}
         call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
             return session.send(request, timeout=_timeout(call), allow_redirects=False, **settings)
@@ -278,6 +297,17 @@ def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Se
 def may_cross(name: str) -> bool:
     """Return whether another origin may see a caller's header, given its name in lower case."""
     return name == "user-agent" or name.startswith(("accept", "content-"))
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a URL is of this machine: no proxy of the environment is asked for it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
