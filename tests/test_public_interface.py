@@ -90,6 +90,7 @@ SIGNATURES = {
     "format_prompt": "(messages)",
 }
 PROPERTIES = {
+    "Check.ok",
     "Client.api",
     "Client.bot",
     "Client.context_id",
@@ -99,6 +100,7 @@ PROPERTIES = {
     "Client.model",
     "Client.nonce",
     "Client.site",
+    "Health.level",
     "Outcome.ok",
     "Stream.text",
 }
