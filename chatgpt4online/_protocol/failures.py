@@ -149,9 +149,11 @@ def _status_error(
         is_blocked=error_type is BlockedError,
         retry_after=seconds,
         wants_password="www-authenticate" in headers,
+        is_by_proxy=status == 407 or (status == 401 and "proxy-authenticate" in headers),
     )
+    who = f"the proxy {asked.proxy}".strip() if refusal.is_by_proxy else "the site"
     return error_type(
-        f"the site refused with {what}{reason} {advice(refusal)}",
+        f"{who} refused with {what}{reason} {advice(refusal)}",
         status=status,
         code=code,
         message=message,
