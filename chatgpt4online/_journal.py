@@ -178,7 +178,8 @@ class Journal:
 def in_use(path: Path) -> ValueError:
     """Return the error for a journal that another run is writing to."""
     return ValueError(
-        f"another run is writing to the journal {path}: wait for its end, or use another file"
+        f"another run is writing to the journal {path}, in another process or thread: wait for its"
+        " end, close it, or use another file"
     )
 
 

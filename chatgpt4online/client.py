@@ -26,7 +26,7 @@ from typing import (
 import requests
 
 from . import _validation as validate
-from ._health import examine
+from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
 from ._http.request import Request, Settings
@@ -544,9 +544,11 @@ class Client:
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
-        Check that the site can be reached, has AI Engine installed, and gives a nonce.
+        Check that the site can be reached, lets visitors chat, and accepts the login and token.
 
-        A site that is down does not raise: the result is false and says why.
+        What fails does not raise: the result is false and says why. Caches, other plugins' output
+        and answers that are held back are warnings. Nothing on the site is changed, unless `ask`
+        is given.
 
         Args:
             ask: a short question, to check also that the bot answers, and that the site streams
@@ -557,7 +559,17 @@ class Client:
             TypeError: the question is not a str.
         """
         validate.optional(validate.identifier, ask, "ask")
-        return examine(self._transport, None if ask is None else partial(self.stream, ask))
+        settings = self._settings
+        has_api = settings["token"] is not None or settings["auth"] is not None
+        subject = Subject(
+            self._transport,
+            bot=self.bot,
+            custom_id=self.custom_id,
+            is_of_page=self._page_context.bot is not None,
+            api=self.api if has_api else None,
+            has_token=settings["token"] is not None,
+        )
+        return examine(subject, None if ask is None else partial(self.stream, ask))
 
     @property
     def nonce(self) -> str:

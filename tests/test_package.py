@@ -33,6 +33,7 @@ LAYERS = [
     "_protocol.public_api",
     "_protocol.page",
     "_protocol.prelude",
+    "_protocol.front_end",
     "_http",
     "_http.deadlines",
     "_http.call",

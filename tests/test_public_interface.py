@@ -91,6 +91,7 @@ SIGNATURES = {
     "format_prompt": "(messages)",
 }
 PROPERTIES = {
+    "Check.ok",
     "Client.api",
     "Client.bot",
     "Client.context_id",
@@ -100,6 +101,7 @@ PROPERTIES = {
     "Client.model",
     "Client.nonce",
     "Client.site",
+    "Health.level",
     "Outcome.ok",
     "Stream.text",
 }

@@ -144,8 +144,14 @@ def _current_call() -> Call:
 
 def _idle_limit(keep_alive: str) -> float:
     """Return how many seconds a connection may be idle, from its Keep-Alive header."""
+    seconds = announced_timeout(keep_alive)
+    return LONGEST_IDLE if seconds is None else min(LONGEST_IDLE, seconds - _IDLE_MARGIN)
+
+
+def announced_timeout(keep_alive: str) -> Optional[float]:
+    """Return after how many seconds idle connections are closed; None if it is not announced."""
     match = _KEEP_ALIVE_TIMEOUT.search(keep_alive)
-    return min(LONGEST_IDLE, float(match.group(1)) - _IDLE_MARGIN) if match else LONGEST_IDLE
+    return float(match.group(1)) if match else None
 
 
 class _Direct(_Watched):

@@ -61,7 +61,7 @@ class Response:
         self.headers = response.headers
         self.call = call
         self._site = site
-        self._asked = asked
+        self._asked = asked._replace(proxy=call.proxy or "")
         self._update_nonce = update_nonce
         self._defer_release = defer_release
         self._body = Body(response, call)
@@ -206,7 +206,10 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(error, self.call, self._site, self._asked.route, reading=True)
+        asked = self._asked
+        return translate(
+            error, self.call, self._site, asked.route, reading=True, idempotent=asked.idempotent
+        )
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""

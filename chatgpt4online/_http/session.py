@@ -311,11 +311,18 @@ def is_loopback(url: str) -> bool:
 
 
 def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
-    """Return scheme, host and port of the proxy for a URL, without its login; None without one."""
+    """
+    Return scheme, host and port of the proxy for a URL, without its login; None without one.
+
+    Of what is not a URL, which sending finds out too, nothing is returned but an empty str.
+    """
     proxy = select_proxy(url, proxies) if proxies else None
     if not proxy:
         return None
-    parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+    try:
+        parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+    except ValueError:
+        return ""
     scheme = f"{parts.scheme}://" if parts.scheme else ""
     return scheme + parts.netloc.rpartition("@")[2]
 

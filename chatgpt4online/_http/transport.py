@@ -404,7 +404,9 @@ class Transport:
                 defer_release=self.defer_release,
             )
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
-            raise translate(error, call, self.site, request.route) from cause(error)
+            raise translate(
+                error, call, self.site, request.route, idempotent=request.idempotent
+            ) from cause(error)
         update(parse_nonce(response.headers.get(NONCE_HEADER)))
         if 200 <= response.status < 300:
             return response
@@ -420,7 +422,7 @@ class Transport:
             is_sent = bool(credential.header(self._url(request)))
             by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
         size = len(request.body) if request.is_upload and request.body is not None else None
-        return Asked(request.route, request.idempotent, by, size)
+        return Asked(request.route, request.idempotent, by, size, routes.site_of(self.root))
 
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call

@@ -33,7 +33,7 @@ from .fields import (
     plain_text,
 )
 from .request import ROLES
-from .routes import named_root, site_of
+from .routes import CHAT, named_root, site_of
 
 _NONCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _NEW_NONCE = "new_token"
@@ -164,6 +164,16 @@ def parse_new_nonce(fields: Mapping[str, Any]) -> Optional[str]:
 def parse_namespaces(answer: Mapping[str, Any]) -> List[str]:
     """Return the REST API's namespaces, such as ``mwai/v1``. Source: WordPress's REST index."""
     return list_of(answer, "namespaces", str)
+
+
+def parse_offers_chat(answer: Mapping[str, Any]) -> bool:
+    """
+    Return whether the index of the chat's namespace lists the chat's route; True without a list.
+
+    Source: AI Engine 3.6.2 keeps the namespace where the module of the chatbots is off.
+    """
+    listed = answer.get("routes")
+    return not isinstance(listed, dict) or f"/{CHAT}" in listed
 
 
 # ------------------------------------------------------------------- files, discussions and bots

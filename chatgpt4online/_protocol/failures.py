@@ -165,9 +165,11 @@ def _status_error(
         is_blocked=error_type is BlockedError,
         retry_after=seconds,
         wants_password="www-authenticate" in headers,
+        is_by_proxy=status == 407 or (status == 401 and "proxy-authenticate" in headers),
     )
+    who = f"the proxy {asked.proxy}".strip() if refusal.is_by_proxy else "the site"
     return error_type(
-        f"the site refused with {what}{reason} {advice(refusal)}",
+        f"{who} refused with {what}{reason} {advice(refusal)}",
         status=status,
         code=code,
         message=message,
@@ -266,10 +268,15 @@ def is_stale_nonce(status: int, code: str, *, as_user: bool, route: str = routes
     files, which answers a guest with 401 and an authenticated user with 403. The routes of
     discussions answer so to somebody who does not own the discussion.
     """
-    if (status, code) == (403, "rest_cookie_invalid_nonce"):
+    if is_invalid_nonce(status, code):
         return True
     is_about_nonce = route not in routes.DISCUSSIONS
     return is_about_nonce and (status, code) == (403 if as_user else 401, "rest_forbidden")
+
+
+def is_invalid_nonce(status: int, code: str) -> bool:
+    """Return whether WordPress's cookie check refused a nonce, as it does for every route."""
+    return (status, code) == (403, "rest_cookie_invalid_nonce")
 
 
 def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:

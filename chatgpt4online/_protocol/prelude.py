@@ -21,6 +21,7 @@ LIMIT = 64 * 1024
 PLUGIN_KEYS = frozenset({"success", "code"})
 USER_KEYS = frozenset({"id", "code"})
 INDEX_KEYS = frozenset({"name", "namespaces", "code"})
+NAMESPACE_KEYS = frozenset({"namespace", "routes", "code"})
 
 _BYTES_BOM = b"\xef\xbb\xbf"
 _STREAM = (b"data:", b"event:", b"id:", b"retry:", b":")

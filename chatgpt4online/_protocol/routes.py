@@ -85,6 +85,9 @@ ME = "wp/v2/users/me"
 #: The namespaces, in the index of a REST API, that a chat needs. Source: AI Engine 2.4.4.
 NAMESPACES = ("mwai/v1", "mwai-ui/v1")
 
+#: The index of the chat's namespace, which lists its routes. Source: WordPress.
+CHAT_INDEX = "mwai-ui/v1"
+
 
 def pretty_root(site: str) -> str:
     """Return the REST root of a site with pretty permalinks. Source: WordPress's default."""

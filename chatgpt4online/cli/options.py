@@ -89,12 +89,13 @@ List the chatbots on a page: their ids, modes and names.
 """
 
 CHECK = """\
-Check step by step whether a site can be reached, runs AI Engine and lets visitors chat. With --ask,
-also check whether its bot answers and whether the answer is streamed; the site's owner pays for
-that question.
+Check step by step whether sites can be reached, run AI Engine and let visitors chat. With --ask,
+also check whether the bot answers and whether the answer is streamed; the site's owner pays for
+that question. Each step is ok, a warning or failed; the exit status is 1 if one failed.
 
   chatgpt4online check example.com
-  chatgpt4online check example.com --ask
+  chatgpt4online check example.com shop.example.com --ask
+  chatgpt4online check example.com --ask "When are you open?" --expect "9 (am|to)" --max-seconds 20
 """
 
 SERVE = """\
@@ -183,13 +184,19 @@ def add_bots_options(parser: argparse.ArgumentParser) -> None:
 
 def add_check_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``check``."""
-    parser.add_argument("target", nargs="?", metavar="SITE", help="the site; same as --site")
+    parser.add_argument("targets", nargs="*", metavar="SITE", help="a site; same as --site")
     parser.add_argument(
         "--ask",
         nargs="?",
         const="Say hello.",
         metavar="QUESTION",
         help="also ask a question (default: %(const)s)",
+    )
+    parser.add_argument(
+        "--expect", metavar="REGEX", help="fail unless the answer contains this; case is ignored"
+    )
+    parser.add_argument(
+        "--max-seconds", type=float, metavar="SECONDS", help="fail if the answer takes longer"
     )
     _add_common_options(parser)
 

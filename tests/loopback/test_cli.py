@@ -174,7 +174,6 @@ def test_file_option(run: Run, server: Server, tmp_path: Path) -> None:
         ["ask", "Hello", "--si", "https://example.com"],
         ["chat", "saved.json", "--system", "Be brief."],
         ["chat", "/no/such/file", "--demo"],
-        ["check", "example.com", "--site", "example.com"],
         ["batch", "/no/such/file", "-o", "out"],
         ["bots", "nowhere", "--demo"],
         [],
@@ -268,15 +267,6 @@ def test_bots_of_a_page(run: Run, server: Server) -> None:
     assert [bot["id"] for bot in result.objects] == ["a", "default"]
     server.page("/none/")
     assert run("bots", f"{server.url}/none/").status == 1
-
-
-def test_check(run: Run, server: Server) -> None:
-    """`check` prints each check, and exits with 1 if one failed."""
-    assert run("check", server.url).status == 0
-    assert not server.questions
-    result = run("check", server.url, "--ask", "--json")
-    assert [check["name"] for check in result.objects][-2:] == ["answer", "streaming"]
-    assert run("check", "http://127.0.0.1:9").status == 1
 
 
 # ------------------------------------------------------------------------------------------ chat

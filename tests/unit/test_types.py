@@ -47,7 +47,7 @@ ATTRIBUTES: Dict[str, Any] = {
     "first_seconds": 0.5,
 }
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
-CHECK = Check("site", False, "down", 1.5)
+CHECK = Check("site", "failed", "down", 1.5)
 VALUES: List[Any] = [
     USAGE,
     Event("thinking", "Hm", "collapsed", {"a": 1}, 1.5),
@@ -191,7 +191,8 @@ def test_replaced_fields(value: Any) -> None:
 def test_values_convert_to_dicts(value: Any) -> None:
     """`asdict` returns a dict by field, and nested values as dicts."""
     assert dataclasses.asdict(value).keys() == fields(value).keys()
-    assert dataclasses.asdict(Health((CHECK,))) == {"checks": (vars(CHECK),)}
+    health = dataclasses.asdict(Health((CHECK,)))
+    assert health == {"checks": (vars(CHECK),), "reply": None}
 
 
 def test_an_outcome_converts_with_its_reply() -> None:
