@@ -209,6 +209,7 @@ def _line(outcome: Outcome) -> bytes:
     fields = {
         "key": row.pop("key"),
         "message": row.pop("message"),
+        **extra_fields(outcome.message),
         **row,
         "raw": None if reply is None else reply.raw,
     }
@@ -216,6 +217,12 @@ def _line(outcome: Outcome) -> bytes:
         return _encoded(finite_json(fields)) + b"\n"
     except RecursionError:
         return _with_empty_stack(partial(_readable, fields))
+
+
+def extra_fields(message: object) -> Dict[str, Any]:
+    """Return what a message of a subclass's type adds to its line."""
+    fields: Dict[str, Any] = getattr(message, "journal_fields", {})
+    return fields
 
 
 def _readable(fields: Dict[str, Any]) -> bytes:

@@ -71,6 +71,7 @@ LAYERS = [
     "cli.options",
     "cli.connect",
     "cli.output",
+    "cli.prompt",
     "cli.chat",
     "cli.batch",
     "cli.site",

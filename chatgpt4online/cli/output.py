@@ -8,11 +8,12 @@ import enum
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional, TextIO
 
 from chatgpt4online._display import for_markdown, for_terminal
 from chatgpt4online.errors import ChatGPT4OnlineError, MessageError
@@ -22,13 +23,15 @@ from chatgpt4online.types import Reply
 __all__ = [
     "ExitStatus",
     "debug_log",
-    "discard_output",
+    "discard",
     "error_fields",
+    "prepare_streams",
     "print_json",
+    "print_whole",
     "reply_printer",
     "report",
     "report_error",
-    "tolerate_encodings",
+    "report_usage_error",
 ]
 
 #: Sends a question.
@@ -50,23 +53,45 @@ class ExitStatus(enum.IntEnum):
 # ------------------------------------------------------------------------------- standard streams
 
 
-def tolerate_encodings() -> None:
-    """Print a question mark for what the terminal's encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+#: The standard streams, and what to do with what their encoding lacks: print a question mark
+#: instead of failing, and read what `options.check_encoding` finds.
+_STREAMS = {"stdin": "surrogateescape", "stdout": "replace", "stderr": "replace"}
 
 
-def discard_output() -> None:
-    """Redirect standard output to nowhere, so that a closed pipe raises nothing at exit either."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def prepare_streams() -> None:
+    """Make the standard streams usable: closed ones are None, and encodings are strict."""
+    for name, errors in _STREAMS.items():
+        if getattr(sys, name) is None:
+            # Opened in this order, each takes the lowest free number: that of the closed one.
+            handle = os.open(os.devnull, os.O_RDWR)
+            mode = "r" if name == "stdin" else "w"
+            file = open(handle, mode, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+            setattr(sys, name, file)
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors=errors)
+
+
+def discard(stream: TextIO) -> None:
+    """Redirect a stream to nowhere if it cannot be written: Python would fail at exit too."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(message: object) -> None:
     """Print one line to standard error."""
     line = " ".join(for_terminal(str(message)).split())
-    print(f"chatgpt4online: {line}", file=sys.stderr, flush=True)
+    _print_error(f"chatgpt4online: {line}\n")
+
+
+def _print_error(line: str) -> None:
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except (OSError, ValueError):  # there is nobody to tell
+        discard(sys.stderr)
 
 
 def report_error(error: Exception) -> ExitStatus:
@@ -76,21 +101,61 @@ def report_error(error: Exception) -> ExitStatus:
     return ExitStatus.FAILURE if is_failure else ExitStatus.USAGE
 
 
+def report_usage_error(error: Exception, parser: Optional[argparse.ArgumentParser]) -> ExitStatus:
+    """Print how a command is used and what was wrong, and return the exit status."""
+    if parser is not None:
+        _print_error(parser.format_usage())
+    return report_error(error)
+
+
 def print_json(value: Dict[str, Any]) -> None:
     """Print an object as one line of JSON."""
-    print(json.dumps(value, default=dict), flush=True)
+    print_whole(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
 
 
-def error_fields(error: Exception) -> Dict[str, str]:
-    """Return an error as it stands in JSON output."""
-    return {"class": type(error).__name__, "message": str(error)}
+def print_whole(text: str) -> None:
+    """Print a text so that what other programs print meanwhile does not come into its lines."""
+    for piece in _pieces(text):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a text in pieces that are each written at once: whole lines, as long as pipes allow."""
+    limit = getattr(select, "PIPE_BUF", 512)
+    piece: List[str] = []
+    size = 0
+    for line in text.splitlines(keepends=True):
+        length = len(line.encode("utf-8", "replace"))
+        if piece and size + length > limit:
+            yield "".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += length
+    yield "".join(piece)
+
+
+def error_fields(error: Optional[Exception]) -> Dict[str, Optional[str]]:
+    """Return an error as it stands in JSON output; None for success."""
+    return {
+        "error": None if error is None else type(error).__name__,
+        "error_message": None if error is None else str(error),
+    }
+
+
+class _LogFormatter(logging.Formatter):
+    """Removes control characters, which may come from the site."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return for_terminal(super().format(record))
 
 
 @contextlib.contextmanager
 def debug_log() -> Iterator[None]:
     """Write the package's log, which contains no secrets, to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(relativeCreated)6d ms  %(message)s"))
+    handler.setFormatter(_LogFormatter("%(relativeCreated)6d ms  %(message)s"))
     log = logging.getLogger("chatgpt4online")
     level = log.level
     log.addHandler(handler)
@@ -109,10 +174,25 @@ def reply_printer(options: argparse.Namespace) -> Printer:
     """Return the printer for the options and the terminal."""
     if options.json:
         return _print_as_json
-    can_render = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    if options.raw or not can_render or find_spec("rich") is None:
+    if not sys.stdout.isatty():
+        return _print_at_end
+    if options.raw or os.environ.get("TERM") == "dumb" or find_spec("rich") is None:
         return _print_plain
     return _print_rendered
+
+
+def _print_at_end(open_stream: OpenStream) -> Reply:
+    """Print a whole answer at once, so that parallel runs do not mix their answers."""
+    with open_stream() as stream:
+        text = None
+        try:
+            reply = stream.result()
+            text = _full_text(reply)
+        finally:
+            text = stream.text if text is None else text
+            if text:
+                print_whole(for_terminal(text if text.endswith("\n") else text + "\n"))
+    return reply
 
 
 def _print_plain(open_stream: OpenStream) -> Reply:
@@ -142,20 +222,9 @@ def _print_as_json(open_stream: OpenStream) -> Reply:
         with open_stream() as stream:
             reply = stream.result()
     except ChatGPT4OnlineError as error:
-        print_json({"error": error_fields(error), "text": error.text})
+        print_json({"text": error.text, **error_fields(error)})
         raise
-    print_json(
-        {
-            "text": str(reply),
-            "chat_id": reply.chat_id,
-            "response_id": reply.response_id,
-            "usage": reply.usage and vars(reply.usage),
-            "images": [image.url for image in reply.images],
-            "actions": [action.data for action in reply.actions],
-            "shortcuts": [shortcut.data for shortcut in reply.shortcuts],
-            "blocks": list(reply.blocks),
-        }
-    )
+    print_json({**reply.to_dict(), **error_fields(None)})
     return reply
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from time import sleep
-from typing import Any, Dict, Optional, Pattern
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Pattern, Tuple
 
 from chatgpt4online._display import for_terminal
 from chatgpt4online._protocol.routes import site_of
@@ -16,6 +18,10 @@ from chatgpt4online.types import Bot, Check, Health
 from .connect import connect, start_test_site
 from .options import UsageError
 from .output import ExitStatus, print_json, report
+from .prompt import lines
+
+if TYPE_CHECKING:
+    from chatgpt4online.testing import Request
 
 __all__ = ["run_bots", "run_check", "run_serve"]
 
@@ -111,14 +117,43 @@ def _health_fields(site: str, health: Health) -> Dict[str, Any]:
     }
 
 
-def run_serve(_: argparse.Namespace, stack: contextlib.ExitStack) -> int:
+def run_serve(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     """Run a test site until Ctrl-C."""
-    url = start_test_site(stack)
+    if not 0 <= options.port < 1 << 16:
+        raise UsageError(f"{options.port} is not a port")
+    answers = None if options.answers is None else _read_answers(options.answers)
+    url = start_test_site(stack, port=options.port, answer=answers)
     print(url, flush=True)
     report(f"try: chatgpt4online ask Hello --site {url} (press Ctrl-C to stop)")
     with contextlib.suppress(KeyboardInterrupt):
         _sleep_forever()
     return ExitStatus.SUCCESS
+
+
+def _read_answers(path: str) -> Callable[[Request], Optional[str]]:
+    """Return a function that finds the answer to a request in a file; None if there is none."""
+    answers: Dict[str, str] = {}
+    with Path(path).open(encoding="utf-8", errors="surrogateescape") as file:
+        for number, line in enumerate(lines(file, path), 1):
+            if line.strip():
+                try:
+                    question, text = _parse_answer(line)
+                except (ValueError, TypeError, LookupError, RecursionError):
+                    raise ValueError(
+                        f'line {number} of {path}: expected {{"message": ..., "text": ...}}'
+                    ) from None
+                if text is not None:  # else a batch got no answer
+                    answers[question] = text
+    return lambda request: answers.get(request.question.strip())
+
+
+def _parse_answer(line: str) -> Tuple[str, Optional[str]]:
+    value = json.loads(line)
+    message, text = value["message"], value["text"]
+    question = message if isinstance(message, str) else message[-1]["content"]
+    if not isinstance(question, str) or not isinstance(text, (str, type(None))):
+        raise TypeError
+    return question.strip(), text
 
 
 def _sleep_forever() -> None:
