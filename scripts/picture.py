@@ -11,6 +11,7 @@ from __future__ import annotations
 import code
 import contextlib
 import io
+import re
 from html import escape
 from pathlib import Path
 from time import monotonic
@@ -103,7 +104,7 @@ def play(server: Server) -> List[Piece]:
 def session() -> List[Piece]:
     """Run the session against a new site."""
     with Server(pace=PACE) as server:
-        server.says(*(f"{word} " for word in RECIPE.split(" ")[:-1]), RECIPE.split(" ")[-1])
+        server.says(*re.findall(r"\S+\s", RECIPE))
         server.says("Yes, on Saturdays, ", "until they are gone.", pace=0)
         return play(server)
 
@@ -116,10 +117,10 @@ def elements(pieces: List[Piece]) -> Iterator[str]:
             shown = text.strip()
             if shown:
                 x, y = MARGIN + (column + text.index(shown)) * CELL, BAR + LINE * (row + 1)
-                delay = f' style="animation-delay: {piece.seconds:.2f}s"'
                 yield (
                     f'<text class="{piece.kind}" x="{x:.1f}" y="{y}" '
-                    f'textLength="{len(shown) * CELL:.1f}"{delay if piece.kind == "printed" else ""}>'
+                    f'textLength="{len(shown) * CELL:.1f}" '
+                    f'style="animation-delay: {piece.seconds:.2f}s">'
                     f"{escape(shown, quote=False)}</text>"
                 )
             column += len(text)
@@ -139,7 +140,7 @@ viewBox="0 0 {width} {height}" role="img">
 <style>
 {STYLE}
 </style>
-<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>
+<rect width="{width}" height="{height}" rx="8" fill="#0d1117" stroke="#30363d"/>
 <circle cx="20" cy="18" r="6" fill="#ff5f56"/>
 <circle cx="40" cy="18" r="6" fill="#ffbd2e"/>
 <circle cx="60" cy="18" r="6" fill="#27c93f"/>

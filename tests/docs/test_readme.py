@@ -27,7 +27,7 @@ def anchor(heading: str) -> str:
 
 
 def test_the_order() -> None:
-    """What it is, a picture, the commands, the code and what it does come first; links come last."""
+    """A sentence, a picture, the commands and the code come first; links come last."""
     marks = ["A synchronous Python client", ".. image::", "make demo", "make test", "import Client"]
     places = [README.index(mark) for mark in marks]
     assert places == sorted(places)
