@@ -5,7 +5,8 @@ The blocks of a page run in order: Python blocks in one namespace, shell blocks 
 ``https://example.com`` stands for the site, in output too. Python blocks with ``>>>`` are checked
 as doctests, and so is the output of commands after ``$``. A block with a ``:caption:`` is a file of
 that name. ``.. invisible-code-block: python``, which readers do not see, prepares the site, named
-``server``. A block after ``.. needs: NAME`` runs only if that module is installed.
+``server``. A block after ``.. needs: NAME`` runs only if there is such a module, or such a function
+in a module. The programs in ``examples`` can be imported.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = "https://example.com"
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 BLOCK = re.compile(
-    r"(?:^\.\. needs: (?P<needs>\w+)\n\n)?"
+    r"(?:^\.\. needs: (?P<needs>[\w.]+)\n\n)?"
     r"^\.\. (?:code-block::|invisible-code-block:) (?P<language>\w+)\n"
     r"(?: +:caption: (?P<caption>\S+)\n)?"
     r"(?P<source>(?:[ ]+.*\n|\n)+)",
@@ -117,8 +118,8 @@ class Reader:
             Path(block.file).write_text(block.source.lstrip(), encoding="utf-8")
             return
         needs = [block.needs, "IPython" if block.language == "ipython" else ""]
-        is_installed = all(importlib.util.find_spec(name) for name in needs if name)
-        if is_installed and (block.language not in ("sh", "console") or shutil.which("sh")):
+        has_shell = block.language not in ("sh", "console") or shutil.which("sh")
+        if has_shell and all(map(exists, filter(None, needs))):
             self._runners[block.language](block)
 
     def _python(self, block: Block) -> None:
@@ -197,6 +198,13 @@ class Reader:
         return InteractiveShell.instance()
 
 
+def exists(name: str) -> bool:
+    """Return whether a module, or a function in a module, exists."""
+    module, _, function = name.partition(".")
+    found = importlib.util.find_spec(module)
+    return bool(found and (not function or hasattr(importlib.import_module(module), function)))
+
+
 def can_run(line: str) -> bool:
     """Return whether the programs that a line needs are installed."""
     return all(shutil.which(name) for name in ("jq", "make") if f"{name} " in line)
@@ -226,6 +234,7 @@ def reader(
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     monkeypatch.setenv("PATH", str(write_commands(home / "commands")), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p chatgpt4online.testing.pytest_plugin")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
