@@ -38,6 +38,7 @@ types: $(VENV)/dev.stamp ## mypy --strict (with releases of mypy and stubs for P
 
 docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 	@$(BIN)/sphinx-build -E -W -n -q -b html docs docs/_build/html
+	@$(BIN)/python scripts/check_docs.py docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies

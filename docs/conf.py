@@ -24,6 +24,8 @@ exclude_patterns = ["_build"]
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+# A longer signature has one parameter per line.
+python_maximum_signature_line_length = 80
 # The names of other projects would be looked up on the network, which a build must not need.
 nitpick_ignore_regex = [(r"py:.*", r"(?!chatgpt4online).*")]
 

@@ -65,7 +65,7 @@ def prepare_streams() -> None:
             # Opened in this order, each takes the lowest free number: that of the closed one.
             handle = os.open(os.devnull, os.O_RDWR)
             mode = "r" if name == "stdin" else "w"
-            file = open(handle, mode, encoding="utf-8", closefd=False)  # noqa: PTH123, SIM115
+            file = open(handle, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
             setattr(sys, name, file)
         if hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors=errors)

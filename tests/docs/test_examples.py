@@ -3,9 +3,10 @@ The examples in the README and the docs run unchanged against the embedded site.
 
 The blocks of a page run in order: Python blocks in one namespace, shell blocks in one folder.
 ``https://example.com`` stands for the site, in output too. Python blocks with ``>>>`` are checked
-as doctests, and so is the output of commands after ``$``. ``.. invisible-code-block: python``,
-which readers do not see, prepares the site, named ``server``. A block after ``.. needs: NAME`` runs
-only if that module is installed.
+as doctests, and so is the output of commands after ``$``. A block with a ``:caption:`` is a file of
+that name. ``.. invisible-code-block: python``, which readers do not see, prepares the site, named
+``server``. A block after ``.. needs: NAME`` runs only if there is such a module, or such a function
+in a module. The programs in ``examples`` can be imported.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = "https://example.com"
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 BLOCK = re.compile(
-    r"(?:^\.\. needs: (?P<needs>\w+)\n\n)?"
+    r"(?:^\.\. needs: (?P<needs>[\w.]+)\n\n)?"
     r"^\.\. (?:code-block::|invisible-code-block:) (?P<language>\w+)\n"
+    r"(?: +:caption: (?P<caption>\S+)\n)?"
     r"(?P<source>(?:[ ]+.*\n|\n)+)",
     re.MULTILINE,
 )
@@ -50,6 +52,7 @@ COMMANDS = {
     "chatgpt4online": f'exec {shlex.quote(sys.executable)} -m chatgpt4online "$@"',
     "mail": "cat > mail.txt",
     "make": f'exec {shutil.which("make")} -n -C {shlex.quote(str(ROOT))} "$@"',
+    "python": f'exec {shlex.quote(sys.executable)} "$@"',
 }
 DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -60,6 +63,7 @@ class Block(NamedTuple):
     language: str
     source: str
     needs: str
+    file: str
     page: Path
     line: int
 
@@ -72,6 +76,7 @@ def blocks(page: Path, site: str = SITE) -> List[Block]:
             found["language"],
             textwrap.dedent(found["source"]).replace(SITE, site),
             found["needs"] or "",
+            found["caption"] or "",
             page,
             text.count("\n", 0, found.start("source")),
         )
@@ -108,10 +113,13 @@ class Reader:
         }
 
     def run(self, block: Block) -> None:
-        """Run a block, unless it needs something that is not installed."""
+        """Run a block, unless it is a file or needs something that is not installed."""
+        if block.file:
+            Path(block.file).write_text(block.source.lstrip(), encoding="utf-8")
+            return
         needs = [block.needs, "IPython" if block.language == "ipython" else ""]
-        is_installed = all(importlib.util.find_spec(name) for name in needs if name)
-        if is_installed and (block.language not in ("sh", "console") or shutil.which("sh")):
+        has_shell = block.language not in ("sh", "console") or shutil.which("sh")
+        if has_shell and all(map(exists, filter(None, needs))):
             self._runners[block.language](block)
 
     def _python(self, block: Block) -> None:
@@ -190,6 +198,13 @@ class Reader:
         return InteractiveShell.instance()
 
 
+def exists(name: str) -> bool:
+    """Return whether a module, or a function in a module, exists."""
+    module, _, function = name.partition(".")
+    found = importlib.util.find_spec(module)
+    return bool(found and (not function or hasattr(importlib.import_module(module), function)))
+
+
 def can_run(line: str) -> bool:
     """Return whether the programs that a line needs are installed."""
     return all(shutil.which(name) for name in ("jq", "make") if f"{name} " in line)
@@ -212,13 +227,16 @@ def reader(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Reader]:
-    """Create a reader in an empty folder, with empty standard input."""
+    """Create a reader in an empty folder, with empty standard input and no plugins for pytest."""
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "IPYTHONDIR", "LLM_USER_PATH"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     monkeypatch.setenv("PATH", str(write_commands(home / "commands")), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p chatgpt4online.testing.pytest_plugin")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.chdir(tmp_path)
     with contextlib.ExitStack() as stack:
