@@ -15,18 +15,11 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, Optional
 
 import pytest
-from hypothesis import HealthCheck, settings
 from support import tls_context
 
 from chatgpt4online import Client
 from chatgpt4online._http import body
 from chatgpt4online.testing import Server
-
-# A slow machine is not a failure.
-settings.register_profile(
-    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("tests")
 
 # A shell makes background programs ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -73,9 +66,34 @@ def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
     return getaddrinfo
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes ``-n auto`` starts: some wait, so one more than processors."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in pytest-xdist's workers too, and let them report without delay."""
+    """Set up the plugins."""
+    if config.pluginmanager.hasplugin("hypothesispytest"):  # importing hypothesis is slow
+        set_up_hypothesis()
+    set_up_coverage(config)
+    sock = getattr(getattr(config, "failures_db", None), "sock", None)
+    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def set_up_hypothesis() -> None:
+    """Load our profile: a slow machine is not a failure."""
+    from hypothesis import HealthCheck, settings
+
+    checks = [HealthCheck.too_slow]
+    settings.register_profile("tests", deadline=None, print_blob=True, suppress_health_check=checks)
+    settings.load_profile("tests")
+
+
+def set_up_coverage(config: pytest.Config) -> None:
+    """Measure coverage in pytest-xdist's workers, too."""
     if hasattr(config, "workerinput") and MEASURED in os.environ:
         import coverage
 
@@ -83,9 +101,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(MEASURED)  # programs that tests start are not measured
     elif "coverage" in sys.modules:
         os.environ[MEASURED] = str(config.inipath)
-    sock = getattr(getattr(config, "failures_db", None), "sock", None)
-    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 @pytest.fixture(autouse=True)
