@@ -10,6 +10,8 @@ JOBS ?= 1
 RUNS ?= 1000000
 # Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
 WORKERS := -n auto --maxprocesses 4 --dist worksteal
+# langchain-tests installs plugins that only tests/integrations needs; loading them takes seconds.
+LEAN := $(addprefix -p no:,anyio benchmark codspeed langsmith_plugin recording socket syrupy)
 # Coverage of all tests is measured with the oldest dependencies, and of these with the newest too:
 # they cover the branches that differ.
 NEWEST := tests/unit tests/loopback tests/integrations
@@ -27,7 +29,7 @@ demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp ## run the tests
-	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(if $(findstring integrations,$(ARGS)),,$(LEAN)) $(ARGS)
 
 lint: $(VENV)/dev.stamp ## ruff
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
