@@ -198,8 +198,8 @@ class File(_Value):
 
     type: str
     """
-    ``"image"`` or ``"file"``, by the extension in `url`. The plugin's own word is not used: for the
-    same image it differs between an upload and a list since AI Engine 2.8.5.
+    ``"image"`` or ``"file"``, by the extension in `url`. The plugin's own word is not used: since
+    AI Engine 2.8.5, an upload and a list use different ones for the same image.
     """
 
     purpose: Optional[str]
