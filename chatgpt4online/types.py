@@ -198,8 +198,8 @@ class File(_Value):
 
     type: str
     """
-    ``"image"`` or ``"file"``, by the extension in `url`. The plugin's own word is not used: since
-    AI Engine 2.8.5, an upload and a list use different ones for the same image.
+    ``"image"`` or ``"file"``, by the extension in `url`. This is not the plugin's own word, since
+    an upload and a list use different ones for the same image from AI Engine 2.8.5 on.
     """
 
     purpose: Optional[str]
