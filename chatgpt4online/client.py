@@ -17,6 +17,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    SupportsIndex,
     Tuple,
     Type,
     TypeVar,
@@ -51,7 +52,6 @@ from .types import AnyOutcome, Bot, Discussion, File, Health, Message, Reply, Sh
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
-    from typing import SupportsIndex
 
     from .batch import Outcomes
 else:  # for `typing.get_type_hints`; importing them takes time
