@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, Typed
 
 import requests
 
+from . import _validation as validate
 from ._validation import Timeouts
 from .files import Source
 from .types import File
@@ -24,7 +25,7 @@ else:
 
     Unpack = getattr(typing, "Unpack", NoUnpack)
 
-__all__ = ["ChatOptions", "ClientOptions", "Unpack"]
+__all__ = ["ChatOptions", "ClientOptions", "Unpack", "hide_headers"]
 
 
 class ClientOptions(TypedDict, total=False):
@@ -51,3 +52,9 @@ class ChatOptions(TypedDict, total=False):
     headers: Optional[Mapping[str, Optional[str]]]
     timeout: Timeouts
     deadline: Optional[float]
+
+
+def hide_headers(options: ChatOptions) -> None:
+    """Replace headers by validated ones, whose values no traceback shows that prints variables."""
+    if options.get("headers") is not None:
+        options["headers"] = validate.headers(options["headers"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
 
 from . import _disk
 from . import _validation as validate
-from ._options import ChatOptions, Unpack
+from ._options import ChatOptions, Unpack, hide_headers
 from ._protocol.request import (
     continuation_fields,
     message_text,
@@ -83,6 +83,7 @@ class Conversation:
             TypeError: as `Client.chat`.
             ChatGPT4OnlineError: as `Client.chat`; the turn is not kept.
         """
+        hide_headers(options)
         return self.stream(message, **options).result()
 
     def stream(self, message: Union[str, Shortcut], **options: Unpack[ChatOptions]) -> Stream:
@@ -102,6 +103,7 @@ class Conversation:
             TypeError: as `chat`.
             ChatGPT4OnlineError: as `chat`.
         """
+        hide_headers(options)
         if not isinstance(message, (str, Shortcut)):
             raise TypeError(f"message must be a str or a Shortcut, not {type_name(message)}")
         options["extra_body"] = self._extra_body(options.get("extra_body"))

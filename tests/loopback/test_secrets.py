@@ -140,3 +140,26 @@ def test_redirects(location: str, server: Server, log: pytest.LogCaptureFixture)
     with Client(server.url) as client, pytest.raises(ChatGPT4OnlineError) as caught:
         client.chat("Hi")
     assert SECRET not in traceback_of(caught.value) + log.text
+
+
+@pytest.mark.parametrize("how", ["chat", "stream", "conversation", "map"])
+def test_tracebacks_show_no_header_of_one_call(how: str, server: Server, client: Client) -> None:
+    """A traceback with the variables of our functions shows no value of a call's headers."""
+    ask = {
+        "chat": client.chat,
+        "stream": client.stream,
+        "conversation": client.conversation().chat,
+        "map": lambda message, **options: next(client.map([message], **options)).result(),
+    }[how]
+    server.answers(500)
+    with pytest.raises(ChatGPT4OnlineError) as caught:
+        ask("Hi", headers={"Authorization": SECRET})
+    error = caught.value
+    shown = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    frames = [
+        frame for frame in shown.stack if "chatgpt4online" in frame.filename.split("tests")[-1]
+    ]
+    assert len(frames) > 3
+    assert SECRET not in str([frame.locals for frame in frames])
