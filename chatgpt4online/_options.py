@@ -12,17 +12,18 @@ from ._validation import Timeouts
 from .files import Source
 from .types import File
 
+
+class NoUnpack:
+    """Stands for `typing.Unpack` before Python 3.11: an option may then be anything."""
+
+    def __class_getitem__(cls, options: type) -> Any:
+        """Return the type of a single option."""
+        return Any
+
+
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # which type checkers bring along
 else:
-
-    class NoUnpack:
-        """Stands for `typing.Unpack` before Python 3.11: an option may then be anything."""
-
-        def __class_getitem__(cls, options: type) -> Any:
-            """Return the type of a single option."""
-            return Any
-
     Unpack = getattr(typing, "Unpack", NoUnpack)
 
 __all__ = ["ChatOptions", "ClientOptions", "Unpack", "hide_headers"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import requests
@@ -145,7 +145,7 @@ def test_redirects(location: str, server: Server, log: pytest.LogCaptureFixture)
 @pytest.mark.parametrize("how", ["chat", "stream", "conversation", "map"])
 def test_tracebacks_show_no_header_of_one_call(how: str, server: Server, client: Client) -> None:
     """A traceback with the variables of our functions shows no value of a call's headers."""
-    ask = {
+    ask: Callable[..., Any] = {
         "chat": client.chat,
         "stream": client.stream,
         "conversation": client.conversation().chat,

@@ -84,7 +84,7 @@ def test_headers_of_one_call_stay_on_their_origin(own: bool, web: responses.Requ
     with Client(SITE, session=session) as client:
         client.chat("Hi", headers=headers)
     before, after = (
-        each.request.headers for each in web.calls if each.request.url[-6:] == "submit"
+        each.request.headers for each in web.calls if str(each.request.url).endswith(CHAT)
     )
     assert {name: before.get(name) for name in headers} == headers
     assert {name: after.get(name) for name in headers} == {

@@ -285,8 +285,8 @@ PLAIN: List[Tuple[Callable[[Any], Any], str]] = [
     (validate.page_url, "https://example.com/chat/"),
     (lambda value: validate.headers({value: "a"}).popitem()[0], "x-own"),
     (lambda value: validate.headers({"a": value})["a"], "own"),
-    (lambda value: (validate.login((value, "x")) or ())[0], "ada"),
-    (lambda value: (validate.login(("ada", value)) or ())[1], "x"),
+    (lambda value: (validate.login((value, "x")) or ("", ""))[0], "ada"),
+    (lambda value: (validate.login(("ada", value)) or ("", ""))[1], "x"),
 ]
 
 
