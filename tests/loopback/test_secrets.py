@@ -145,15 +145,15 @@ def test_redirects(location: str, server: Server, log: pytest.LogCaptureFixture)
 @pytest.mark.parametrize("how", ["chat", "stream", "conversation", "map"])
 def test_tracebacks_show_no_header_of_one_call(how: str, server: Server, client: Client) -> None:
     """A traceback with the variables of our functions shows no value of a call's headers."""
-    ask: Callable[..., Any] = {
+    ways: Dict[str, Callable[..., Any]] = {
         "chat": client.chat,
         "stream": client.stream,
         "conversation": client.conversation().chat,
         "map": lambda message, **options: next(client.map([message], **options)).result(),
-    }[how]
+    }
     server.answers(500)
     with pytest.raises(ChatGPT4OnlineError) as caught:
-        ask("Hi", headers={"Authorization": SECRET})
+        ways[how]("Hi", headers={"Authorization": SECRET})
     error = caught.value
     shown = traceback.TracebackException(
         type(error), error, error.__traceback__, capture_locals=True

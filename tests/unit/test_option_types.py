@@ -88,7 +88,8 @@ def test_options_at_run_time() -> None:
         assert typing.get_args(page_hint) == (_options.ClientOptions,)
     else:
         assert (hint, page_hint) == (Any, Any)
-    assert _options.NoUnpack[_options.ChatOptions] is Any
+    stand_in: Any = _options.NoUnpack
+    assert stand_in[_options.ChatOptions] is Any
 
 
 def test_options_are_the_arguments() -> None:
