@@ -52,6 +52,7 @@ ECOSYSTEMS = [
     "distributed",
     "django",
     "flask",
+    "freezegun",
     "ipykernel",
     "ipython",
     "langchain-core",
@@ -61,6 +62,7 @@ ECOSYSTEMS = [
     "nbclient",
     "nbconvert",
     "requests-ratelimiter",
+    "time-machine",
     "tqdm",
 ]
 DEV += [f"{name}; python_version >= '3.11'" for name in ECOSYSTEMS]
