@@ -54,6 +54,7 @@ ECOSYSTEMS = [
     "django",
     "eventlet",
     "flask",
+    "freezegun",
     "gevent",
     "ipykernel",
     "ipython",
@@ -66,6 +67,7 @@ ECOSYSTEMS = [
     "opentelemetry-instrumentation-requests",
     "opentelemetry-sdk",
     "requests-ratelimiter",
+    "time-machine",
     "tqdm",
     "vcrpy",
 ]

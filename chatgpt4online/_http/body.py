@@ -12,7 +12,6 @@ import http.client
 import socket
 import ssl
 from threading import Lock
-from time import monotonic
 from typing import Any, Optional
 
 import requests
@@ -22,6 +21,7 @@ from urllib3.util.wait import wait_for_read
 from chatgpt4online.errors import ProtocolError
 
 from .call import Call
+from .deadlines import monotonic
 from .framing import BLOCK, Framing, UntilClose, framing_of, inflater_for
 
 #: What reading may raise besides our own errors.

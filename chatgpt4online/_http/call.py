@@ -15,12 +15,12 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from time import monotonic
 from typing import Any, Iterator, List, Optional
 
 from chatgpt4online._validation import Limits
 
 from . import deadlines
+from .deadlines import monotonic
 
 
 class _Current(threading.local):

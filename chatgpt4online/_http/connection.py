@@ -39,7 +39,6 @@ import socket
 from collections import deque
 from functools import lru_cache
 from queue import Empty, Full
-from time import monotonic
 from typing import Any, Deque, Dict, List, Optional, Tuple, Type
 from urllib.parse import urlsplit
 
@@ -52,6 +51,7 @@ from urllib3.util import connection as urllib3_connection
 
 from . import dialing, tls
 from .call import Call, current, shut_down
+from .deadlines import monotonic
 
 #: How many idle connections a client keeps; more threads than that still work.
 POOL_SIZE = 256

@@ -120,6 +120,22 @@ def test_empty_reply() -> None:
     assert reply.images
 
 
+def test_a_reply_as_an_exact_str() -> None:
+    """`str(reply)` is exactly a str, for libraries that refuse subclasses."""
+    reply = Reply("Hel\u00e8ne", chat_id="abc")
+    assert type(str(reply)) is str
+    assert str(reply) == reply
+
+
+@pytest.mark.parametrize(("module", "dump"), [("yaml", "safe_dump"), ("msgspec.json", "encode")])
+def test_libraries_that_refuse_subclasses(module: str, dump: str) -> None:
+    """Libraries that insist on exactly str refuse a reply and take `str(reply)`."""
+    encode = getattr(pytest.importorskip(module), dump)
+    with pytest.raises(Exception, match=r"cannot represent|unsupported"):
+        encode(Reply("Hello"))
+    assert "Hello" in str(encode(str(Reply("Hello"))))
+
+
 @pytest.mark.parametrize("copier", COPIERS)
 def test_reply_survives(copier: Callable[[Any], Any]) -> None:
     """A reply is copied and pickled with its text and all of its attributes."""
