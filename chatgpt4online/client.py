@@ -31,6 +31,7 @@ from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
 from ._http.request import Request, Settings
+from ._http.tracebacks import clears_frames
 from ._http.transport import Transport
 from ._options import ClientOptions, Unpack
 from ._protocol import routes
@@ -106,6 +107,7 @@ class Client:
         TypeError: an argument has the wrong type.
     """
 
+    @clears_frames
     def __init__(
         self,
         site: Optional[str] = None,
@@ -161,6 +163,7 @@ class Client:
         )
 
     @classmethod
+    @clears_frames
     def from_page(cls: Type[C], url: str, index: int = 0, **options: Unpack[ClientOptions]) -> C:
         """
         Return a client for a chatbot on a page.
@@ -367,14 +370,14 @@ class Client:
         extra_body: Optional[Mapping[str, Any]],
         fields: Mapping[str, Any],
     ) -> bytes:
-        settings, bot = self._settings, self._page_context.bot
+        bot = self._page_context.bot
         return chat_body(
             history,
             **self._identity(),
-            context_id=settings["context_id"],
+            context_id=self.context_id,
             chat_id=chat_id,
-            flat=settings["history"] == "prompt",
-            model=settings["model"] if model is None else model,
+            flat=self._settings["history"] == "prompt",
+            model=self.model if model is None else model,
             fields=fields,
             extra_body=extra_body,
             max_length=None if bot is None else bot.max_length,
@@ -617,6 +620,7 @@ class Client:
         """Return the site and the bot, and no secrets."""
         return f"Client({self.site!r}, bot={self.bot!r})"
 
+    @clears_frames
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle the settings, with login and token, and what a subclass has added."""
         reduced: Any = super().__reduce_ex__(protocol)

@@ -6,6 +6,7 @@ from io import StringIO
 from time import monotonic
 from typing import Callable, Iterator, List, Optional, Union
 
+from ._http import tracebacks
 from ._http.call import CallEnded
 from ._http.response import Response
 from ._protocol import fields
@@ -140,19 +141,23 @@ class Stream:
         try:
             if self._call.ended:
                 self._call.raise_if_ended()
-            item = next(self._items, None)
-            while isinstance(item, Failure) and not item.message:
-                self._has_failed = True  # the real failure follows
-                item = next(self._items, None)
-            return self._received(item)
+            return self._received(self._next_item())
         except (ChatGPT4OnlineError, CallEnded) as error:
             self._error = self._response.translate(error)
             self._error.text = self.text
             self.close()
             raise self._error from error.__cause__
-        except BaseException:
+        except BaseException as error:
             self.close()
+            tracebacks.clear(error)
             raise
+
+    def _next_item(self) -> Optional[_Item]:
+        item = next(self._items, None)
+        while isinstance(item, Failure) and not item.message:
+            self._has_failed = True  # the real failure follows
+            item = next(self._items, None)
+        return item
 
     def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return a delta or event; the last delta or None at the end."""

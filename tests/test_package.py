@@ -35,6 +35,7 @@ LAYERS = [
     "_protocol.prelude",
     "_protocol.front_end",
     "_http",
+    "_http.tracebacks",
     "_http.deadlines",
     "_http.call",
     "_http.credentials",

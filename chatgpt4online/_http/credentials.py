@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import Dict, NamedTuple, Tuple
+from typing import Dict, Tuple
 from urllib.parse import urlsplit
 
 
-class Credential(NamedTuple):
-    """An ``Authorization`` header for one origin and no other. Its repr shows no secret."""
+class Credential:
+    """
+    An ``Authorization`` header for one origin and no other. Its repr shows no secret.
 
-    value: str
-    origin: str
+    It is not a tuple, since tools that show variables look into those.
+    """
+
+    def __init__(self, value: str, origin: str) -> None:
+        self.value = value
+        self.origin = origin
 
     def header(self, url: str) -> Dict[str, str]:
         """Return the header for a URL; nothing if the URL has another origin."""

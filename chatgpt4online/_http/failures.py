@@ -15,6 +15,7 @@ from chatgpt4online._protocol.advice import PROXY_LOGIN
 from chatgpt4online._protocol.fields import plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, StreamInterrupted, Timeout, TransportError
 
+from . import tracebacks
 from .call import Call, CallEnded
 
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
@@ -44,7 +45,7 @@ def translate(
         ours = error
     else:
         ours = _translated(error, call, reading, idempotent)
-    _strip_tracebacks(error)
+    tracebacks.strip(error)
     ours.site, ours.route = site, route
     return ours
 
@@ -57,12 +58,6 @@ def cause(error: Exception) -> Optional[Exception]:
     """
     unnamed = (ChatGPT4OnlineError, CallEnded, ValueError, AttributeError)
     return None if isinstance(error, unnamed) else error
-
-
-def _strip_tracebacks(error: Optional[BaseException]) -> None:
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _translated(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Callable, List, NamedTuple, Optional
+from typing import Callable, List, Optional
 
 from chatgpt4online.errors import ChatGPT4OnlineError
 
@@ -14,11 +14,16 @@ from .call import Call, Wakeup
 _POLL_INTERVAL = 1.0
 
 
-class IssuedNonce(NamedTuple):
-    """A nonce as one request used it, and which renewal brought it. Its repr shows no secret."""
+class IssuedNonce:
+    """
+    A nonce as one request used it, and which renewal brought it. Its repr shows no secret.
 
-    value: str
-    generation: int
+    Like what else contains a secret, it is not a tuple: see `credentials`.
+    """
+
+    def __init__(self, value: str, generation: int) -> None:
+        self.value = value
+        self.generation = generation
 
     def __repr__(self) -> str:
         return f"IssuedNonce(generation={self.generation})"
@@ -95,7 +100,7 @@ class Nonce:
     def refuse(self, issued: Optional[IssuedNonce]) -> None:
         """Forget a nonce that the site refused, unless it has been renewed since."""
         with self._lock:
-            if self._issued == issued:
+            if self._issued is issued:
                 self._issued = None
 
     def forget(self) -> None:
@@ -105,7 +110,7 @@ class Nonce:
     def update(self, issued: IssuedNonce, value: Optional[str]) -> None:
         """Take a fresh nonce that came with an answer, unless it has been renewed since."""
         with self._lock:
-            if value is not None and self._issued == issued and value != issued.value:
+            if value is not None and self._issued is issued and value != issued.value:
                 self._issue(value)
 
 

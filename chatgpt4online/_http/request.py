@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Callable, Dict, FrozenSet, NamedTuple, Optional
+from typing import Any, Callable, Dict, FrozenSet, Optional
 
 import requests
 
@@ -15,7 +15,7 @@ from .credentials import Credential
 from .session import Headers
 
 
-class Settings(NamedTuple):
+class Settings:
     """
     What a client is set to, as far as the way to its site goes. Times are in seconds.
 
@@ -23,20 +23,32 @@ class Settings(NamedTuple):
     shows no secret.
     """
 
-    site: str
-    headers: Headers
-    login: Optional[Credential]
-    proxy: Optional[str]
-    timeout: Limits
-    deadline: Optional[float]
-    retries: int
-    session: Optional[requests.Session]
+    def __init__(
+        self,
+        *,
+        site: str,
+        headers: Headers,
+        login: Optional[Credential],
+        proxy: Optional[str],
+        timeout: Limits,
+        deadline: Optional[float],
+        retries: int,
+        session: Optional[requests.Session],
+    ) -> None:
+        self.site = site
+        self.headers = headers
+        self.login = login
+        self.proxy = proxy
+        self.timeout = timeout
+        self.deadline = deadline
+        self.retries = retries
+        self.session = session
 
     def __repr__(self) -> str:
         return f"<Settings {self.site}>"
 
 
-class Request(NamedTuple):
+class Request:
     """
     A request to one of the site's routes, which may have to be sent more than once.
 
@@ -48,18 +60,38 @@ class Request(NamedTuple):
     called with the bytes sent so far and those of the whole body. The repr shows no secret.
     """
 
-    route: str
-    headers: Headers
-    body: Optional[bytes] = None
-    method: str = "POST"
-    content_type: Optional[str] = None
-    credential: Optional[Credential] = None
-    with_nonce: bool = True
-    idempotent: bool = False
-    check: Callable[[object, int], Dict[str, Any]] = check_success
-    keys: FrozenSet[str] = PLUGIN_KEYS
-    progress: Optional[Callable[[int, int], object]] = None
-    own: Headers = MappingProxyType({})
+    def __init__(
+        self,
+        route: str,
+        headers: Headers,
+        body: Optional[bytes] = None,
+        *,
+        method: str = "POST",
+        content_type: Optional[str] = None,
+        credential: Optional[Credential] = None,
+        with_nonce: bool = True,
+        idempotent: bool = False,
+        check: Callable[[object, int], Dict[str, Any]] = check_success,
+        keys: FrozenSet[str] = PLUGIN_KEYS,
+        progress: Optional[Callable[[int, int], object]] = None,
+        own: Headers = MappingProxyType({}),
+    ) -> None:
+        self.route = route
+        self.headers = headers
+        self.body = body
+        self.method = method
+        self.content_type = content_type
+        self.credential = credential
+        self.with_nonce = with_nonce
+        self.idempotent = idempotent
+        self.check = check
+        self.keys = keys
+        self.progress = progress
+        self.own = own
+
+    def _replace(self, **changes: Any) -> Request:
+        """Return a request with other values of some fields."""
+        return Request(**{**vars(self), **changes})
 
     @property
     def is_url(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from ipaddress import ip_address
-from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set, Tuple, Union
 from urllib.parse import urlsplit
 
 import requests
@@ -31,7 +31,7 @@ _MOST_PREPARED = 64
 _NEEDED = {"content-type"}
 
 
-class OutgoingRequest(NamedTuple):
+class OutgoingRequest:
     """
     One request as it is sent. Its repr shows no secret.
 
@@ -41,13 +41,24 @@ class OutgoingRequest(NamedTuple):
     so that it may see what a caller's session has for it.
     """
 
-    method: str
-    url: str
-    headers: Headers
-    extra: Headers
-    body: Optional[bytes]
-    progress: Optional[Callable[[int, int], object]]
-    to_site: bool = True
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        extra: Headers,
+        body: Optional[bytes] = None,
+        *,
+        progress: Optional[Callable[[int, int], object]] = None,
+        to_site: bool = True,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.extra = extra
+        self.body = body
+        self.progress = progress
+        self.to_site = to_site
 
     def content(self) -> Union[bytes, Upload, None]:
         """Return the body in a form that requests takes."""
@@ -95,11 +106,12 @@ class Upload:
             raise ProgressFailed(error) from None
 
 
-class _Prepared(NamedTuple):
+class _Prepared:
     """What is the same each time that a URL is asked: the request, and how it is sent."""
 
-    request: requests.PreparedRequest
-    settings: Mapping[str, Any]
+    def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
+        self.request = request
+        self.settings = settings
 
 
 class OwnSession:

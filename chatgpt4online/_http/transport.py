@@ -31,7 +31,7 @@ from chatgpt4online._protocol.headers import (
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
-from . import discovery, retry
+from . import discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import origin_of
@@ -165,9 +165,10 @@ class Transport:
         try:
             self._register(call)
             yield call
-        except BaseException:
+        except BaseException as error:
             call.end("closed")  # where Ctrl-C struck between two keepers of its connection
             call.finish()
+            tracebacks.clear(error)
             raise
 
     def _register(self, call: Call) -> None:
@@ -258,9 +259,11 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        headers = self.widget(accept="application/json")
         content = json.dumps(body).encode("ascii")
-        return self.ask(Request(route, headers, content, idempotent=idempotent), parse)
+        request = Request(
+            route, self.widget(accept="application/json"), content, idempotent=idempotent
+        )
+        return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
         """
@@ -478,8 +481,8 @@ class Transport:
                 headers,
                 self._extra_headers(request, url, nonce, to_site=to_site),
                 request.body,
-                request.progress,
-                to_site,
+                progress=request.progress,
+                to_site=to_site,
             ),
             call,
         )

@@ -88,7 +88,7 @@ def test_no_repr_shows_a_secret() -> None:
     credential = bearer("s3cret", "https://a.example")
     settings = Settings("https://a.example", {}, credential, None, (1, 1), None, 0, None)
     request = Request("mwai", {"cookie": "s3cret"}, credential=credential)
-    outgoing = OutgoingRequest("GET", "https://a.example/", {}, {"a": "s3cret"}, None, None)
+    outgoing = OutgoingRequest("GET", "https://a.example/", {}, {"a": "s3cret"}, None)
     shown = [repr(each) for each in (credential, settings, request, outgoing)]
     shown.append(repr(IssuedNonce("s3cret", 1)))
     assert "s3cret" not in "".join(shown)
