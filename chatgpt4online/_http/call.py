@@ -15,6 +15,7 @@ import os
 import socket
 import threading
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, Iterator, List, Optional
 
 from chatgpt4online._validation import Limits
@@ -22,13 +23,9 @@ from chatgpt4online._validation import Limits
 from . import deadlines
 from .deadlines import monotonic
 
-
-class _Current(threading.local):
-    call: Optional[Call] = None
-
-
-#: Its `call` is the one that connections made by this thread belong to.
-current = _Current()
+#: The call that connections made now belong to. Not a `threading.local`: where gevent or eventlet
+#: have patched `threading` after this was imported, greenlets would share that.
+current: ContextVar[Optional[Call]] = ContextVar("current", default=None)
 
 
 class CallEnded(Exception):
@@ -172,13 +169,13 @@ class Call:
 
     def __enter__(self) -> Call:
         """Make this the call that connections made by this thread belong to."""
-        self._outer = current.call  # a signal handler may make a call within a call
-        current.call = self
+        self._outer = current.get()  # a signal handler may make a call within a call
+        current.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Restore the call that was current before."""
-        current.call = self._outer
+        current.set(self._outer)
         self._outer = None
 
 
@@ -190,8 +187,11 @@ def shut_down(sock: Any) -> None:
     """
     while sock is not None and not isinstance(sock, (socket.socket, socket.SocketType)):
         sock = getattr(sock, "socket", None)
+    found: Any = sock
     try:
-        if sock is not None:
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if isinstance(found, socket.SocketType):
+            socket.SocketType.shutdown(found, socket.SHUT_RDWR)
+        elif found is not None:  # eventlet's, which is no subclass and has methods as attributes
+            found.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # it is not connected anymore

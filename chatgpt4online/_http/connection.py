@@ -137,7 +137,7 @@ class _Watched:
 
 
 def _current_call() -> Call:
-    call = current.call
+    call = current.get()
     assert call is not None  # noqa: S101 - our sessions send within a call only
     return call
 

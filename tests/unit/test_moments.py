@@ -86,7 +86,16 @@ def test_a_forked_child_has_a_watcher_of_its_own(monkeypatch: pytest.MonkeyPatch
 def test_no_repr_shows_a_secret() -> None:
     """What holds a secret does not show it."""
     credential = bearer("s3cret", "https://a.example")
-    settings = Settings("https://a.example", {}, credential, None, (1, 1), None, 0, None)
+    settings = Settings(
+        site="https://a.example",
+        headers={},
+        login=credential,
+        proxy=None,
+        timeout=(1, 1),
+        deadline=None,
+        retries=0,
+        session=None,
+    )
     request = Request("mwai", {"cookie": "s3cret"}, credential=credential)
     outgoing = OutgoingRequest("GET", "https://a.example/", {}, {"a": "s3cret"}, None)
     shown = [repr(each) for each in (credential, settings, request, outgoing)]
@@ -103,7 +112,7 @@ def test_a_fork_during_a_fetch() -> None:
         nonce.after_fork()
         return "0123456789"
 
-    assert nonce.get(Call(), fetch) == IssuedNonce("0123456789", 1)
+    assert nonce.get(Call(), fetch).value == "0123456789"
 
 
 def test_a_plain_session_after_a_fork() -> None:
