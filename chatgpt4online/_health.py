@@ -6,7 +6,6 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
-from ._display import for_terminal
 from ._http import discovery
 from ._http.connection import announced_timeout
 from ._http.request import Request
@@ -97,7 +96,8 @@ def _run(name: str, step: _Step) -> Check:
         detail, level = step()
     except ChatGPT4OnlineError as error:
         detail, level = str(error), "failed"
-    return Check(name, level, " ".join(for_terminal(detail).split()), monotonic() - began)
+    line = "".join(filter(str.isprintable, " ".join(detail.split())))
+    return Check(name, level, line, monotonic() - began)
 
 
 class _Site:

@@ -153,13 +153,13 @@ class Saying(NamedTuple):
 UP = "Is the site up"
 
 SCENES = {
-    "no_listener": Saying(TransportError, "Is the site up, and reachable?"),
-    "no_such_host": Saying(TransportError, "Is the site up, and reachable?"),
+    "no_listener": Saying(TransportError, "no answer: "),
+    "no_such_host": Saying(TransportError, "no answer: "),
     "no_connection": Saying(Timeout, "no connection within the time limit. Is the site up?"),
     "no_rest_api": Saying(NotFoundError, "there is no WordPress REST API at ", "no such page"),
     "page_without_bots": Saying(ValueError, "the page has no AI Engine chatbot", "index"),
     "not_wordpress": Saying(ProtocolError, "came instead of an answer: check the site's address"),
-    "moved_elsewhere": Saying(StatusError, "if it has moved there, give that address"),
+    "moved_elsewhere": Saying(StatusError, "the site redirects to https://other.example/wp-json/"),
     "moved": Saying(AuthError, ", and the login was not sent there", "incorrect"),
     "untrusted": Saying(TransportError, "the site's certificate is not trusted", UP),
     "plain_http": Saying(TransportError, "the server speaks http, not https", UP),

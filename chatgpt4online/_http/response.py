@@ -12,7 +12,12 @@ from chatgpt4online._protocol import fields, prelude
 from chatgpt4online._protocol.advice import BLOCKING_HEADERS, Asked
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
-from chatgpt4online._protocol.failures import check_success, error_from_response, page_error
+from chatgpt4online._protocol.failures import (
+    check_page,
+    check_success,
+    error_from_response,
+    page_error,
+)
 from chatgpt4online._protocol.fields import check_size, parse_json, plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from chatgpt4online.types import Event
@@ -173,6 +178,10 @@ class Response:
         page = self._text(b"", _LONGEST_PAGE)
         if self._body.was_cut and not self.read():  # else it goes on beyond the limit
             raise self.translate(StreamInterrupted("the page stopped before its end."))
+        try:
+            check_page(self.status, self.headers, page, asked=self._asked)
+        except ChatGPT4OnlineError as error:
+            raise self.translate(error) from None
         return page
 
     def error(self) -> ChatGPT4OnlineError:

@@ -32,6 +32,9 @@ _CHALLENGE = (
     r"|ddos-guard|imunify360"
 )
 
+#: JSON in place of a page is looked at if it has at most so many characters.
+_LONGEST_REFUSAL = 10_000
+
 
 # -------------------------------------------------------------------- JSON under a success status
 
@@ -55,7 +58,19 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = as_int(as_dict(answer.get("data")).get("status")) or status
             raise _status_error(status, {}, "", answer)
+    _raise_if_blocked(answer, status)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
+
+
+def _raise_if_blocked(answer: object, status: int) -> None:
+    """
+    Raise BlockedError if JSON under a success status is a firewall's.
+
+    Source: Imunify360, whose JSON has nothing but a `message`.
+    """
+    message = plain_text(as_dict(answer).get("message"))
+    if _is_challenge({}, message):
+        raise _status_error(status, {}, message, {"message": message})
 
 
 def check_object(answer: object, status: int) -> Dict[str, Any]:
@@ -64,7 +79,9 @@ def check_object(answer: object, status: int) -> Dict[str, Any]:
 
     Raises:
         ProtocolError: it is another JSON value.
+        BlockedError: it is a firewall's.
     """
+    _raise_if_blocked(answer, status)
     if isinstance(answer, dict):
         return answer
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
@@ -76,11 +93,13 @@ def check_user(answer: object, status: int) -> Dict[str, Any]:
 
     Raises:
         ProtocolError: it names no user.
+        BlockedError: it is a firewall's.
 
     Source: WordPress, wp/v2/users/me.
     """
     if isinstance(answer, dict) and as_int(answer.get("id")):
         return answer
+    _raise_if_blocked(answer, status)
     raise ProtocolError(f"the site answered {status} without naming a user")
 
 
@@ -218,6 +237,23 @@ def page_error(
         f"a web page{shown} came instead of an answer: check the site's address, and that no cache"
         " or login page stands in front of its REST API."
     )
+
+
+def check_page(status: int, headers: Mapping[str, str], page: str, *, asked: Asked) -> None:
+    """
+    Raise BlockedError if what came for a page is a firewall's.
+
+    The text of a page may well name firewalls, so only headers and JSON count.
+
+    Args:
+        status: the HTTP status, one of success.
+        headers: as for `error_from_response`.
+        page: the page.
+        asked: what was asked.
+    """
+    json_text = page[:_LONGEST_REFUSAL] if page.lstrip().startswith("{") else ""
+    if _is_challenge(headers, json_text):
+        raise error_from_response(status, headers, json_text, now=0.0, asked=asked)
 
 
 def redirect_error(status: int, target: str) -> StatusError:

@@ -44,7 +44,7 @@ def check(capsys: pytest.CaptureFixture[str]) -> Check:
 
 
 def test_check(check: Check, server: Server) -> None:
-    """`check` prints a line per step, asks nothing unless told to, and exits with 0."""
+    """`check` prints a line per step, asks nothing without --ask, and exits with 0."""
     result = check(server.url)
     assert result.status == 0
     assert [line.split()[0] for line in result.out.splitlines()] == ["ok"] * 4
