@@ -26,8 +26,12 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 # A longer signature has one parameter per line.
 python_maximum_signature_line_length = 80
-# The names of other projects would be looked up on the network, which a build must not need.
-nitpick_ignore_regex = [(r"py:.*", r"(?!chatgpt4online).*")]
+# The names of other projects would be looked up on the network, which a build must not need. The
+# reference explains the private types in signatures.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!chatgpt4online).*"),
+    (r"py:class", r"chatgpt4online\._options\.\w+|chatgpt4online\.client\.C"),
+]
 
 
 def drop_alias_notes(*event: Any) -> None:
