@@ -31,9 +31,10 @@ demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 test: $(VENV)/test.stamp ## run the tests
 	@$(BIN)/python -m pytest $(WORKERS) $(if $(findstring integrations,$(ARGS)),,$(LEAN)) $(ARGS)
 
-lint: $(VENV)/dev.stamp ## ruff
+lint: $(VENV)/dev.stamp ## ruff, and phrases that do not read well
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
 	@$(BIN)/ruff format --check -q setup.py docs $(SOURCES)
+	@$(BIN)/python scripts/check_prose.py
 
 types: $(VENV)/dev.stamp ## mypy --strict (with releases of mypy and stubs for Python 3.10 or newer)
 	@$(BIN)/mypy $(SOURCES)

@@ -60,9 +60,7 @@ def _ipython() -> Any:
         from IPython import display as ipython
         from IPython import get_ipython
     except ImportError:
-        raise ImportError(
-            "notebooks need IPython: pip install 'chatgpt4online[notebook]'"
-        ) from None
+        raise ImportError("notebooks need IPython: pip install ipython") from None
     if get_ipython() is None:
         raise ValueError("not running in a notebook or IPython: iterate over the stream instead")
     return ipython

@@ -1,10 +1,9 @@
 """
 Use a site's chatbot from code that was written for the package openai.
 
-The object has the one method that most of that code calls, ``chat.completions.create``. Pass it
-where the code expects an ``openai.OpenAI``. The site's owner has chosen the model, so ``model`` is
-accepted and not sent; an option that cannot be honoured, such as ``temperature``, is a
-``TypeError``.
+The adapter has the method that most of that code calls, ``chat.completions.create``. Pass it where
+the code expects an ``openai.OpenAI``. The site's owner has chosen the model: ``model`` is accepted
+and not sent. An option that cannot be honoured, such as ``temperature``, is a ``TypeError``.
 """
 
 from __future__ import annotations

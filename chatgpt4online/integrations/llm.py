@@ -1,7 +1,7 @@
 """
 A plugin for ``llm``: ``llm -m chatgpt4online "Who are you?" -o site https://example.com``.
 
-Install it with ``pip install 'chatgpt4online[llm]'``. ``llm`` finds it through its entry point.
+It needs ``llm`` (``pip install llm``), which finds it through its entry point.
 """
 
 from __future__ import annotations

@@ -68,9 +68,14 @@ class Block(NamedTuple):
     line: int
 
 
+def read(path: Path) -> str:
+    """Return the text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
 def blocks(page: Path, site: str = SITE) -> List[Block]:
     """Return a page's blocks, with the address of a real site in place of the example's."""
-    text = page.read_text(encoding="utf-8")
+    text = read(page)
     return [
         Block(
             found["language"],
@@ -256,22 +261,28 @@ def test_examples_run(page: Path, server: Server, reader: Reader) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_are_marked(page: Path) -> None:
     """Each block of code names its language, so that these tests miss none."""
-    text = page.read_text(encoding="utf-8")
+    text = read(page)
     assert re.findall(r"^(?!\.\. ).*::$", text, re.MULTILINE) == []
     marked = re.compile(r"^ *\.\. (?:invisible-)?(?:code-block|code|sourcecode)::?", re.MULTILINE)
     assert len(marked.findall(text)) == len(blocks(page))
 
 
-def extras() -> Iterator[str]:
-    """Yield the extras that the README and the docs name."""
-    for page in PAGES:
-        yield from re.findall(r"chatgpt4online\[(\w+)\]", page.read_text(encoding="utf-8"))
-
-
 def test_extras_exist() -> None:
-    """Each extra that a page names is defined in setup.py."""
-    metadata = (ROOT / "setup.py").read_text(encoding="utf-8")
-    assert {name for name in extras() if f'"{name}"' not in metadata} == set()
+    """Each extra that a page installs is defined in setup.py."""
+    metadata = read(ROOT / "setup.py")
+    named = {name for page in PAGES for name in re.findall(r"'\.\[(\w+)\]'", read(page))}
+    assert "all" in named
+    assert {name for name in named if f'"{name}"' not in metadata} == set()
+
+
+def test_nothing_is_installed_from_an_index_that_lacks_it() -> None:
+    """Pages and messages install this package from a checkout, and name other libraries."""
+    programs = [
+        path for name in ("chatgpt4online", "examples") for path in (ROOT / name).rglob("*")
+    ]
+    texts = [path for path in (*PAGES, *programs) if path.suffix in (".py", ".rst", ".ipynb")]
+    wrong = re.compile(r"install (?:-\S+ )*['\"]?chatgpt4online\b")
+    assert [str(path) for path in texts if wrong.search(read(path))] == []
 
 
 def modules_with_examples() -> List[str]:
@@ -286,7 +297,7 @@ def source_of(name: str) -> str:
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
+    return read(Path(spec.origin))
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

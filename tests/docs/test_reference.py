@@ -10,6 +10,8 @@ from typing import Any, Dict, List
 
 import pytest
 
+from chatgpt4online._options import ChatOptions, ClientOptions
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
 INDEX = (DOCS / "index.rst").read_text(encoding="utf-8")
@@ -95,3 +97,10 @@ def test_what_is_missing_is_reported(tmp_path: Path) -> None:
     assert "the reference lacks chatgpt4online.Timeout.phase" in found
     assert "the reference lacks chatgpt4online.Reply" not in found
     assert "no heading of timeouts has the word 'timeouts'" in found
+
+
+@pytest.mark.parametrize("options", [ChatOptions, ClientOptions])
+def test_the_reference_lists_options(options: Any) -> None:
+    """Where a signature names a set of options, the reference says which they are."""
+    explained = REFERENCE.split(f"``{options.__name__}``\n", 1)[1].split("\n\n", 1)[0]
+    assert set(options.__annotations__) <= set(re.findall(r"``(\w+)``", explained))

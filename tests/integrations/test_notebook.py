@@ -89,7 +89,7 @@ def test_a_failed_answer_stays_in_the_cell(cell: Cell, server: Server, client: C
 def test_without_ipython(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without IPython, the error says what to install."""
     monkeypatch.setitem(sys.modules, "IPython", None)
-    with pytest.raises(ImportError, match=r"pip install 'chatgpt4online\[notebook\]'"):
+    with pytest.raises(ImportError, match="pip install ipython"):
         display(client.stream("Hello"))
 
 

@@ -241,7 +241,7 @@ def test_a_bot_that_only_a_page_defines(site: Server) -> None:
 
 
 def test_a_bot_of_the_front_page(server: Server) -> None:
-    """Without a page or a token, a bot is looked up on the front page, which it need not be on."""
+    """Without a page or a token, a bot is looked up on the front page, which may lack it."""
     server.bot("support")
     with Client(server.url, bot="support") as client:
         unknown = bot_check(client)

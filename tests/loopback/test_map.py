@@ -151,7 +151,7 @@ BAD: Dict[str, Tuple[Any, type]] = {
     "no text": (b"bytes", TypeError),
     "half of a surrogate pair": ("\ud800", MessageError),
     "a wrong role": ([{"role": "robot", "content": "Hi"}], MessageError),
-    "a turn alone": ({"role": "user", "content": "Hi"}, TypeError),
+    "a single turn": ({"role": "user", "content": "Hi"}, TypeError),
     "one without end": ([[]], TypeError),
 }
 BAD["one without end"][0][0].append(BAD["one without end"][0])

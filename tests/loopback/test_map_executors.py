@@ -175,7 +175,7 @@ def test_what_an_executor_refuses_is_an_outcome(server: Server, client: Client) 
 def test_what_cannot_travel_is_an_outcome(
     server: Server, client: Client, pool: ProcessPoolExecutor
 ) -> None:
-    """A message that cannot be sent to a process fails alone."""
+    """A message that cannot be sent to a process does not stop the others."""
     found = list(client.map(["a", [threading.Lock()], "b"], executor=pool))  # type: ignore[list-item]
     assert [type(each.error) for each in found] == [type(None), TransportError, type(None)]
     assert sorted(questions(server)) == ["a", "b"]

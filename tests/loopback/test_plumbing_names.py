@@ -217,7 +217,7 @@ def test_which_session_is_used(hidden: str, server: Server) -> None:
 def test_how_often_certificates_are_read(
     hidden: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The certificates are read once, but for each connection without some of the names."""
+    """The certificates are read once, or for each connection without some of the names."""
     reads = count_reads(monkeypatch)
     monkeypatch.setattr(tls, "_contexts", {})
     with RawServer(answering(PHP.answer().bytes), context) as server:
