@@ -98,3 +98,30 @@ def test_hostile_text_is_parsed_in_linear_time(parser: str, text: str) -> None:
 def test_a_huge_reference_is_a_replacement_character() -> None:
     """A reference to a character that cannot exist becomes U+FFFD."""
     assert fields.plain_text(f"a {HUGE[:50]}; b &amp; &#65;") == "a \ufffd b & A"
+
+
+def bot_name(html: str) -> Any:
+    """Return the name of a page's only bot."""
+    (bot,) = page.parse_page(html, "https://a.example/").bots
+    return bot.name
+
+
+#: The places from which a site's text is unescaped.
+PLACES: Dict[str, Callable[[str], Any]] = {
+    "error event": lambda text: events.parse_event(f'{{"type":"error","data":"{text}"}}'),
+    "JSON message": lambda text: error(f'{{"code":"x","message":"{text}"}}').args[0],
+    "JSON code": lambda text: error(f'{{"code":"{text}","message":"x"}}').args[0],
+    "page title": lambda text: error(f"<title>{text}</title>").args[0],
+    "page for an answer": PARSERS["page title"],
+    "X-Request-Id": lambda text: vars(error(text))["request_id"],
+    "page attribute": lambda text: bot_name(
+        f"<div class='mwai-chatbot-container' data-params='{{\"aiName\":\"{text}\"}}'>"
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ["&#{};", "&#{}", "&#x{};", "&#X{}"])
+@pytest.mark.parametrize("place", PLACES)
+def test_a_huge_reference_in_any_place(place: str, text: str) -> None:
+    """Wherever a site puts a reference with thousands of digits, it becomes U+FFFD."""
+    assert "\ufffd" in str(PLACES[place]("a " + text.format("9" * 4500)))
