@@ -168,7 +168,7 @@ class Conversation:
 
     @classmethod
     def _restored(cls, state: Any, client: Client) -> Conversation:
-        """Return the conversation that `to_dict` returned as a dict; raise if it is none."""
+        """Return the conversation in a dict of `to_dict`; raise if there is none in it."""
         missing = {"chat_id", "messages", "response_id"}.difference(state)
         if missing:
             raise ValueError(f"it has no {min(missing)}")
