@@ -438,6 +438,7 @@ class Client:
         return Discussions(self._transport, **self._identity())
 
     @property
+    @clears_frames
     def api(self) -> PublicAPI:
         """
         The site's public API, with the client's `token` or else its `auth`.

@@ -163,3 +163,16 @@ def test_tracebacks_show_no_header_of_one_call(how: str, server: Server, client:
     ]
     assert len(frames) > 3
     assert SECRET not in str([frame.locals for frame in frames])
+
+
+def test_a_token_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's token, which `api` validates, is not in the error or its traceback."""
+    monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
+    monkeypatch.setenv("CHATGPT4ONLINE_TOKEN", f"{SECRET}\n")
+    with Client() as client, pytest.raises(ValueError, match="token is empty or") as caught:
+        client.api.whoami()
+    error = caught.value
+    shown = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    assert SECRET not in "".join(shown.format())
