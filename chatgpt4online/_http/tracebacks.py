@@ -16,7 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The packages whose frames may contain a secret.
 _PACKAGES = frozenset(
-    {"chatgpt4online", "email", "http", "json", "requests", "socket", "socks", "ssl", "urllib3"}
+    {
+        *("chatgpt4online", "requests", "urllib3", "socks", "email", "http", "json", "socket"),
+        *("ssl", "urllib"),
+    }
 )
 
 

@@ -247,7 +247,12 @@ def test_proxies_that_fail(scheme: str, site: str) -> None:
     """Where a proxy refuses, is not there or breaks off, no frame shows its password."""
     answers = [b"", reply("407 Login", b"", "Proxy-Authenticate: Basic"), reply("502 Oops", b"")]
     for answer in answers:
-        with RawServer(Site(answer)) as server:
+
+        def serve(peer: Peer, answer: bytes = answer) -> None:
+            peer.send(answer)
+            peer.read(10)  # whatever a client of such a proxy says first
+
+        with RawServer(serve) as server:
             proxy = f"{scheme}://user:{PROXY_PASSWORD}@{server.address}"
             with Client(site, proxy=proxy, **{**SETTINGS, "retries": 0}) as client:
                 assert check(lambda: client.chat("Hi"))
