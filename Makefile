@@ -75,7 +75,7 @@ live: $(VENV)/test.stamp ## run the live tests against SITE=https://...
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
 	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
 
-matrix: ## run the tests on every installed Python and with the oldest dependencies
+matrix: ## run the tests on every installed Python, and with the oldest and other dependencies
 	@$(PYTHON) scripts/matrix.py --jobs $(JOBS) $(LEGS)
 
 build: $(VENV)/dev.stamp ## build and check the wheel and the sdist

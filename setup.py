@@ -49,6 +49,7 @@ DEV = ["build", "mypy", "ruff", "twine", "types-requests"]
 
 # Tests that need these run where they are installed; not all support the oldest Pythons.
 ECOSYSTEMS = [
+    "basedpyright",
     "betamax",
     "distributed",
     "django",
