@@ -125,8 +125,8 @@ class _Site:
                 page = discovery.read_page(self._transport, self._transport.site + "/", call)
                 self._front_page_bots = page.bots
             except StatusError as error:
-                if isinstance(error, BlockedError) or error.status >= 500:
-                    raise
+                if isinstance(error, BlockedError) or error.status >= 500 or error.status == 407:
+                    raise  # else the REST API may work, which is next
             call.finish()
         return _Finding(self._transport.site)
 

@@ -119,10 +119,11 @@ KNOWLEDGE = {
 
 def ask_known_questions(site: str, folder: Path) -> Tuple[int, Any]:
     """Run the test of known questions against a site; return pytest's status and JUnit's suite."""
-    report = folder / "bot.xml"
+    report, settings = folder / "bot.xml", folder / "pytest.ini"
+    settings.write_text("[pytest]\n", encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", "-p", "no:cacheprovider",
-         str(EXAMPLES / "monitoring" / QUESTIONS), f"--rootdir={folder}", "-c", os.devnull],
+         str(EXAMPLES / "monitoring" / QUESTIONS), f"--rootdir={folder}", "-c", str(settings)],
         check=False,
         capture_output=True,
         text=True,

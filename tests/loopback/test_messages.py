@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple
 
 import pytest
 import requests.adapters
@@ -15,6 +15,7 @@ from support import (
     SOON,
     Peer,
     RawServer,
+    Serve,
     answering,
     background,
     full_listener,
@@ -26,7 +27,7 @@ from support import (
     wait_for,
 )
 
-from chatgpt4online import ChatGPT4OnlineError, Client, NotFoundError, TransportError
+from chatgpt4online import ChatGPT4OnlineError, Client, NotFoundError, StatusError, TransportError
 from chatgpt4online.testing import Server
 
 #: A site whose name does not resolve: it can only be reached through a proxy.
@@ -247,21 +248,35 @@ def cut(scene: Scene) -> None:
 
 def silent(_: Scene) -> None:
     """Ask a site that answers nothing."""
-    with RawServer(lambda peer: peer.question() and peer.wait_until_gone()) as server:
+
+    def serve(peer: Peer) -> None:
+        peer.question()
+        peer.wait_until_gone()
+
+    with RawServer(serve) as server:
         chat(server.url, timeout=0.2)
+
+
+def sending(fields: Iterable[str]) -> Serve:
+    """Return what answers a question with header fields."""
+    data = head("200 OK", *fields)
+
+    def serve(peer: Peer) -> None:
+        peer.question()
+        peer.send(data)
+
+    return serve
 
 
 def many_headers(_: Scene) -> None:
     """Get a response with hundreds of headers."""
-    fields = [f"X-Field-{number}: 1" for number in range(5000)]
-    with RawServer(lambda peer: peer.question() and peer.send(head("200 OK", *fields))) as server:
+    with RawServer(sending(f"X-Field-{number}: 1" for number in range(5000))) as server:
         chat(server.url)
 
 
 def large_header(_: Scene) -> None:
     """Get a response with a header of a megabyte."""
-    fields = ["X-Field: " + "x" * 1_000_000]
-    with RawServer(lambda peer: peer.question() and peer.send(head("200 OK", *fields))) as server:
+    with RawServer(sending(["X-Field: " + "x" * 1_000_000])) as server:
         chat(server.url)
 
 
@@ -341,6 +356,32 @@ def test_proxies_are_named(
     play = getattr(sys.modules[__name__], name)
     with pytest.raises(ChatGPT4OnlineError, match=r"the proxy http://127\.0\.0\.1:\d+ "):
         play(Scene(server, tmp_path, monkeypatch))
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Python 3.8's tunnel
+@pytest.mark.parametrize("site", [SITE, "https://site.invalid"])
+def test_a_proxy_that_wants_a_login_is_asked_once(site: str) -> None:
+    """A wrong password for a proxy is not tried again, which could lock an account."""
+    with RawServer(wants_login) as proxy:
+        client = Client(site, proxy=proxy.url)
+        with client, pytest.raises((StatusError, TransportError), match="wants a login"):
+            client.chat("Hi")
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("site", [SITE, "https://site.invalid"])
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # Python 3.8's tunnel
+def test_check_blames_the_proxy(site: str) -> None:
+    """`check` reports a proxy's refusal as the proxy's, and asks nothing further."""
+    with RawServer(wants_login) as proxy, Client(site, proxy=proxy.url) as client:
+        (check,) = client.check().checks
+    assert (check.name, check.level) == ("site", "failed")
+    assert f"the proxy http://{proxy.address} " in check.detail
+    assert "The proxy wants a login" in check.detail
 
 
 def test_tried_addresses_are_named(server: Server) -> None:
