@@ -60,8 +60,9 @@ def _update(stream: Stream, show: Callable[[str], object]) -> Reply:
                 began = monotonic()
                 if began >= next_update:
                     show(stream.text)
-                    # A long text takes long to show, which must not slow down reading.
-                    next_update = max(began + _UPDATE_INTERVAL, 11 * monotonic() - 10 * began)
+                    # A long text takes long to show. Most of the time is for reading.
+                    ended = monotonic()
+                    next_update = ended + max(_UPDATE_INTERVAL, 10 * (ended - began))
             reply = stream.result()
         except BaseException:
             show(stream.text)
