@@ -20,6 +20,7 @@ LAYERS = [
     "_display",
     "_json",
     "types",
+    "_printing",
     "_protocol",
     "_protocol.routes",  # has the paths that `_validation` cuts off a site's address
     "_validation",

@@ -505,7 +505,7 @@ class Transport:
 
 def _joined(base: str, location: str) -> str:
     try:
-        return urljoin(base, location)
+        return routes.printable_url(urljoin(base, location))
     except ValueError:
         return location  # not a URL, which its reader finds out too
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Optional
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 DEFAULT_SITE = "https://chatgpt4online.org"
 
@@ -109,6 +109,13 @@ def index_url(root: str) -> str:
     return f"{root}/{'&' if '?' in root else '?'}_fields=namespaces"
 
 
+def printable_url(url: str) -> str:
+    """Return a site's URL as errors and logs may show it: control characters are encoded."""
+    if url.isprintable():
+        return url
+    return "".join(c if c.isprintable() else quote(c, errors="replace") for c in url)
+
+
 def named_root(address: object, page: str) -> Optional[str]:
     """
     Return the REST root that a page names, as an absolute URL; None if it names none.
@@ -120,7 +127,7 @@ def named_root(address: object, page: str) -> Optional[str]:
     if not isinstance(address, str) or not address:
         return None
     try:
-        root = urljoin(page, address).rstrip("/")
+        root = printable_url(urljoin(page, address).rstrip("/"))
         parts = urlsplit(root)
         parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError:

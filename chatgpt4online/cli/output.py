@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from typing import Any, Callable, Dict, Iterator, List, Optional, TextIO
 
 from chatgpt4online._display import for_markdown, for_terminal
+from chatgpt4online._printing import full_text, print_deltas
 from chatgpt4online.errors import ChatGPT4OnlineError, MessageError
 from chatgpt4online.stream import Stream
 from chatgpt4online.types import Reply
@@ -33,6 +34,14 @@ __all__ = [
     "report_error",
     "report_usage_error",
 ]
+
+#: The longest text that is rendered, and the most cells of its tables. Rendering takes 0.1 ms for a
+#: character, and more for a cell.
+_MAX_MARKDOWN = 100_000
+_MAX_CELLS = 10_000
+
+#: The characters that the last lines are rendered from, ten times a second.
+_TAIL = 10_000
 
 #: Sends a question.
 OpenStream = Callable[[], Stream]
@@ -187,7 +196,7 @@ def _print_at_end(open_stream: OpenStream) -> Reply:
         text = None
         try:
             reply = stream.result()
-            text = _full_text(reply)
+            text = full_text(reply)
         finally:
             text = stream.text if text is None else text
             if text:
@@ -196,25 +205,7 @@ def _print_at_end(open_stream: OpenStream) -> Reply:
 
 
 def _print_plain(open_stream: OpenStream) -> Reply:
-    with open_stream() as stream:
-        try:
-            for delta in stream:
-                print(for_terminal(delta), end="", flush=True)
-            reply = stream.result()
-        finally:
-            if stream.text and not stream.text.endswith("\n"):
-                print(flush=True)
-    if _full_text(reply).strip() != stream.text.strip():
-        if stream.text.strip():
-            report("the site changed its answer at the end; the final answer is:")
-        print(for_terminal(_full_text(reply)), flush=True)
-    return reply
-
-
-def _full_text(reply: Reply) -> str:
-    """Return a reply's text, followed by the URLs of images that the text does not contain."""
-    urls = [image.url for image in reply.images if image.url not in reply]
-    return "\n\n".join(filter(None, [str(reply), *urls]))
+    return print_deltas(open_stream(), report)
 
 
 def _print_as_json(open_stream: OpenStream) -> Reply:
@@ -245,17 +236,23 @@ def _print_rendered(open_stream: OpenStream) -> Reply:
             live = Live(_Tail(stream), console=console, transient=True, refresh_per_second=10)
             with _running(live):
                 reply = stream.result()
-            text = _full_text(reply)
+            text = full_text(reply)
         finally:
             console.print(_markdown(stream.text if text is None else text))
     return reply
 
 
 def _markdown(text: str) -> Any:
+    """Return what rich prints for a text: plain text if its Markdown would take too long."""
     from rich.markdown import Markdown
+    from rich.text import Text
 
+    text = for_terminal(text)
+    cells = [line.count("|") for line in text.split("\n") if "|" in line]
+    if len(text) > _MAX_MARKDOWN or max(cells, default=0) * len(cells) > _MAX_CELLS:
+        return Text(text)
     # Without hyperlinks, a link shows its URL and its text cannot disguise it.
-    return Markdown(for_markdown(for_terminal(text)), hyperlinks=False)
+    return Markdown(for_markdown(text), hyperlinks=False)
 
 
 class _Tail:
@@ -270,7 +267,8 @@ class _Tail:
 
         # The terminal echoes Ctrl-C as ^C, which would wrap a line of full width.
         narrower = options.update(width=max(console.width - 3, 1))
-        lines = console.render_lines(_markdown(self._stream.text), narrower, pad=False)
+        text = self._stream.text[-_TAIL:]
+        lines = console.render_lines(_markdown(text), narrower, pad=False)
         for line in lines[-(console.size.height - 1) :]:
             yield from line
             yield Segment.line()

@@ -378,3 +378,15 @@ def test_deltas_are_printed_in_a_terminal(server: Server, environment: Mapping[s
         assert terminal.wait() == 130
     finally:
         terminal.close()
+
+
+def test_a_huge_table_is_plain_text(server: Server, environment: Mapping[str, str]) -> None:
+    """A table that would take rich minutes to render is printed as it is."""
+    pytest.importorskip("rich")
+    server.says("|x" * 200 + "\n" + "|-" * 200 + "\n" + "|\n" * 1000 + "**end**")
+    terminal = Terminal(["ask", "Hello", "--site", server.url], environment)
+    try:
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert terminal.text.rstrip().endswith("**end**")
