@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from io import BytesIO
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional, Set
 
 import llm
 from pydantic import Field
@@ -24,7 +24,7 @@ class Chatbot(llm.Model):
 
     model_id = "chatgpt4online"
     can_stream = True
-    attachment_types = {  # noqa: RUF012 - llm reads it from the class
+    attachment_types: Set[str] = {  # noqa: RUF012 - llm reads it from the class
         "image/gif",
         "image/jpeg",
         "image/png",
