@@ -277,15 +277,18 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":
     import msvcrt
 
+    _LOCKED = 0x7FFFFFFE  # beyond the last line, because others cannot read a locked byte
+
     def _lock_or_fail(file: BinaryIO) -> None:
-        file.seek(0x7FFFFFFE)  # beyond the last line, because others cannot read locked bytes
+        file.seek(_LOCKED)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
     def _unlock(file: BinaryIO) -> None:
-        """Do nothing: closing the file unlocks it."""
+        file.seek(_LOCKED)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # closing it would, some time later
 
     _TAKEN: Tuple[type, ...] = (PermissionError,)
 else:

@@ -32,6 +32,10 @@ class CallEnded(Exception):
     """The call was ended from elsewhere; its `ended` says why."""
 
 
+#: Seconds that a lock is awaited at a time: on Windows, Ctrl-C does not end such a wait.
+_LOCK_INTERVAL = 0.5
+
+
 class Wakeup:
     """Wakes one waiting thread; no lock of its own that a handler may need, as an Event has."""
 
@@ -46,8 +50,12 @@ class Wakeup:
 
     def wait(self, seconds: Optional[float]) -> bool:
         """Wait until `set`; False if the seconds, or None for no limit, pass first."""
-        limit = -1.0 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX)
-        return self._lock.acquire(timeout=limit)
+        left = threading.TIMEOUT_MAX if seconds is None else max(seconds, 0.0)
+        while left > _LOCK_INTERVAL:
+            if self._lock.acquire(timeout=_LOCK_INTERVAL):
+                return True
+            left -= _LOCK_INTERVAL
+        return self._lock.acquire(timeout=left)
 
 
 class Call:
@@ -64,12 +72,12 @@ class Call:
         #: Why the call was ended from elsewhere, ``"deadline"`` or ``"closed"``; else None.
         self.ended: Optional[str] = None
         #: Whether it is finished: nothing can end it anymore.
-        self.finished = False
+        self.finished: bool = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
         #: How often the present request has been sent, and when that began.
         self.attempts = 0
-        self.began = 0.0
+        self.began: float = 0.0
         #: The address of the proxy that the request goes through, without a password; or None.
         self.proxy: Optional[str] = None
         self._sockets: Iterator[Any] = iter(())  # an iterator, so that each is taken only once

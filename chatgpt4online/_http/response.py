@@ -62,8 +62,8 @@ class Response:
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
         self.call = call
         self._site = site
         self._asked = asked._replace(proxy=call.proxy or "")

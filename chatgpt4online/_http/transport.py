@@ -117,13 +117,13 @@ class Transport:
     def __init__(
         self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
     ) -> None:
-        self.site = settings.site
-        self.has_login = settings.login is not None
-        self.nonce = Nonce()
+        self.site: str = settings.site
+        self.has_login: bool = settings.login is not None
+        self.nonce: Nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
-        self.root = root or routes.pretty_root(settings.site)
+        self.root: str = root or routes.pretty_root(settings.site)
         #: A page that may name the REST root, or a nonce.
-        self.page = page or settings.site + "/"
+        self.page: str = page or settings.site + "/"
         self._settings = settings
         self._original_root = self.root  # where it was before a redirect
         self._session = session_for(settings.session, settings.proxy)

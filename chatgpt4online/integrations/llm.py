@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from io import BytesIO
-from typing import Any, Callable, Iterable, Iterator, List, Optional
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Set
 
 import llm
 from pydantic import Field
@@ -30,7 +30,7 @@ class Chatbot(llm.Model):
 
     model_id = "chatgpt4online"
     can_stream = True
-    attachment_types = {  # noqa: RUF012 - llm reads it from the class
+    attachment_types: Set[str] = {  # noqa: RUF012 - llm reads it from the class
         "image/gif",
         "image/jpeg",
         "image/png",

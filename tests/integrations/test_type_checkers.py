@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -87,3 +88,18 @@ def test_pyright_narrows(tmp_path: Path) -> None:
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     command = [PYRIGHT, "--pythonpath", sys.executable, "--project", str(tmp_path)]
     assert check(tmp_path / "program.py", *command) == EXPECTED
+
+
+@pytest.mark.skipif(not PYRIGHT, reason="pyright is not installed")
+@pytest.mark.timeout(300)
+def test_every_public_type_is_known() -> None:
+    """Each public name has a type that pyright does not have to infer."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [PYRIGHT, "--verifytypes", "chatgpt4online", "--ignoreexternal"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+    )
+    assert "Type completeness score: 100%" in done.stdout, done.stdout
