@@ -239,7 +239,7 @@ with Client(sys.argv[1]) as client:
 def test_a_full_disk_spoils_nothing(server: Server, client: Client, path: Path) -> None:
     """A journal that cannot be written to ends the run with an OSError, and stays whole."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", FULL_DISK, server.url, str(path)],
+        [sys.executable, "-B", "-X", "dev", "-c", FULL_DISK, server.url, str(path)],
         check=False,
         capture_output=True,
         text=True,
