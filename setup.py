@@ -67,6 +67,7 @@ ECOSYSTEMS = [
     "nbconvert",
     "opentelemetry-instrumentation-requests",
     "opentelemetry-sdk",
+    "requests-mock",
     "requests-ratelimiter",
     "time-machine",
     "tqdm",
