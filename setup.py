@@ -65,6 +65,7 @@ ECOSYSTEMS = [
     "matplotlib",
     "nbclient",
     "nbconvert",
+    "pandas",
     "opentelemetry-instrumentation-requests",
     "opentelemetry-sdk",
     "requests-mock",
