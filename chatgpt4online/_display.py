@@ -137,10 +137,9 @@ def _has_unambiguous_spans(text: str) -> bool:
 def _escape_around_spans(line: str) -> str:
     parts: List[str] = []
     end = 0
-    for span in _spans(line):
-        if span.is_code:
-            parts += _escape(line[end : span.start]), line[span.start : span.end]
-            end = span.end
+    for span in [span for span in _spans(line) if span.is_code]:
+        parts += _escape(line[end : span.start]), line[span.start : span.end]
+        end = span.end
     return "".join([*parts, _escape(line[end:])])
 
 

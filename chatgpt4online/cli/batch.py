@@ -9,7 +9,7 @@ import sys
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, TextIO, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
 from chatgpt4online import _disk
 from chatgpt4online._journal import extra_fields
@@ -56,23 +56,22 @@ def _can_show_progress() -> bool:
 
 def _summarize(
     outcomes: Iterable[Outcome], options: argparse.Namespace
-) -> Tuple[List[str], ExitStatus]:
+) -> Tuple[List[Optional[str]], ExitStatus]:
     """
     Wait for the outcomes, and print the first failures and the totals.
 
     Returns:
-        The keys of the outcomes, as far as they have one, and the exit status.
+        The keys of the outcomes, and the exit status.
     """
     count = answered = 0
-    keys: List[str] = []
+    keys: List[Optional[str]] = []
     failures: List[str] = []
     for count, outcome in enumerate(outcomes, 1):
         answered += outcome.ok
         if not outcome.ok and count - answered <= _MAX_FAILURES_SHOWN:
             reason = outcome.error or "the reply is empty"
             failures.append(f"message {outcome.index + 1}: {reason}")
-        if outcome.key is not None:
-            keys.append(outcome.key)
+        keys.append(outcome.key)
         if options.json:
             print_json({**outcome.to_dict(), **extra_fields(outcome.message)})
     for failure in failures:
@@ -82,9 +81,9 @@ def _summarize(
     return keys, ExitStatus.FAILURE if failed else ExitStatus.SUCCESS
 
 
-def _sort_lines(path: Path, keys: List[str]) -> None:
+def _sort_lines(path: Path, keys: List[Optional[str]]) -> None:
     """Sort a journal like the questions, one line for each; those of other runs follow."""
-    newest: Dict[str, str] = dict.fromkeys(keys, "")
+    newest: Dict[Optional[str], str] = dict.fromkeys(keys, "")
     with path.open(encoding="utf-8") as file:
         newest.update((json.loads(line)["key"], line) for line in file)
     _disk.replace(str(path), "".join(newest.values()))

@@ -112,8 +112,7 @@ def report_error(error: Exception) -> ExitStatus:
 
 def report_usage_error(error: Exception, parser: Optional[argparse.ArgumentParser]) -> ExitStatus:
     """Print how a command is used and what was wrong, and return the exit status."""
-    if parser is not None:
-        _print_error(parser.format_usage())
+    _print_error("" if parser is None else parser.format_usage())
     return report_error(error)
 
 

@@ -123,6 +123,12 @@ def test_image_urls(run: Run, server: Server) -> None:
     assert run("ask", "Paint", "--site", server.url).out == "![x](https://a.b/d.png)\n"
 
 
+def test_an_empty_reply(run: Run, server: Server) -> None:
+    """Nothing is printed for an empty reply."""
+    server.says("")
+    assert run("ask", "Hello", "--site", server.url) == (0, "", "")
+
+
 def test_file_option(run: Run, server: Server, tmp_path: Path) -> None:
     """Each --file is uploaded and sent with the question."""
     for name in ("a.txt", "b.txt"):
@@ -526,6 +532,25 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
     assert main(["ask", "**Hi**", "--site", server.url]) == 0
     assert terminal.getvalue() == "Echo(1 msgs): **Hi**\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        (["One\n", "two"], "One\ntwo\n"),
+        (["One\n"], "One\n"),
+        ([], "https://a.b/c.png\n"),
+    ],
+)
+def test_plain_in_a_terminal(
+    server: Server, monkeypatch: pytest.MonkeyPatch, parts: List[str], shown: str
+) -> None:
+    """Plain text in a terminal ends with one line end, and images are their addresses."""
+    server.says(*parts, images=[] if parts else ["https://a.b/c.png"])
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["ask", "Hi", "--raw", "--site", server.url]) == 0
+    assert terminal.getvalue() == shown
 
 
 def test_chat_without_readline(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,18 @@ def test_a_full_disk(server: Server, option: str) -> None:
     assert shell('"$@" 2> /dev/full', "ask", "--site", server.url).returncode == 2
 
 
+def test_a_discarded_stream() -> None:
+    """A stream that nobody reads is discarded with what it still holds; another one stays."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w") as file:
+        os.close(reader)
+        file.write("lost")
+        output.discard(file)
+    with os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") as file:
+        output.discard(file)
+        file.write("kept")
+
+
 class Unwritable(io.StringIO):
     """A stream on a full disk."""
 
