@@ -20,6 +20,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[Client]:
 
     def serve(peer: Peer) -> None:
         asked = peer.receive()
+        assert asked is not None
         if request.param == "redirect" and not asked.target.startswith("/a"):
             peer.send(b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % HOSTILE)
         elif asked.line.startswith("GET / "):
