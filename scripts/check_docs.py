@@ -24,7 +24,7 @@ MODULES = (chatgpt4online, testing, files, discussions, public_api)
 SEARCHED = {
     "nonce": "first-steps",
     "notebook": "notebooks",
-    "proxies": "first-steps",
+    "proxy": "proxies",
     "retries": "errors",
     "timeouts": "timeouts",
 }

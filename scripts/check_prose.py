@@ -27,7 +27,7 @@ PHRASES = {
     r"\bholds? no\b": "contains no, is empty",
     r"\bholds? half of\b": "contains a lone",
     r"\bin the moment (?:it|they|that)\b": "as they arrive",
-    r"\b(?:is|are|was|were|be) told\b": "gets, is reported to",
+    r"\b(?:is|are|was|were) told\b(?! (?:apart|from)\b)": "gets, is reported to",
     r"\bis it well\b": "health checks",
     r"\bis no (?:outcome|journal|turn|answer|page|list|str|dict)\b": "is not a",
     r"(?<!there\s)\bis (?-i:none)\b(?! of)": "is not a",

@@ -66,6 +66,14 @@ def test_the_landing_page_describes_each_page() -> None:
     assert described == listed
 
 
+@pytest.mark.parametrize(
+    "page", sorted([*ROOT.glob("*.rst"), *DOCS.glob("*.rst")]), ids=lambda page: page.name
+)
+def test_no_page_lists_its_own_headings(page: Path) -> None:
+    """The theme shows a page's headings next to it, and an error in place of a second list."""
+    assert ".. contents::" not in page.read_text(encoding="utf-8")
+
+
 # -------------------------------------------------------------------------------------- reference
 
 

@@ -258,7 +258,7 @@ def test_no_password_is_shown(server: Server) -> None:
 
 
 class Tracer(BaseTracer):
-    """Keeps what a tracer is told of each run."""
+    """Keeps what a tracer receives for each run."""
 
     def _persist_run(self, run: Any) -> None:
         self.seen = str(run)
