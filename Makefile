@@ -12,9 +12,9 @@ RUNS ?= 1000000
 WORKERS := -n auto --maxprocesses 4 --dist worksteal
 # langchain-tests installs plugins that only tests/integrations needs; loading them takes seconds.
 LEAN := $(addprefix -p no:,anyio benchmark codspeed langsmith_plugin recording socket syrupy)
-# Coverage of all tests is measured with the oldest dependencies, and of these with the newest too:
-# they cover the branches that differ.
-NEWEST := tests/unit tests/loopback tests/integrations
+# What covers the package; scripts/matrix.py measures the first two with the oldest dependencies
+# too, which cover the branches that differ.
+MEASURED := tests/unit tests/loopback tests/integrations
 # Without bytecode, each program that a test starts would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -24,6 +24,14 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@echo
+	@echo "make test ARGS=tests/unit                           one folder, in seconds"
+	@echo "make test ARGS=tests/unit/test_retry.py             one file"
+	@echo "make test ARGS='--last-failed'                      what failed the last time"
+	@echo "make test ARGS='-n 0 -k nonce --pdb'                in one process, with a debugger"
+	@echo "make test ARGS=tests/integrations                   with Jupyter, LangChain, pandas: make lint first"
+	@echo
+	@echo "CONTRIBUTING.rst explains where things live, and how to add some."
 
 demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 	@$(BIN)/python examples/demo.py
@@ -46,7 +54,7 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 
 cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(NEWEST)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(MEASURED)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report

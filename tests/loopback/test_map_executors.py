@@ -15,7 +15,7 @@ import pytest
 import requests
 from support import SOON, at_once, background, wait_for
 
-from chatgpt4online import Client, Outcome, TransportError
+from chatgpt4online import Client, MessageError, Outcome, TransportError
 from chatgpt4online.testing import Server
 
 # Those that fork in a process with threads: what a child runs here needs none of their locks.
@@ -64,7 +64,7 @@ def test_processes_ask(server: Server, client: Client, pool: ProcessPoolExecutor
             "Echo(1 msgs): b",
             "",
         ] * 5
-        assert [type(outcome.error) for outcome in found[:4]] == [type(None)] * 3 + [ValueError]
+        assert [type(outcome.error) for outcome in found[:4]] == [type(None)] * 3 + [MessageError]
         assert found[0].reply is not None
         assert found[0].reply.usage is not None
     assert len(server.questions) == 30
