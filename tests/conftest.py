@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import ipaddress
 import os
 import signal
@@ -16,9 +17,11 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 import pytest
 from support import tls_context
+from support.commands import Result, Run
 
 from chatgpt4online import Client
 from chatgpt4online._http import body
+from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 
 # A shell makes background programs ignore Ctrl-C, which some tests need.
@@ -173,6 +176,21 @@ def client(server: Server) -> Iterator[Client]:
     """Create a client of that site, as a guest."""
     with Client(server.url) as guest:
         yield guest
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command line with the given standard input."""
+
+    def run(*words: str, stdin: Any = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
+        try:
+            status = main(list(words))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Result(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(params=["plain", "TLS"])

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Callable, List
 
 import pytest
-from commands import Run, Terminal
 from support import SOON, background
+from support.commands import Run, Terminal
 
 import chatgpt4online.__main__
 from chatgpt4online import Client, Reply

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from commands import Run
 from support import background
+from support.commands import Run
 
 from chatgpt4online import Outcome
 from chatgpt4online.cli import batch

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, List
 
 import pytest
-from commands import Run, Terminal
 from support import SOON
+from support.commands import Run, Terminal
 
 from chatgpt4online.cli import main, output
 from chatgpt4online.testing import Server
