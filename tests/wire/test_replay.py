@@ -302,7 +302,7 @@ def cut_close(recording: Recording, at: int) -> List[bytes]:
 
 
 #: The bytes after the last one that an answer needs.
-FRAMING_AT_END = {cut_chunks: len(b"\r\n" + LAST_CHUNK), cut_length: 0, cut_close: 0}
+FRAMING_AT_END = {"cut_chunks": len(b"\r\n" + LAST_CHUNK), "cut_length": 0, "cut_close": 0}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_no_cut_answer_looks_whole(
 ) -> None:
     """An answer truncated at any byte raises an error with the text so far."""
     recording = RECORDINGS[f"2.4.7/{name}"]
-    expected, framing_at_end = recording.expected(), FRAMING_AT_END[cut]
+    expected, framing_at_end = recording.expected(), FRAMING_AT_END[cut.__name__]
     size = len(b"".join(cut(recording, 10**9)[1:]))
     for at in range(size - framing_at_end):
         site.response = cut(recording, at)
