@@ -10,9 +10,11 @@ JOBS ?= 1
 RUNS ?= 1000000
 # Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
 WORKERS := -n auto --maxprocesses 4 --dist worksteal
-# Coverage of all tests is measured with the oldest dependencies, and of these with the newest too:
-# they cover the branches that differ.
-NEWEST := tests/unit tests/loopback tests/integrations
+# langchain-tests installs plugins that only tests/integrations needs; loading them takes seconds.
+LEAN := $(addprefix -p no:,anyio benchmark codspeed langsmith_plugin recording socket syrupy)
+# What covers the package; scripts/matrix.py measures the first two with the oldest dependencies
+# too, which cover the branches that differ.
+MEASURED := tests/unit tests/loopback tests/integrations
 # Without bytecode, each program that a test starts would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -22,27 +24,37 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@echo
+	@echo "make test ARGS=tests/unit                           one folder, in seconds"
+	@echo "make test ARGS=tests/unit/test_retry.py             one file"
+	@echo "make test ARGS='--last-failed'                      what failed the last time"
+	@echo "make test ARGS='-n 0 -k nonce --pdb'                in one process, with a debugger"
+	@echo "make test ARGS=tests/integrations                   with Jupyter, LangChain, pandas: make lint first"
+	@echo
+	@echo "CONTRIBUTING.rst explains where things live, and how to add some."
 
 demo: $(VENV)/demo.stamp ## chat, stream and fail with an embedded site
 	@$(BIN)/python examples/demo.py
 
 test: $(VENV)/test.stamp ## run the tests
-	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(if $(findstring integrations,$(ARGS)),,$(LEAN)) $(ARGS)
 
-lint: $(VENV)/dev.stamp ## ruff
+lint: $(VENV)/dev.stamp ## ruff, and phrases that do not read well
 	@$(BIN)/ruff check setup.py docs $(SOURCES)
 	@$(BIN)/ruff format --check -q setup.py docs $(SOURCES)
+	@$(BIN)/python scripts/check_prose.py
 
 types: $(VENV)/dev.stamp ## mypy --strict (with releases of mypy and stubs for Python 3.10 or newer)
 	@$(BIN)/mypy $(SOURCES)
 
 docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 	@$(BIN)/sphinx-build -E -W -n -q -b html docs docs/_build/html
+	@$(BIN)/python scripts/check_docs.py docs/_build/html
 	@echo "docs: docs/_build/html/index.html"
 
 cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(NEWEST)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(MEASURED)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report
@@ -71,7 +83,7 @@ live: $(VENV)/test.stamp ## run the live tests against SITE=https://...
 	@test -n "$(SITE)" || { echo "make live needs SITE=https://..."; exit 2; }
 	@CHATGPT4ONLINE_SITE="$(SITE)" $(BIN)/python -m pytest -m live tests/live $(ARGS)
 
-matrix: ## run the tests on every installed Python and with the oldest dependencies
+matrix: ## run the tests on every installed Python, and with the oldest and other dependencies
 	@$(PYTHON) scripts/matrix.py --jobs $(JOBS) $(LEGS)
 
 build: $(VENV)/dev.stamp ## build and check the wheel and the sdist

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """``python -m chatgpt4online``: the command line."""
 
 import sys

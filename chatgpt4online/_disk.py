@@ -6,10 +6,15 @@ import errno
 import os
 import tempfile
 from contextlib import suppress
+from time import sleep
 from typing import IO, Any
 
 #: What a file system says that cannot do this at all; other errors are failures.
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+#: Windows replaces no file that is open, as a virus scanner or an editor opens it for a moment.
+_MAY_BE_IN_USE = os.name == "nt"
+_RETRY_DELAYS = (0.01, 0.03, 0.1, 0.3, 0.6)  # seconds
 
 
 def sync(file: IO[Any]) -> None:
@@ -45,8 +50,17 @@ def replace(path: str, text: str) -> None:
         with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a handle, not a path
             file.write(text)
             sync(file)
-        os.replace(temporary, target)  # noqa: PTH105
+        _rename(temporary, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(temporary)  # noqa: PTH108
         raise
+
+
+def _rename(source: str, target: str) -> None:
+    for delay in _RETRY_DELAYS if _MAY_BE_IN_USE else ():
+        with suppress(PermissionError):
+            os.replace(source, target)  # noqa: PTH105
+            return
+        sleep(delay)
+    os.replace(source, target)  # noqa: PTH105

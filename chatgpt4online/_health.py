@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Callable, List, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ._http import discovery
-from ._protocol.routes import NAMESPACES
-from .errors import AuthError, BlockedError, ChatGPT4OnlineError, ProtocolError, StatusError
-from .types import Check, Health
+from ._http.connection import announced_timeout
+from ._http.request import Request
+from ._protocol import routes
+from ._protocol.answers import parse_offers_chat
+from ._protocol.failures import check_object, is_invalid_nonce
+from ._protocol.front_end import is_from_cache, printed_before
+from ._protocol.prelude import LIMIT, NAMESPACE_KEYS
+from .errors import (
+    AuthError,
+    BlockedError,
+    ChatGPT4OnlineError,
+    NotFoundError,
+    ProtocolError,
+    StatusError,
+)
+from .types import Bot, Check, Health, Reply
 
 if TYPE_CHECKING:
+    from ._http.call import Call
+    from ._http.response import Response
     from ._http.transport import Transport
+    from .public_api import PublicAPI
     from .stream import Stream
 
 #: A faster or shorter answer does not show whether it was held back.
@@ -21,76 +38,238 @@ _MIN_CHARACTERS = 20
 #: Seconds between deltas. Models write more slowly; text that was held back arrives faster.
 _MIN_DELTA_INTERVAL = 0.0005
 
-_Step = Callable[[], str]
+#: Source: AI Engine 3.0.3.
+_WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
 
 
-def examine(transport: Transport, ask: Optional[Callable[[], Stream]]) -> Health:
+class Subject(NamedTuple):
+    """
+    Whom to check.
+
+    Args:
+        transport: the transport of the site.
+        bot: the bot's id.
+        custom_id: the id of a bot that a page defines, or None.
+        is_of_page: whether `transport.page` is the page that named the bot.
+        api: the public API, if the client has a token or a login.
+        has_token: whether the client has a token.
+    """
+
+    transport: Transport
+    bot: str
+    custom_id: Optional[str]
+    is_of_page: bool
+    api: Optional[PublicAPI]
+    has_token: bool
+
+
+class _Finding(NamedTuple):
+    """What a step found."""
+
+    detail: str
+    level: str = "ok"
+
+
+_Step = Callable[[], _Finding]
+
+
+def examine(subject: Subject, ask: Optional[Callable[[], Stream]]) -> Health:
     """
     Check a site, step by step. The first failure is the last step; it is reported, not raised.
 
     Args:
-        transport: the transport of the site.
+        subject: whom to check.
         ask: a function that asks a short question, or None.
     """
-    probe = _Probe(ask)
-    steps = {
-        "site": lambda: _site(transport),
-        "AI Engine": lambda: _plugin(transport),
-        "nonce": lambda: _nonce(transport),
-    }
-    if ask is not None:
-        steps.update({"answer": probe.read, "streaming": probe.judge})
+    site, probe = _Site(subject), _Probe(ask)
     checks: List[Check] = []
-    for name, step in steps.items():
+    for name, step in (*site.steps(), *probe.steps()):
         checks.append(_run(name, step))
         if not checks[-1].ok:
             break
-    return Health(tuple(checks))
+    return Health(tuple(checks), probe.reply)
 
 
 def _run(name: str, step: _Step) -> Check:
     began = monotonic()
     try:
-        detail, ok = step(), True
+        detail, level = step()
     except ChatGPT4OnlineError as error:
-        detail, ok = str(error), False
-    return Check(name, ok, detail, monotonic() - began)
+        detail, level = str(error), "failed"
+    line = "".join(filter(str.isprintable, " ".join(detail.split())))
+    return Check(name, level, line, monotonic() - began)
 
 
-def _site(transport: Transport) -> str:
-    with transport.calling() as call:
+class _Site:
+    """The site without its answers: what stands in front of it, and what it lets the client do."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._transport, self._bot, self._custom_id = subject[:3]
+        self._is_of_page, self._api, self._has_token = subject[3:]
+        self._front_page_bots: Tuple[Bot, ...] = ()
+
+    def steps(self) -> Iterator[Tuple[str, _Step]]:
+        """Yield the names of the steps, and what does them."""
+        yield "site", self._reach
+        yield "AI Engine", self._find_plugin
+        yield "nonce", self._use_nonce
+        yield "web server", self._look_at_web_server
+        if self._has_token:
+            yield "token", self._use_token
+        if self._is_of_page or self._custom_id or self._bot != routes.DEFAULT_BOT:
+            yield "bot", self._find_bot
+
+    def _reach(self) -> _Finding:
+        with self._transport.calling() as call:
+            try:
+                page = discovery.read_page(self._transport, self._transport.site + "/", call)
+                self._front_page_bots = page.bots
+            except StatusError as error:
+                if isinstance(error, BlockedError) or error.status >= 500 or error.status == 407:
+                    raise  # else the REST API may work, which is next
+            call.finish()
+        return _Finding(self._transport.site)
+
+    def _find_plugin(self) -> _Finding:
+        with self._transport.calling() as call:
+            names = self._namespaces(call)
+            offers_chat = names is None or self._offers_chat(call)
+            call.finish()
+        if names is None:
+            return _Finding("the site hides its list of routes")
+        missing = [name for name in routes.NAMESPACES if name not in names]
+        if missing:
+            raise ProtocolError(
+                f"the site does not offer {' and '.join(missing)}: is AI Engine installed and"
+                " active?"
+            )
+        if not offers_chat:
+            raise ProtocolError(
+                "AI Engine is active there, but its chatbots are switched off: the owner can turn"
+                " them on in its settings"
+            )
+        return _Finding(self._transport.root)
+
+    def _namespaces(self, call: Call) -> Optional[List[str]]:
+        """Return the namespaces of the REST API; None if WordPress hides them from guests."""
         try:
-            discovery.read_page(transport, transport.site + "/", call)
-        except StatusError as error:
-            if isinstance(error, BlockedError) or error.status >= 500:
+            return discovery.namespaces(self._transport, call)
+        except AuthError as error:
+            if not error.code:  # the web server's own refusal
                 raise
-        call.finish()
-    return transport.site
+            return None
 
+    def _offers_chat(self, call: Call, *, with_nonce: bool = False) -> bool:
+        """
+        Return whether the site lists the route of chats; True if it hides that list.
 
-def _plugin(transport: Transport) -> str:
-    with transport.calling() as call:
-        try:
-            names = discovery.namespaces(transport, call)
-        except AuthError:
-            names = None  # some sites hide this list, but not the routes in it
-        call.finish()
-    if names is None:
-        return "the site hides its list of routes"
-    missing = [name for name in NAMESPACES if name not in names]
-    if missing:
-        raise ProtocolError(
-            f"the site does not offer {' and '.join(missing)}: is AI Engine installed and active?"
+        Raises:
+            AuthError: the nonce was refused.
+        """
+        headers = self._transport.plain(accept="application/json")
+        request = Request(
+            routes.CHAT_INDEX,
+            headers,
+            method="GET",
+            with_nonce=with_nonce,
+            idempotent=True,
+            check=check_object,
+            keys=NAMESPACE_KEYS,
         )
-    return transport.root
+        try:
+            return self._transport.fetch(request, call, parse_offers_chat)
+        except (AuthError, NotFoundError) as error:
+            if is_invalid_nonce(error.status, error.code):
+                raise
+            return True
+
+    def _use_nonce(self) -> _Finding:
+        with self._transport.calling() as call:
+            self._transport.nonce.forget()
+            self._transport.issued_nonce(call)
+            self._offers_chat(call, with_nonce=True)  # no nonce is checked where it is given
+            call.finish()
+        return _Finding("fetched as a user" if self._transport.has_login else "fetched as a guest")
+
+    def _look_at_web_server(self) -> _Finding:
+        """Look at a response that no cache may keep, and that begins with JSON."""
+        headers = self._transport.widget(accept="application/json", content_type=None)
+        request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
+        with self._transport.calling() as call:
+            try:
+                with self._transport.send(request, call) as response:
+                    return _judge_web_server(response)
+            except NotFoundError:
+                return _Finding("not examined: AI Engine is older than 2.4.4")
+            finally:
+                call.finish()
+
+    def _use_token(self) -> _Finding:
+        assert self._api is not None  # noqa: S101 - a token makes one
+        self._api.whoami()
+        return _Finding("accepted")
+
+    def _find_bot(self) -> _Finding:
+        name = repr(self._custom_id or self._bot)
+        listed = None if self._custom_id else self._listed_bots()
+        if listed is not None and self._bot in listed:
+            return _Finding(f"the site lists {name}")
+        if listed is not None:
+            return _Finding(f"the site has no bot {name}: {_WRONG_BOT}", "failed")
+        if any(self._is_ours(bot) for bot in self._bots_of_page()):
+            return _Finding(f"{name} is on {self._transport.page}")
+        if self._is_of_page:
+            return _Finding(f"{name} is not on {self._transport.page}: {_WRONG_BOT}", "warning")
+        return _Finding(f"{name} was not looked up, which needs a token or a page: {_WRONG_BOT}")
+
+    def _listed_bots(self) -> Optional[List[Optional[str]]]:
+        try:
+            return None if self._api is None else [bot.id for bot in self._api.bots()]
+        except ChatGPT4OnlineError:  # the public API is off, or too old
+            return None
+
+    def _bots_of_page(self) -> Tuple[Bot, ...]:
+        if not self._is_of_page:
+            return self._front_page_bots
+        with self._transport.calling() as call:
+            bots = discovery.read_page(self._transport, self._transport.page, call).bots
+            call.finish()
+            return bots
+
+    def _is_ours(self, bot: Bot) -> bool:
+        return bot.custom_id == self._custom_id if self._custom_id else bot.id == self._bot
 
 
-def _nonce(transport: Transport) -> str:
-    with transport.calling() as call:
-        transport.nonce.forget()
-        transport.issued_nonce(call)
-        call.finish()
-    return "fetched as a user" if transport.has_login else "fetched as a guest"
+def _judge_web_server(response: Response) -> _Finding:
+    """
+    Return what a response of start_session tells about what it has passed on its way.
+
+    Raises:
+        ChatGPT4OnlineError: it was not received.
+    """
+    body = b""
+    while len(body) < LIMIT:
+        data = response.read()
+        if not data:
+            break
+        body += data
+    response.finish()
+    seconds = announced_timeout(response.headers.get("keep-alive", ""))
+    printed = printed_before(body)
+    problems = [
+        "a cache keeps the answer of start_session, so that expired nonces are given out: the owner"
+        " should exclude the REST API from it"
+        if is_from_cache(response.headers)
+        else "",
+        f"something prints {printed!r} before each answer: the owner should look for a plugin or"
+        " theme that does"
+        if printed
+        else "",
+    ]
+    note = "" if seconds is None else f"idle connections are closed after {seconds:g} s"
+    found = list(filter(None, [*problems, note]))
+    level = "warning" if any(problems) else "ok"
+    return _Finding("; ".join(found) or "no cache and no other output found", level)
 
 
 class _Probe:
@@ -98,37 +277,38 @@ class _Probe:
 
     def __init__(self, ask: Optional[Callable[[], Stream]]) -> None:
         self._ask = ask
-        self._deltas = self._size = 0
+        self._deltas = 0
         self._first = self._last = 0.0
+        self.reply: Optional[Reply] = None
 
-    def read(self) -> str:
-        """Ask, and return the beginning of the answer."""
-        assert self._ask is not None  # noqa: S101 - only called with a question
+    def steps(self) -> Iterator[Tuple[str, _Step]]:
+        """Yield the names of the steps, and what does them."""
+        if self._ask is not None:
+            yield "answer", partial(self._read, self._ask)
+            yield "streaming", self._judge
+
+    def _read(self, ask: Callable[[], Stream]) -> _Finding:
+        """Ask, and show the beginning of the answer."""
         began = monotonic()
-        with self._ask() as stream:
+        with ask() as stream:
             for self._deltas, _ in enumerate(stream, 1):
                 self._first = self._first or monotonic() - began
             self._last = monotonic() - began
-            reply = stream.result()
-        self._size = len(reply)
-        return repr(reply[:60] + ("..." if len(reply) > 60 else ""))
+            self.reply = reply = stream.result()
+        return _Finding(repr(reply[:60] + ("..." if len(reply) > 60 else "")))
 
-    def judge(self) -> str:
-        """
-        Return how the text arrived.
-
-        Raises:
-            ProtocolError: it was held back until it was complete.
-        """
+    def _judge(self) -> _Finding:
+        """Say how the text arrived; warn if it was held back until it was complete."""
         timing = (
             f"{self._deltas} deltas, the first after {self._first:.2f} s,"
             f" the last after {self._last:.2f} s"
         )
-        if self._last < _MIN_SECONDS or self._size < _MIN_CHARACTERS:
-            return f"{timing}; too fast or too short to say more"
+        if self._last < _MIN_SECONDS or len(self.reply or "") < _MIN_CHARACTERS:
+            return _Finding(f"{timing}; too fast or too short to say more")
         if self._last - self._first <= _MIN_DELTA_INTERVAL * self._deltas:
-            raise ProtocolError(
-                f"{timing}: the site, or a proxy in front of it, holds answers back until they"
-                " are complete"
+            return _Finding(
+                f"{timing}: the site, or a proxy in front of it, holds answers back until they are"
+                " complete",
+                "warning",
             )
-        return timing
+        return _Finding(timing)

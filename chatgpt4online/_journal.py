@@ -178,7 +178,8 @@ class Journal:
 def in_use(path: Path) -> ValueError:
     """Return the error for a journal that another run is writing to."""
     return ValueError(
-        f"another run is writing to the journal {path}: wait for its end, or use another file"
+        f"another run is writing to the journal {path}, in another process or thread: wait for its"
+        " end, close it, or use another file"
     )
 
 
@@ -208,6 +209,7 @@ def _line(outcome: Outcome) -> bytes:
     fields = {
         "key": row.pop("key"),
         "message": row.pop("message"),
+        **extra_fields(outcome.message),
         **row,
         "raw": None if reply is None else reply.raw,
     }
@@ -215,6 +217,12 @@ def _line(outcome: Outcome) -> bytes:
         return _encoded(finite_json(fields)) + b"\n"
     except RecursionError:
         return _with_empty_stack(partial(_readable, fields))
+
+
+def extra_fields(message: object) -> Dict[str, Any]:
+    """Return what a message of a subclass's type adds to its line."""
+    fields: Dict[str, Any] = getattr(message, "journal_fields", {})
+    return fields
 
 
 def _readable(fields: Dict[str, Any]) -> bytes:
@@ -269,15 +277,18 @@ def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-if sys.platform == "win32":  # pragma: no cover
+if sys.platform == "win32":
     import msvcrt
 
+    _LOCKED = 0x7FFFFFFE  # beyond the last line, because others cannot read a locked byte
+
     def _lock_or_fail(file: BinaryIO) -> None:
-        file.seek(0x7FFFFFFE)  # beyond the last line, because others cannot read locked bytes
+        file.seek(_LOCKED)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
     def _unlock(file: BinaryIO) -> None:
-        """Do nothing: closing the file unlocks it."""
+        file.seek(_LOCKED)
+        msvcrt.locking(file.fileno(), msvcrt.LK_UNLCK, 1)  # closing it would, some time later
 
     _TAKEN: Tuple[type, ...] = (PermissionError,)
 else:

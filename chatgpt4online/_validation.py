@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, TypeVar, Union
+from typing import Any, Callable, Collection, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import requests
+
+from ._protocol.routes import site_path
 
 T = TypeVar("T")
 
@@ -27,10 +29,16 @@ _HEADER_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _HEADER_VALUE = r"[\x20-\x7e\x80-\xff\t]*"
 #: A name, or an IPv6 address with its zone.
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")
+_NOT_HTTP = "site must be a URL that begins with https:// or http://"
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_SCHEME = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+#: ``http:/host``, ``http:host``, ``http//host`` and ``http://https://host``.
+_MISSPELT_SCHEME = re.compile("https?(:(?!//)|//|://https?:)", re.IGNORECASE)
+#: This machine, and names that no public host has: few of them speak TLS.
+_LOCAL_HOST = re.compile(r"(.+\.)?localhost|127(\.[0-9]+){1,3}|::1|.+\.(local|test)")
 
 
-def from_environment(value: Optional[str], name: str, default: str) -> str:
+def from_environment(value: Optional[str], name: str, default: T) -> Union[str, T]:
     """Return the value, else the environment variable's, else the default."""
     return (environment(name) or default) if value is None else value
 
@@ -40,20 +48,31 @@ def environment(name: str) -> Optional[str]:
     return os.environ.get("CHATGPT4ONLINE_" + name) or None
 
 
-def text(value: object, name: str) -> str:
-    """Return a str that UTF-8 can encode."""
+def exact(value: str) -> str:
+    """
+    Return the characters of a str as a plain one.
+
+    `str` would not: a member of a ``(str, Enum)`` class, and whatever else has a `__str__` of its
+    own, counts as its characters.
+    """
+    return str.__str__(value)
+
+
+def text(value: object, name: str, error: Type[ValueError] = ValueError) -> str:
+    """Return a plain str that UTF-8 can encode."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str, not {type_name(value)}")
     if LONE_SURROGATE.search(value):
-        raise ValueError(f"{name} contains a lone surrogate and cannot be encoded as UTF-8")
-    return value
+        raise error(f"{name} contains a lone surrogate and cannot be encoded as UTF-8")
+    return exact(value)
 
 
 def identifier(value: object, name: str) -> str:
-    """Return a str that is not blank."""
-    if not text(value, name).strip():
+    """Return a plain str that is not blank."""
+    given = text(value, name)
+    if not given.strip():
         raise ValueError(f"{name} is empty")
-    return str(value)
+    return given
 
 
 def optional(check: Callable[[object, str], T], value: Optional[T], name: str) -> Optional[T]:
@@ -78,10 +97,11 @@ def positive(value: object, name: str) -> int:
 
 
 def one_of(value: object, known: Collection[str], name: str) -> str:
-    """Return a str that is one of the known values."""
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {value!r}")
-    return str(value)
+    """Return a plain str that is one of the known values."""
+    given = exact(value) if isinstance(value, str) else value
+    if not isinstance(given, str) or given not in known:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {given!r}")
+    return given
 
 
 def limits(value: Timeouts, name: str = "timeout") -> Limits:
@@ -105,43 +125,55 @@ def seconds(value: Optional[float], name: str) -> Optional[float]:
     return None if value > _LONGEST else float(value)
 
 
-def headers(value: Optional[Mapping[str, Optional[str]]]) -> Dict[str, Optional[str]]:
+class Headers(Dict[str, Optional[str]]):
+    """Headers of the caller's. The repr has only their names, because a value may be a secret."""
+
+    def __repr__(self) -> str:
+        return f"<Headers {', '.join(self)}>"
+
+
+def headers(value: Optional[Mapping[str, Optional[str]]]) -> Headers:
     """Return headers that can be sent, with names in lower case. No message quotes a value."""
     if value is None:
-        return {}
+        return Headers()
     if not isinstance(value, Mapping):
         raise TypeError(f"headers must be a dict, not {type_name(value)}")
-    return {_header_name(name): _header_value(name, each) for name, each in value.items()}
+    given = ((_header_name(name), _header_value(name, each)) for name, each in value.items())
+    return Headers(given)
 
 
 def _header_name(name: object) -> str:
-    if not re.fullmatch(_HEADER_NAME, text(name, "a header's name")):
-        raise ValueError(f"{name!r} cannot be a header's name")
-    lower = str(name).lower()
-    if lower in ("content-length", "transfer-encoding"):
-        raise ValueError(f"the header {name} is set for each request and cannot be replaced")
-    return lower
+    given = text(name, "a header's name")
+    if not re.fullmatch(_HEADER_NAME, given):
+        raise ValueError(f"{given!r} cannot be a header's name")
+    if given.lower() in ("content-length", "transfer-encoding"):
+        raise ValueError(f"the header {given} is set for each request and cannot be replaced")
+    return given.lower()
 
 
 def _header_value(name: str, value: Optional[str]) -> Optional[str]:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"the header {name} must be a str or None, not {type_name(value)}")
-    if value is not None and (not re.fullmatch(_HEADER_VALUE, value) or value != value.strip()):
-        raise ValueError(f"the header {name} contains characters that cannot be sent")
-    return value
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError(f"the header {exact(name)} must be a str or None, not {type_name(value)}")
+    given = exact(value)
+    if not re.fullmatch(_HEADER_VALUE, given) or given != given.strip():
+        raise ValueError(f"the header {exact(name)} contains characters that cannot be sent")
+    return given
 
 
 def proxy_url(value: Optional[str]) -> Optional[str]:
     """Return the URL of a proxy. No message quotes it, because it may contain a password."""
     if value is None:
         return None
-    parts = _split(text(value, "proxy"), "proxy")
+    given = text(value, "proxy")
+    parts = _split(given, "proxy")
     if parts.scheme.lower() not in _PROXY_SCHEMES or not parts.hostname:
         raise ValueError(
             "proxy must be a URL such as http://host:port; its scheme may be "
             + ", ".join(_PROXY_SCHEMES)
         )
-    return value
+    return given
 
 
 def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
@@ -152,12 +184,14 @@ def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
 
 
 def site_url(value: object) -> str:
-    """Return a site's URL, normalized: with a scheme, without a login or a trailing slash."""
+    """
+    Return a site's URL, normalized: with a scheme, without a login or a trailing slash.
+
+    Pages of WordPress's own, and what follows them, are cut off.
+    """
     parts = _site(value)
     host = parts.netloc.rpartition("@")[2]
     address = f"{parts.scheme}://{host}{parts.path}"
-    if "@" in address:  # not quoted, because a part of it may be a password
-        raise ValueError("site is not the address of a site: its path contains an @")
     if not parts.hostname or "\\" in address or address.split() != [address]:
         raise ValueError(f"site is not the address of a site: {address!r}")
     prepared = requests.models.PreparedRequest()
@@ -183,9 +217,19 @@ def login_in(value: object) -> Login:
 
 def _site(value: object) -> SplitResult:
     given = identifier(value, "site").strip()
-    parts = _split(given if "://" in given else "https://" + given, "site")
+    if _MISSPELT_SCHEME.match(given):
+        raise ValueError(_NOT_HTTP)
+    if not _SCHEME.match(given):
+        host = _split("//" + given, "site").hostname or ""
+        given = ("http://" if _LOCAL_HOST.fullmatch(host) else "https://") + given
+    parts = _split(given, "site")
     if parts.scheme.lower() not in ("http", "https"):
-        raise ValueError("site must be a URL that begins with https:// or http://")
+        raise ValueError(_NOT_HTTP)
+    if "@" in parts.path:  # not quoted, because a part of it may be a password
+        raise ValueError("site is not the address of a site: its path contains an @")
+    path = site_path(parts.path)
+    if path != parts.path:
+        return parts._replace(path=path, query="", fragment="")
     if parts.query or parts.fragment:
         raise ValueError("site must be the site's address only, without ? or #")
     return parts
@@ -205,9 +249,12 @@ def login(value: object) -> Login:
 
 def token(value: object) -> Optional[str]:
     """Return a bearer token. No message quotes it."""
-    if value is not None and not re.fullmatch(r"[\x21-\x7e]+", text(value, "token")):
+    if value is None:
+        return None
+    given = text(value, "token")
+    if not re.fullmatch(r"[\x21-\x7e]+", given):
         raise ValueError("token is empty or contains characters that cannot be sent")
-    return None if value is None else str(value)
+    return given
 
 
 def page_url(value: object, site: Optional[str] = None) -> str:

@@ -22,7 +22,7 @@ from typing import (
     Union,
 )
 
-from ._validation import type_name
+from ._validation import exact, type_name
 from .types import Reply, Turn
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Worker:
         if isinstance(reply, Reply):
             return reply
         if isinstance(reply, str):
-            return Reply(reply)
+            return Reply(exact(reply))
         raise TypeError(f"chat must return a Reply, not {type_name(reply)}")
 
 

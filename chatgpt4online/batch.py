@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     #: What a worker has finished: the outcome, or the error that prevented one. None wakes up
     #: whoever waits.
     _Finished = SimpleQueue[Optional[Tuple[Future[Any], Union[Outcome, BaseException]]]]
+else:
+    Client = Any  # for `typing.get_type_hints`: that module is above this one
 
 __all__ = ["Outcomes"]
 

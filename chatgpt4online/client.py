@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 from typing import (
@@ -10,12 +11,15 @@ from typing import (
     Callable,
     Dict,
     Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
     Optional,
     Sequence,
+    SupportsIndex,
     Tuple,
+    Type,
     TypeVar,
     Union,
 )
@@ -23,12 +27,13 @@ from typing import (
 import requests
 
 from . import _validation as validate
-from ._health import examine
+from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
 from ._http.request import Request, Settings
 from ._http.tracebacks import clears_frames
 from ._http.transport import Transport
+from ._options import ClientOptions, Unpack
 from ._protocol import routes
 from ._protocol.request import (
     build_history,
@@ -40,17 +45,18 @@ from ._protocol.request import (
 from ._validation import Timeouts, type_name
 from .conversation import Conversation
 from .discussions import Discussions
-from .files import Files, Source, read_files, upload_all
+from .errors import MessageError
+from .files import Files, Source, StrPath, read_files, upload_all
 from .public_api import PublicAPI
 from .stream import Stream
-from .types import Bot, Discussion, File, Health, Message, Reply, Shortcut, Turn
+from .types import AnyOutcome, Bot, Discussion, File, Health, Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
-    import os
     from concurrent.futures import Executor
-    from typing import SupportsIndex
 
     from .batch import Outcomes
+else:  # for `typing.get_type_hints`; importing them takes time
+    Executor, Outcomes = Any, Iterator[AnyOutcome]
 
 __all__ = ["Client"]
 
@@ -64,12 +70,14 @@ class Client:
     Pickling a client keeps its settings, but not its connections and its nonce.
 
     Args:
-        site: the URL of the WordPress site. A host name without a scheme gets ``https://``.
-            Defaults to the environment variable ``CHATGPT4ONLINE_SITE``, then to
-            https://chatgpt4online.org.
+        site: the URL of the WordPress site. A host name without a scheme gets ``https://``, or
+            ``http://`` if it is this machine, ``.local`` or ``.test``. ``/wp-admin``, ``/wp-json``,
+            ``/wp-login.php``, ``/index.php`` and what follows are cut off. Defaults to the
+            environment variable ``CHATGPT4ONLINE_SITE``, then to https://chatgpt4online.org.
         bot: the id of the chatbot on that site. Defaults to ``CHATGPT4ONLINE_BOT``, then to
             ``default``.
-        custom_id: the id of a chatbot that is defined on a page of the site.
+        custom_id: the id of a chatbot that is defined on a page of the site. Once the site has
+            forgotten it, `bot` answers if it is given; else the site decides.
         context_id: the id of the WordPress page that contains the chatbot.
         auth: a WordPress user name and an application password; the client acts as that user.
             Defaults to the login in the site's URL, then to ``CHATGPT4ONLINE_USER`` and
@@ -123,13 +131,15 @@ class Client:
         environment = validate.environment if _is_environment_site(address) else _no_credential
         self._settings: Dict[str, Any] = {
             "site": address,
-            "bot": validate.identifier(
-                validate.from_environment(bot, "BOT", routes.DEFAULT_BOT), "bot"
+            "bot": validate.optional(
+                validate.identifier,
+                validate.from_environment(bot, "BOT", None if custom_id else routes.DEFAULT_BOT),
+                "bot",
             ),
             "custom_id": validate.optional(validate.identifier, custom_id, "custom_id"),
             "context_id": validate.optional(validate.count, context_id, "context_id"),
             "auth": validate.login(auth) or validate.login_in(given) or _login(environment),
-            "token": validate.token(environment("TOKEN") if token is None else token),
+            "token": environment("TOKEN") if token is None else validate.token(token),
             "model": validate.optional(validate.identifier, model, "model"),
             "history": validate.one_of(history, ("messages", "prompt"), "history"),
             "headers": validate.headers(headers),
@@ -154,7 +164,7 @@ class Client:
 
     @classmethod
     @clears_frames
-    def from_page(cls, url: str, index: int = 0, **options: Any) -> Client:
+    def from_page(cls: Type[C], url: str, index: int = 0, **options: Unpack[ClientOptions]) -> C:
         """
         Return a client for a chatbot on a page.
 
@@ -172,7 +182,8 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         validate.count(index, "index")
-        with cls(routes.site_of(validate.page_url(url)), **options) as client:
+        site = routes.site_of(validate.page_url(url))
+        with cls(site, bot=routes.DEFAULT_BOT, **options) as client:
             bots = client.bots(url)
         if not bots:
             raise ValueError("the page has no AI Engine chatbot")
@@ -181,14 +192,20 @@ class Client:
         return cls._of(bots[index], url, options)
 
     @classmethod
-    def _of(cls, bot: Bot, page: str, options: Dict[str, Any]) -> Client:
+    def _of(cls: Type[C], bot: Bot, page: str, options: ClientOptions) -> C:
         if not routes.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site: make a client of {bot.site}")
         if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
             raise ValueError(f"auth and token need a page on the chatbot's own site, {bot.site}")
         client = cls(
-            bot.site, bot=bot.id, custom_id=bot.custom_id, context_id=bot.context_id, **options
+            bot.site,
+            bot=bot.id or routes.DEFAULT_BOT,  # not the environment's
+            custom_id=bot.custom_id,
+            context_id=bot.context_id,
+            **options,
         )
+        if bot.custom_id is not None:
+            client._settings["bot"] = bot.id  # which may be None
         client._page_context = _PageContext(page, bot)
         client._start()
         return client
@@ -196,12 +213,13 @@ class Client:
     @property
     def site(self) -> str:
         """The URL of the site."""
-        return str(self._settings["site"])
+        site: str = self._settings["site"]
+        return site
 
     @property
     def bot(self) -> str:
-        """The id of the bot."""
-        return str(self._settings["bot"])
+        """The id of the bot; ``default`` if only `custom_id` names one."""
+        return self._settings["bot"] or routes.DEFAULT_BOT
 
     @property
     def custom_id(self) -> Optional[str]:
@@ -230,6 +248,7 @@ class Client:
         files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, Optional[str]]] = None,
         timeout: Timeouts = None,
         deadline: Optional[float] = None,
     ) -> Reply:
@@ -247,12 +266,15 @@ class Client:
                 uploaded first, or files that have been uploaded, or the ids of such files.
             model: the model to ask for. Defaults to the client's.
             extra_body: additional fields for the body of the request.
+            headers: headers for this call, such as a request id: added to the client's, or in
+                place of them. None removes one.
             timeout: as for `Client`, in seconds. None means the client's.
             deadline: as for `Client`, in seconds. None means the client's.
 
         Raises:
-            ValueError: the message is empty or longer than the bot allows, a role is wrong, a
-                file is larger than 100 MB, another argument is invalid, or the client is closed.
+            MessageError: the message is empty or longer than the bot allows, or a role is wrong.
+            ValueError: a file is larger than 100 MB, another argument is invalid, or the client is
+                closed.
             TypeError: an argument has the wrong type.
             OSError: a file cannot be read.
             ReplyError: the plugin could not answer.
@@ -260,6 +282,7 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
+        headers = validate.headers(headers)  # the caller's may contain secrets, and show them
         return self.stream(
             message,
             messages=messages,
@@ -267,6 +290,7 @@ class Client:
             files=files,
             model=model,
             extra_body=extra_body,
+            headers=headers,
             timeout=timeout,
             deadline=deadline,
         ).result()
@@ -280,6 +304,7 @@ class Client:
         files: Sequence[Union[File, Source]] = (),
         model: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, Optional[str]]] = None,
         timeout: Timeouts = None,
         deadline: Optional[float] = None,
     ) -> Stream:
@@ -295,10 +320,12 @@ class Client:
             files: as for `chat`.
             model: as for `chat`.
             extra_body: as for `chat`.
+            headers: as for `chat`.
             timeout: as for `chat`, in seconds.
             deadline: as for `chat`, in seconds. It covers reading the stream to its end.
 
         Raises:
+            MessageError: as for `chat`.
             ValueError: as for `chat`.
             TypeError: as for `chat`.
             OSError: as for `chat`.
@@ -308,20 +335,32 @@ class Client:
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
         chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
-        history = build_history(message, messages, has_files=bool(files))
-        contents = read_files(files)
-        build = partial(self._body, history, chat_id, model, extra_body)
+        headers = validate.headers(headers)
         shortcut = shortcut_fields(message)
-        body = build(shortcut)  # before any upload, because this raises for invalid arguments
+        with self._naming_the_site():
+            history = build_history(message, messages, has_files=bool(files))
+            build = partial(self._body, history, chat_id, model, extra_body)
+            body = build(shortcut)  # before any upload, because this raises for invalid arguments
+        contents = read_files(files)
         with self._transport.calling(timeout, deadline) as call:
             if contents:
-                file_ids = upload_all(self._transport, contents, call)
+                file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})
-            request = Request(
-                routes.CHAT, self._transport.widget(), body, content_type="application/json"
-            )
             began = monotonic()
-            return Stream(self._transport.send(request, call), chat_id, began)
+            response = self._transport.send(self._question(body, headers), call)
+            return Stream(response, chat_id, began)
+
+    def _question(self, body: bytes, own: validate.Headers) -> Request:
+        widget = self._transport.widget()
+        return Request(routes.CHAT, widget, body, content_type="application/json", own=own)
+
+    @contextmanager
+    def _naming_the_site(self) -> Iterator[None]:
+        try:
+            yield
+        except MessageError as error:
+            error.site, error.route = self.site, routes.CHAT
+            raise
 
     def _body(
         self,
@@ -345,8 +384,7 @@ class Client:
         )
 
     def _identity(self) -> Dict[str, Optional[str]]:
-        custom_id = self._settings["custom_id"]
-        return {"bot": None if custom_id else self.bot, "custom_id": custom_id}
+        return {name: self._settings[name] for name in ("bot", "custom_id")}
 
     def conversation(
         self,
@@ -365,13 +403,15 @@ class Client:
                 was made by `from_page`.
 
         Raises:
-            ValueError: an argument is empty, or a turn has a wrong role.
+            MessageError: a turn has a wrong role, or content that is not text.
+            ValueError: an argument is empty.
             TypeError: an argument has the wrong type.
         """
         greeting = self._page_context.bot and self._page_context.bot.start_sentence
         if greeting and not messages:
             messages = [{"role": "assistant", "content": greeting}]
-        return Conversation(self, system=system, chat_id=chat_id, messages=messages)
+        with self._naming_the_site():
+            return Conversation(self, system=system, chat_id=chat_id, messages=messages)
 
     def resume(self, discussion: Discussion) -> Conversation:
         """
@@ -398,14 +438,15 @@ class Client:
         return Discussions(self._transport, **self._identity())
 
     @property
+    @clears_frames
     def api(self) -> PublicAPI:
         """
         The site's public API, with the client's `token` or else its `auth`.
 
         Raises:
-            ValueError: the client has neither.
+            ValueError: the client has neither, or the token in the environment is invalid.
         """
-        token: Optional[str] = self._settings["token"]
+        token = validate.token(self._settings["token"])
         login: Any = self._settings["auth"]
         if token is None and login is None:
             raise ValueError("the public API needs a token or auth")
@@ -441,9 +482,10 @@ class Client:
         executor: Optional[Executor] = None,
         ordered: bool = True,
         progress: bool = False,
-        journal: Union[str, os.PathLike[str], None] = None,
+        journal: Optional[StrPath] = None,
         model: Optional[str] = None,
         extra_body: Optional[Mapping[str, Any]] = None,
+        headers: Optional[Mapping[str, Optional[str]]] = None,
         timeout: Timeouts = None,
         deadline: Optional[float] = None,
     ) -> Outcomes:
@@ -469,6 +511,7 @@ class Client:
                 empty answer.
             model: as for `chat`.
             extra_body: as for `chat`.
+            headers: as for `chat`, the same for each question.
             timeout: as for `chat`, for each question.
             deadline: as for `chat`, for each question.
 
@@ -481,7 +524,8 @@ class Client:
         """
         from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
-        validate.optional(validate.identifier, model, "model")
+        model = validate.optional(validate.identifier, model, "model")
+        headers = validate.headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
         with self._transport.calling() as call:  # which a closed client refuses
@@ -494,7 +538,7 @@ class Client:
             self,
             messages,
             scope=scope,
-            options={**changes, "timeout": timeout, "deadline": deadline},
+            options={**changes, "headers": headers, "timeout": timeout, "deadline": deadline},
             workers=workers,
             executor=executor,
             ordered=ordered,
@@ -504,9 +548,11 @@ class Client:
 
     def check(self, *, ask: Optional[str] = None) -> Health:
         """
-        Check that the site can be reached, has AI Engine installed, and gives a nonce.
+        Check that the site can be reached, lets visitors chat, and accepts the login and token.
 
-        A site that is down does not raise: the result is false and says why.
+        What fails does not raise: the result is false and says why. Caches, other plugins' output
+        and answers that are held back are warnings. Nothing on the site is changed, unless `ask`
+        is given.
 
         Args:
             ask: a short question, to check also that the bot answers, and that the site streams
@@ -517,7 +563,17 @@ class Client:
             TypeError: the question is not a str.
         """
         validate.optional(validate.identifier, ask, "ask")
-        return examine(self._transport, None if ask is None else partial(self.stream, ask))
+        settings = self._settings
+        has_api = settings["token"] is not None or settings["auth"] is not None
+        subject = Subject(
+            self._transport,
+            bot=self.bot,
+            custom_id=self.custom_id,
+            is_of_page=self._page_context.bot is not None,
+            api=self.api if has_api else None,
+            has_token=settings["token"] is not None,
+        )
+        return examine(subject, None if ask is None else partial(self.stream, ask))
 
     @property
     def nonce(self) -> str:
@@ -598,7 +654,10 @@ class _PageContext(NamedTuple):
 def _is_environment_site(site: str) -> bool:
     """Return whether the credentials in the environment are for this site."""
     given = validate.environment("SITE")
-    return given is not None and origin_of(validate.site_url(given)) == origin_of(site)
+    try:
+        return given is not None and origin_of(validate.site_url(given)) == origin_of(site)
+    except ValueError:  # malformed, which matters only to those who use it
+        return False
 
 
 def _no_credential(_: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from copy import copy
-from typing import TYPE_CHECKING, Any, List, Mapping, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from . import _disk
 from . import _validation as validate
+from ._options import ChatOptions, Unpack, hide_headers
 from ._protocol.request import (
     continuation_fields,
     message_text,
@@ -16,15 +17,16 @@ from ._protocol.request import (
     validate_messages,
 )
 from ._validation import type_name
+from .files import StrPath
+from .stream import Stream
 from .types import Message, Reply, Shortcut, Turn
 
 if TYPE_CHECKING:
     from .client import Client
-    from .stream import Stream
+else:
+    Client = Any  # for `typing.get_type_hints`: that module imports this one
 
 __all__ = ["Conversation"]
-
-StrPath = Union[str, "os.PathLike[str]"]
 
 
 class Conversation:
@@ -58,15 +60,16 @@ class Conversation:
                 0, {"role": "system", "content": validate.identifier(system, "system")}
             )
         #: The id under which the site stores the conversation.
-        self.chat_id: str = new_chat_id() if chat_id is None else chat_id
-        validate.identifier(self.chat_id, "chat_id")
+        self.chat_id: str = (
+            new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
+        )
         #: The last answer, or None before the first.
         self.last: Optional[Reply] = None
         self._response_id: Optional[str] = None
         self._answered: List[Message] = []  # the turns that the response id covers
         self._newest: Optional[object] = None  # the last question asked
 
-    def chat(self, message: Union[str, Shortcut], **options: Any) -> Reply:
+    def chat(self, message: Union[str, Shortcut], **options: Unpack[ChatOptions]) -> Reply:
         """
         Ask the next question, and return the whole answer.
 
@@ -75,13 +78,15 @@ class Conversation:
             options: those of `Client.chat`, except `messages` and `chat_id`.
 
         Raises:
+            MessageError: as `Client.chat`.
             ValueError: as `Client.chat`.
             TypeError: as `Client.chat`.
             ChatGPT4OnlineError: as `Client.chat`; the turn is not kept.
         """
+        hide_headers(options)
         return self.stream(message, **options).result()
 
-    def stream(self, message: Union[str, Shortcut], **options: Any) -> Stream:
+    def stream(self, message: Union[str, Shortcut], **options: Unpack[ChatOptions]) -> Stream:
         """
         Ask the next question, and return the answer as it arrives.
 
@@ -93,17 +98,17 @@ class Conversation:
             options: as for `chat`.
 
         Raises:
+            MessageError: as `chat`.
             ValueError: as `chat`.
             TypeError: as `chat`.
             ChatGPT4OnlineError: as `chat`.
         """
+        hide_headers(options)
         if not isinstance(message, (str, Shortcut)):
             raise TypeError(f"message must be a str or a Shortcut, not {type_name(message)}")
+        options["extra_body"] = self._extra_body(options.get("extra_body"))
         stream = self._client.stream(
-            message,
-            messages=self.messages,
-            chat_id=self.chat_id,
-            **{**options, "extra_body": self._extra_body(options.get("extra_body"))},
+            message, messages=self.messages, chat_id=self.chat_id, **options
         )
         question = self._newest = object()
 
@@ -127,6 +132,54 @@ class Conversation:
         self._response_id = reply.response_id
         self._answered = _copied(self.messages)
 
+    def to_dict(self) -> Dict[str, Any]:
+        """
+        Return the conversation as a dict that JSON can encode, for a database: what `save` writes.
+
+        Its keys are ``chat_id``; ``messages``, a copy of the turns; and ``response_id``, by which a
+        site goes on where its model left off, or None. It contains no credentials.
+        """
+        is_unchanged = self.messages == self._answered
+        return {
+            "chat_id": self.chat_id,
+            "messages": _copied(self.messages),
+            "response_id": self._response_id if is_unchanged else None,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], client: Client) -> Conversation:
+        """
+        Return the conversation that `to_dict` returned as a dict.
+
+        Args:
+            data: the dict, which is not changed. Keys that `to_dict` does not have are ignored.
+            client: the client that asks from now on.
+
+        Raises:
+            TypeError: `data` is not a dict.
+            ValueError: it does not contain a conversation; the message says what is wrong.
+        """
+        if not isinstance(data, Mapping):
+            raise TypeError(f"data must be a dict, as from json.loads, not {type_name(data)}")
+        try:
+            return cls._restored(data, client)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"data does not contain a conversation: {error}") from None
+
+    @classmethod
+    def _restored(cls, state: Any, client: Client) -> Conversation:
+        """Return the conversation in a dict of `to_dict`; raise if there is none in it."""
+        missing = {"chat_id", "messages", "response_id"}.difference(state)
+        if missing:
+            raise ValueError(f"it has no {min(missing)}")
+        chat_id, response_id = state["chat_id"], state["response_id"]
+        validate.identifier(chat_id, "chat_id")
+        validate.optional(validate.identifier, response_id, "response_id")
+        talk = cls(client, chat_id=chat_id, messages=state["messages"])
+        talk._response_id = response_id
+        talk._answered = _copied(talk.messages)
+        return talk
+
     def save(self, path: StrPath) -> None:
         """
         Write the conversation to a file as JSON, all of it or nothing.
@@ -137,13 +190,8 @@ class Conversation:
         Raises:
             OSError: the file cannot be written.
         """
-        is_unchanged = self.messages == self._answered
-        state = {
-            "chat_id": self.chat_id,
-            "messages": self.messages,
-            "response_id": self._response_id if is_unchanged else None,
-        }
-        _disk.replace(os.fspath(path), json.dumps(state, ensure_ascii=False, indent=1))
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        _disk.replace(os.fspath(path), text)
 
     @classmethod
     def load(cls, path: StrPath, client: Client) -> Conversation:
@@ -161,17 +209,11 @@ class Conversation:
         with open(path, "rb") as file:  # noqa: PTH123 - path may be a str
             data = file.read()
         try:
-            state = json.loads(data.decode("utf-8"))
-            talk = cls(client, chat_id=state["chat_id"], messages=state["messages"])
-            talk._response_id = validate.optional(
-                validate.identifier, state["response_id"], "response_id"
-            )
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            return cls._restored(json.loads(data.decode("utf-8")), client)
+        except (ValueError, TypeError, RecursionError) as error:
             raise ValueError(
                 f"{os.fspath(path)} does not contain a conversation: {error}"
             ) from None
-        talk._answered = _copied(talk.messages)
-        return talk
 
     def __repr__(self) -> str:
         """Return the id and the number of turns."""

@@ -20,9 +20,10 @@ __all__ = ["Discussions"]
 
 class Discussions:
     """
-    The conversations that a site has stored for its users. `Client.discussions` is one.
+    The conversations that a site has stored for the logged-in user. `Client.discussions` is one.
 
-    Only a client with `auth` has any; the site refuses guests. Iterating yields all discussions
+    Only a client with `auth` has any; the site refuses guests. Those of visitors and of other users
+    cannot be listed, not even by an administrator. Iterating yields all discussions
     with the client's bot, fetching pages as needed. Threads may share this object.
     """
 

@@ -4,6 +4,7 @@ The exceptions that this package raises.
 ::
 
     ChatGPT4OnlineError
+    ├── MessageError          the message cannot be sent (also a ValueError)
     ├── TransportError        no complete HTTP response
     │   └── Timeout           a time limit passed (also a TimeoutError)
     ├── StatusError           an HTTP error status, from WordPress or from something in front of it
@@ -16,7 +17,7 @@ The exceptions that this package raises.
     └── ProtocolError         a response that is not from AI Engine
         └── StreamInterrupted the answer stopped before its end
 
-Invalid arguments raise `ValueError` or `TypeError` before anything is sent.
+Other invalid arguments raise `ValueError` or `TypeError`, also before anything is sent.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = [
     "AuthError",
     "BlockedError",
     "ChatGPT4OnlineError",
+    "MessageError",
     "NotFoundError",
     "ProtocolError",
     "RateLimitError",
@@ -64,6 +66,19 @@ class ChatGPT4OnlineError(Exception):
         where = " ".join(filter(None, known))
         explanation = super().__str__()
         return f"{where}: {explanation}" if where else explanation
+
+
+class MessageError(ChatGPT4OnlineError, ValueError):
+    """
+    The message cannot be sent, and nothing has been.
+
+    It is empty, longer than the bot allows, or not text; a turn's role is wrong, or the last turn
+    is not the user's. The text does not name the site, so that it suits whoever wrote the message.
+    """
+
+    def __str__(self) -> str:
+        """Return the explanation."""
+        return Exception.__str__(self)
 
 
 class TransportError(ChatGPT4OnlineError):

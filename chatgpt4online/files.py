@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import Any, BinaryIO, Callable, Dict, List, NamedTuple, Optional, Sequence, Union
+from types import MappingProxyType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Union,
+)
 
 from urllib3.filepost import encode_multipart_formdata
 
 from . import _validation as validate
 from ._http.call import Call
 from ._http.request import Request
+from ._http.session import Headers
 from ._http.transport import Transport
 from ._protocol import routes
-from ._protocol.answers import parse_files, parse_upload
+from ._protocol.answers import parse_deleted, parse_files, parse_upload
 from ._protocol.request import (
     DEFAULT_PURPOSE,
     delete_files_body,
@@ -31,8 +46,16 @@ LARGEST_FILE = 100 * 1000 * 1000
 
 _NOT_BINARY = "a file must be open in binary mode, as by open(path, 'rb')"
 
+if TYPE_CHECKING:
+    PathLike = os.PathLike[str]
+else:
+    PathLike = os.PathLike  # takes no type before Python 3.9
+
+#: A path.
+StrPath = Union[str, PathLike]
+
 #: A path, or an open binary file.
-Source = Union[str, "os.PathLike[str]", BinaryIO]
+Source = Union[str, PathLike, BinaryIO]
 
 #: Called with the number of bytes sent so far, and that of the whole request.
 Progress = Callable[[int, int], object]
@@ -51,11 +74,24 @@ class Files:
     The files that a visitor or user has uploaded. `Client.files` is one.
 
     A guest's files belong to the client's cookies. The site deletes files after about an hour.
-    Threads may share this object.
+    Iterating yields all files, fetching pages as needed. Threads may share this object.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+
+    def __iter__(self) -> Iterator[File]:
+        """Yield each file once, the newest first."""
+        known: Set[str] = set()
+        page, number = self.list(), 1
+        # A site that ignores the page's number returns the same files again.
+        while not known.issuperset(file.id for file in page):
+            for file in page:
+                if file.id not in known:
+                    known.add(file.id)
+                    yield file
+            number += 1
+            page = self.list(page=number)
 
     def upload(
         self,
@@ -87,7 +123,7 @@ class Files:
         content = read_file(path_or_file, name)
         with self._transport.calling() as call:
             purpose = validate.identifier(purpose, "purpose")
-            file = _upload(self._transport, content, purpose, progress, call)
+            file = _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
             call.finish()
             return file
 
@@ -122,13 +158,14 @@ class Files:
         Raises:
             ValueError: no file is given, or an id is empty.
             TypeError: it is neither a file nor an id.
-            ReplyError: the site knows none of the files, or they belong to others.
+            ReplyError: the site deleted nothing: it knows none of the files, they belong to
+                others, or its AI Engine is older than 3.2.8 and cannot delete files by their ids.
             ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/delete.
         """
         ids = [file_id(file) for file in validate.at_least_one(files, "files")]
-        self._transport.post(routes.DELETE_FILES, delete_files_body(ids), dict)
+        self._transport.post(routes.DELETE_FILES, delete_files_body(ids), parse_deleted)
 
 
 def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]]:
@@ -138,30 +175,34 @@ def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]
     return [_id_or_content(file) for file in files]
 
 
-def upload_all(transport: Transport, files: Sequence[Union[str, Content]], call: Call) -> List[str]:
-    """Upload the files that have no id yet, and return all ids."""
-    return [
-        file if isinstance(file, str) else _upload(transport, file, DEFAULT_PURPOSE, None, call).id
-        for file in files
-    ]
+def upload_all(
+    transport: Transport, files: Sequence[Union[str, Content]], own: Headers, call: Call
+) -> List[str]:
+    """Upload the files that have no id yet, with the call's own headers, and return all ids."""
+    upload = partial(_upload, transport, purpose=DEFAULT_PURPOSE, progress=None, call=call, own=own)
+    return [file if isinstance(file, str) else upload(file).id for file in files]
 
 
 def _upload(
     transport: Transport,
     content: Content,
+    *,
     purpose: str,
     progress: Optional[Progress],
     call: Call,
+    own: Headers = MappingProxyType({}),
 ) -> File:
     body, content_type = encode_multipart_formdata(upload_parts(content, purpose))
     headers = transport.widget(accept="application/json", content_type=None)
-    request = Request(routes.UPLOAD, headers, body, content_type=content_type, progress=progress)
+    request = Request(
+        routes.UPLOAD, headers, body, content_type=content_type, progress=progress, own=own
+    )
     return transport.fetch(request, call, parse_uploaded(content, purpose))
 
 
 def parse_uploaded(content: Content, purpose: str) -> Callable[[Dict[str, Any]], File]:
     """Return a parser for the answer to an upload."""
-    return partial(parse_upload, name=content.name, media_type=content.type, purpose=purpose)
+    return partial(parse_upload, name=content.name, purpose=purpose)
 
 
 def file_id(file: Union[File, str]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Dict, NamedTuple, NoReturn, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional
 
-from ._display import for_markdown
+from ._display import for_markdown, for_terminal
+from ._printing import print_deltas
 from .client import Client
 from .conversation import Conversation
 from .errors import ChatGPT4OnlineError
@@ -25,8 +27,9 @@ _UPDATE_INTERVAL = 0.1
 
 def display(stream: Stream) -> Reply:
     """
-    Show an answer in the notebook cell as it arrives, and return it.
+    Show an answer as it arrives, and return it.
 
+    In Jupyter and marimo, the cell is updated; in IPython in a terminal, the text is printed.
     Interrupting the kernel stops the answer and frees its connection. The text received so far
     stays in the cell.
 
@@ -38,39 +41,68 @@ def display(stream: Stream) -> Reply:
         ValueError: this is not a notebook or an IPython shell.
         ChatGPT4OnlineError: reading the stream failed.
     """
+    if _in_marimo():
+        return _update(stream, _update_marimo)
     ipython = _ipython()
+    if _in_terminal(ipython):
+        return print_deltas(stream, print)
     with stream:
-        cell = ipython.display({"text/plain": "..."}, raw=True, display_id=True)
-        last_update = float("-inf")
+        cell = ipython.display.display({"text/plain": "..."}, raw=True, display_id=True)
+        return _update(stream, lambda text: cell.update(_mime_bundle(text), raw=True))
+
+
+def _update(stream: Stream, show: Callable[[str], object]) -> Reply:
+    """Show the text of a stream while it arrives, and the reply at the end."""
+    with stream:
+        next_update = float("-inf")
         try:
             for _ in stream:
-                if monotonic() - last_update >= _UPDATE_INTERVAL:
-                    cell.update(_mime_bundle(stream.text), raw=True)
-                    last_update = monotonic()
+                began = monotonic()
+                if began >= next_update:
+                    show(stream.text)
+                    # A long text takes long to show. Most of the time is for reading.
+                    ended = monotonic()
+                    next_update = ended + max(_UPDATE_INTERVAL, 10 * (ended - began))
             reply = stream.result()
         except BaseException:
-            cell.update(_mime_bundle(stream.text), raw=True)
+            show(stream.text)
             raise
-        cell.update(_mime_bundle(reply), raw=True)
+        show(reply)
     return reply
+
+
+def _in_marimo() -> bool:
+    """Return whether this runs in a marimo notebook, which would have imported marimo."""
+    marimo = sys.modules.get("marimo")
+    return marimo is not None and bool(marimo.running_in_notebook())
+
+
+def _update_marimo(text: str) -> None:
+    import marimo
+
+    marimo.output.replace(marimo.md(for_markdown(text)))
 
 
 def _ipython() -> Any:
     try:
-        from IPython import display as ipython
-        from IPython import get_ipython
+        import IPython
+        import IPython.display
     except ImportError:
-        raise ImportError(
-            "notebooks need IPython: pip install 'chatgpt4online[notebook]'"
-        ) from None
-    if get_ipython() is None:
+        raise ImportError("notebooks need IPython: pip install ipython") from None
+    if IPython.get_ipython() is None:
         raise ValueError("not running in a notebook or IPython: iterate over the stream instead")
-    return ipython
+    return IPython
+
+
+def _in_terminal(ipython: Any) -> bool:
+    """Return whether the shell is IPython's own in a terminal, which would have been imported."""
+    module = sys.modules.get("IPython.terminal.interactiveshell")
+    return module is not None and isinstance(ipython.get_ipython(), module.TerminalInteractiveShell)
 
 
 def _mime_bundle(text: str) -> Dict[str, str]:
-    """Return a text as plain text and as Markdown without HTML."""
-    return {"text/plain": text, "text/markdown": for_markdown(text)}
+    """Return a text as plain text and as Markdown without HTML, both without controls."""
+    return {"text/plain": for_terminal(text), "text/markdown": for_markdown(text)}
 
 
 class _ChatOptions(NamedTuple):
@@ -105,7 +137,7 @@ def _parse_options(line: str) -> _ChatOptions:
 
 def _hide_traceback(error: Any) -> None:
     """Make IPython show an error as one line: a ``%%chat`` cell has no code to trace."""
-    line = ": ".join(filter(None, (type(error).__name__, str(error))))
+    line = for_terminal(": ".join(filter(None, (type(error).__name__, str(error)))))
     error._render_traceback_ = partial(list, (line,))  # unlike a lambda, a partial can be pickled
 
 

@@ -185,6 +185,7 @@ class Stream:
         reply.seconds = monotonic() - self._began
         self._reply = reply
         self._response.finish()
+        self._response.log_answer(reply.seconds, reply.chat_id or "")
         self._call.finish()
         for callback in self._callbacks:
             callback(reply)

@@ -64,8 +64,9 @@ class Message(TypedDict):
     """The text of the turn."""
 
 
-#: A turn as callers pass it. Type checkers do not accept a dict in a variable as a `Message`.
-Turn = Union[Message, Mapping[str, str]]
+#: A turn as callers pass it. Type checkers do not accept a dict in a variable as a `Message`. Its
+#: content may also be a list of parts, ``{"type": "text", "text": ...}``.
+Turn = Union[Message, Mapping[str, object]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -196,7 +197,10 @@ class File(_Value):
     """The file name."""
 
     type: str
-    """``"image"`` or ``"file"``."""
+    """
+    ``"image"`` or ``"file"``, by the extension in `url`. This is not the plugin's own word, since
+    an upload and a list use different ones for the same image from AI Engine 2.8.5 on.
+    """
 
     purpose: Optional[str]
     """What the file was uploaded for, in the plugin's words, or None if the site did not say."""
@@ -284,32 +288,45 @@ class Check(_Value):
     name: str
     """What was checked, such as ``"nonce"``."""
 
-    ok: bool
-    """Whether the check passed."""
+    level: str
+    """``"ok"``, ``"warning"`` if the site answers but its owner should look, or ``"failed"``."""
 
     detail: str
-    """One line about the result. If the check failed, it says why."""
+    """One line about the result. Unless the check passed, it gives the reason and what to do."""
 
     seconds: float
     """How long the check took, in seconds."""
 
+    @property
+    def ok(self) -> bool:
+        """Whether the check did not fail; True for a warning, too."""
+        return self.level != "failed"
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Health(_Value):
-    """What `Client.check` found. True if every check passed; prints as a table."""
+    """What `Client.check` found. True if no check failed; prints as a table."""
 
     checks: Tuple[Check, ...]
     """The checks, in order. The first failure is the last check."""
 
+    reply: Optional[Reply] = None
+    """The whole answer to the question, or None if none was asked or answered."""
+
+    @property
+    def level(self) -> str:
+        """The worst level of a check."""
+        levels = [check.level for check in self.checks]
+        return next((level for level in ("failed", "warning") if level in levels), "ok")
+
     def __bool__(self) -> bool:
-        """Return whether every check passed."""
+        """Return whether no check failed."""
         return all(check.ok for check in self.checks)
 
     def __str__(self) -> str:
         """Return one line per check."""
         lines = [
-            f"{'ok    ' if check.ok else 'failed'}  {check.name:<10}  {check.seconds:6.2f} s"
-            f"  {check.detail}"
+            f"{check.level:<7}  {check.name:<10}  {check.seconds:6.2f} s  {check.detail}"
             for check in self.checks
         ]
         return "\n".join(lines)

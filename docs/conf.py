@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Optional, Tuple
 
 from chatgpt4online import __version__
 
@@ -24,8 +25,21 @@ exclude_patterns = ["_build"]
 default_role = "code"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-# The names of other projects would be looked up on the network, which a build must not need.
-nitpick_ignore_regex = [(r"py:.*", r"(?!chatgpt4online).*")]
+# Short names, which api.rst explains, and what is only imported for type checkers.
+autodoc_type_aliases = {
+    **{name: name for name in ("Source", "StrPath", "Timeouts")},
+    "Client": "chatgpt4online.Client",
+    "Executor": "concurrent.futures.Executor",
+    "Outcomes": "chatgpt4online.Outcomes",
+}
+# A longer signature has one parameter per line.
+python_maximum_signature_line_length = 80
+# The names of other projects would be looked up on the network, which a build must not need. The
+# reference explains the private types in signatures.
+nitpick_ignore_regex = [
+    (r"py:.*", r"(?!chatgpt4online).*"),
+    (r"py:class", r"chatgpt4online\._options\.\w+|chatgpt4online\.client\.C"),
+]
 
 
 def drop_alias_notes(*event: Any) -> None:
@@ -35,6 +49,13 @@ def drop_alias_notes(*event: Any) -> None:
         lines.clear()
 
 
+def name_aliases(*event: Any) -> Tuple[Optional[str], ...]:
+    """Return a signature and its result with aliases by name; Sphinx prints its own class."""
+    pattern = r"TypeAliasForwardRef\('(?:\w+\.)*(\w+)'\)"
+    return tuple(text and re.sub(pattern, r"\1", text) for text in event[-2:])
+
+
 def setup(app: Any) -> None:
-    """Let Sphinx ask us about each docstring."""
+    """Let Sphinx ask us about each docstring and signature."""
     app.connect("autodoc-process-docstring", drop_alias_notes)
+    app.connect("autodoc-process-signature", name_aliases)

@@ -13,7 +13,7 @@ from typing import Any, Dict, Tuple
 
 from flask import Flask, Response, request
 
-from chatgpt4online import ChatGPT4OnlineError, Client, RateLimitError, Timeout
+from chatgpt4online import ChatGPT4OnlineError, Client, MessageError, RateLimitError, Timeout
 
 app = Flask(__name__)
 client = Client(deadline=60)
@@ -35,8 +35,8 @@ def stream() -> Response:
     return response
 
 
-@app.errorhandler(ValueError)
-def bad_question(error: ValueError) -> Tuple[Dict[str, str], int]:
+@app.errorhandler(MessageError)
+def bad_question(error: MessageError) -> Tuple[Dict[str, str], int]:
     """Report a question that cannot be sent, such as an empty one."""
     return {"error": str(error)}, 400
 

@@ -24,9 +24,10 @@ def main(source: Path, target: Path, column: str, language: str) -> int:
     failures = 0
     with Client() as client:
         for outcome in client.map(questions, journal=f"{target}.journal"):
-            if outcome.error:
+            if not outcome.ok:
                 failures += 1
-                print(f"row {outcome.index + 1}: {outcome.error}", file=sys.stderr)
+                reason = outcome.error or "the reply is empty"
+                print(f"row {outcome.index + 1}: {reason}", file=sys.stderr)
             rows[outcome.index][language] = outcome.reply or ""
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0] if rows else [column, language])

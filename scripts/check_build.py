@@ -28,6 +28,7 @@ SDIST_ONLY = {
     "MANIFEST.in",
     "PKG-INFO",
     "README.rst",
+    "docs/session.svg",
     "pyproject.toml",
     "setup.cfg",
     "setup.py",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import io
 import ipaddress
 import os
 import signal
@@ -12,21 +13,16 @@ import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import pytest
-from hypothesis import HealthCheck, settings
 from support import tls_context
+from support.commands import Result, Run
 
 from chatgpt4online import Client
 from chatgpt4online._http import body
+from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
-
-# A slow machine is not a failure.
-settings.register_profile(
-    "tests", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("tests")
 
 # A shell makes background programs ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,34 +44,105 @@ def is_loopback(host: Any) -> bool:
         return host in ("localhost", "")
 
 
-def guarded_connect(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``connect`` or ``connect_ex`` so that a test that connects to another machine fails."""
+class Guard:
+    """
+    Keeps tests on this machine, unit tests off sockets, and the settings of the machine hidden.
 
-    def connect(self: socket.socket, address: Any) -> Any:
-        is_network = self.family in (socket.AF_INET, socket.AF_INET6)
-        if is_network and not is_loopback(address[0]):
-            pytest.fail(f"a test connects to {address}")
-        return real(self, address)
+    Patching for each test would take a tenth of the time of all tests.
+    """
 
-    return connect
+    def __init__(self) -> None:
+        self._is_live = True  # until the first test
+        self._is_unit = False
+        self._hidden: Dict[str, str] = {}
+
+    def install(self) -> None:
+        """Patch the module `socket`."""
+        for name in ("connect", "connect_ex"):
+            setattr(socket.socket, name, self._connecting(getattr(socket.socket, name)))
+        socket.socket.listen = self._listening(socket.socket.listen)  # type: ignore[method-assign]
+        socket.getaddrinfo = self._looking_up(socket.getaddrinfo)
+
+    def begin(self, item: pytest.Item) -> None:
+        """Apply the rules for a test: all, unless it is marked as live."""
+        self._is_live = item.get_closest_marker("live") is not None
+        self._is_unit = item.path.parent.name == "unit"
+        if self._is_live:
+            os.environ.update(self._hidden)
+            self._hidden.clear()
+        else:
+            for name in list(os.environ):
+                if name.lower() in PROXIES or name.startswith("CHATGPT4ONLINE_"):
+                    self._hidden[name] = os.environ.pop(name)
+
+    def _connecting(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(sock: socket.socket, address: Any) -> Any:
+            if self._is_unit:
+                pytest.fail("a unit test opens a connection")
+            is_network = sock.family in (socket.AF_INET, socket.AF_INET6)
+            if is_network and not self._is_live and not is_loopback(address[0]):
+                pytest.fail(f"a test connects to {address}")
+            return real(sock, address)
+
+        return connect
+
+    def _listening(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def listen(sock: socket.socket, *backlog: int) -> Any:
+            if self._is_unit:
+                pytest.fail("a unit test listens on a socket")
+            return real(sock, *backlog)
+
+        return listen
+
+    def _looking_up(self, real: Callable[..., Any]) -> Callable[..., Any]:
+        def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
+            if self._is_live or host is None or is_loopback(host):
+                return real(host, *args, **options)
+            if str(host).endswith(".invalid"):  # RFC 6761
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            return pytest.fail(f"a test looks up {host}")
+
+        return getaddrinfo
 
 
-def guarded_getaddrinfo(real: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap ``getaddrinfo`` so that it asks no name server; ``.invalid`` is unknown (RFC 6761)."""
+guard = Guard()
 
-    def getaddrinfo(host: Any, *args: Any, **options: Any) -> Any:
-        if host is None or is_loopback(host):
-            return real(host, *args, **options)
-        if str(host).endswith(".invalid"):
-            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return pytest.fail(f"a test looks up {host}")
 
-    return getaddrinfo
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Apply the rules for a test."""
+    guard.begin(item)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes ``-n auto`` starts: some wait, so one more than processors."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in pytest-xdist's workers too, and let them report without delay."""
+    """Set up the guard and the plugins."""
+    guard.install()
+    if config.pluginmanager.hasplugin("hypothesispytest"):  # importing hypothesis is slow
+        set_up_hypothesis()
+    set_up_coverage(config)
+    sock = getattr(getattr(config, "failures_db", None), "sock", None)
+    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def set_up_hypothesis() -> None:
+    """Load our profile: a slow machine is not a failure."""
+    from hypothesis import HealthCheck, settings
+
+    checks = [HealthCheck.too_slow]
+    settings.register_profile("tests", deadline=None, print_blob=True, suppress_health_check=checks)
+    settings.load_profile("tests")
+
+
+def set_up_coverage(config: pytest.Config) -> None:
+    """Measure coverage in pytest-xdist's workers, too."""
     if hasattr(config, "workerinput") and MEASURED in os.environ:
         import coverage
 
@@ -83,43 +150,6 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(MEASURED)  # programs that tests start are not measured
     elif "coverage" in sys.modules:
         os.environ[MEASURED] = str(config.inipath)
-    sock = getattr(getattr(config, "failures_db", None), "sock", None)
-    if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-@pytest.fixture(autouse=True)
-def _only_loopback(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep every test on this machine, except those marked as live."""
-    if request.node.get_closest_marker("live"):
-        return
-    for name in ("connect", "connect_ex"):
-        monkeypatch.setattr(socket.socket, name, guarded_connect(getattr(socket.socket, name)))
-    monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo(socket.getaddrinfo))
-
-
-@pytest.fixture(autouse=True)
-def _no_connection_in_unit_tests(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Fail a unit test that connects a socket or listens on one."""
-
-    def refuse(*_: Any) -> None:
-        pytest.fail("a unit test opens a connection")
-
-    if request.path.parent.name == "unit":
-        for name in ("connect", "connect_ex", "listen"):
-            monkeypatch.setattr(socket.socket, name, refuse)
-
-
-@pytest.fixture(autouse=True)
-def _bare_environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the proxies and settings of whoever runs a test."""
-    if request.node.get_closest_marker("live"):
-        return
-    for name in list(os.environ):
-        if name.lower() in PROXIES or name.startswith("CHATGPT4ONLINE_"):
-            monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)
@@ -146,6 +176,21 @@ def client(server: Server) -> Iterator[Client]:
     """Create a client of that site, as a guest."""
     with Client(server.url) as guest:
         yield guest
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a command line with the given standard input."""
+
+    def run(*words: str, stdin: Any = "") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
+        try:
+            status = main(list(words))
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Result(status, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(params=["plain", "TLS"])

@@ -31,6 +31,7 @@ PUBLIC_NAMES = {
     "Health",
     "Image",
     "Message",
+    "MessageError",
     "NotFoundError",
     "Outcome",
     "Outcomes",
@@ -53,7 +54,7 @@ PUBLIC_NAMES = {
 
 ASK = (
     "(self, message, *, messages=(), chat_id=None, files=(), model=None, extra_body=None, "
-    "timeout=None, deadline=None)"
+    "headers=None, timeout=None, deadline=None)"
 )
 SIGNATURES = {
     "Client": (
@@ -69,16 +70,18 @@ SIGNATURES = {
     "Client.from_page": "(url, index=0, **options)",
     "Client.map": (
         "(self, messages, *, workers=4, executor=None, ordered=True, progress=False, "
-        "journal=None, model=None, extra_body=None, timeout=None, deadline=None)"
+        "journal=None, model=None, extra_body=None, headers=None, timeout=None, deadline=None)"
     ),
     "Client.refresh_nonce": "(self)",
     "Client.resume": "(self, discussion)",
     "Client.stream": ASK,
     "Conversation": "(client, *, system=None, chat_id=None, messages=())",
     "Conversation.chat": "(self, message, **options)",
+    "Conversation.from_dict": "(data, client)",
     "Conversation.load": "(path, client)",
     "Conversation.save": "(self, path)",
     "Conversation.stream": "(self, message, **options)",
+    "Conversation.to_dict": "(self)",
     "Outcome.result": "(self)",
     "Outcome.to_dict": "(self)",
     "Outcomes.close": "(self)",
@@ -90,6 +93,7 @@ SIGNATURES = {
     "format_prompt": "(messages)",
 }
 PROPERTIES = {
+    "Check.ok",
     "Client.api",
     "Client.bot",
     "Client.context_id",
@@ -99,6 +103,7 @@ PROPERTIES = {
     "Client.model",
     "Client.nonce",
     "Client.site",
+    "Health.level",
     "Outcome.ok",
     "Stream.text",
 }
@@ -142,7 +147,8 @@ def signature(function: Any) -> str:
 
 def test_public_names_are_frozen() -> None:
     """A public name is added or removed only together with this list."""
-    assert set(chatgpt4online.__all__) == PUBLIC_NAMES
+    changed = set(chatgpt4online.__all__) ^ PUBLIC_NAMES
+    assert not changed, f"update PUBLIC_NAMES, docs/api.rst and CHANGELOG.rst for {changed}"
     assert len(chatgpt4online.__all__) == len(PUBLIC_NAMES)
 
 
@@ -161,7 +167,8 @@ def test_the_docs_show_every_public_name() -> None:
     """The reference documents each public name."""
     page = (ROOT / "docs" / "api.rst").read_text(encoding="utf-8")
     names = {*chatgpt4online.__all__, *testing.__all__} - {"__version__"}
-    assert not [name for name in names if f":: {name}" not in page]
+    missing = [name for name in names if f":: {name}" not in page]
+    assert not missing, f"document {missing} in docs/api.rst"
 
 
 @pytest.mark.parametrize("name", sorted(INTERFACE))
@@ -191,4 +198,5 @@ def test_parameters_are_documented(name: str) -> None:
     text = inspect.getdoc(value) or ""
     function = value.__init__ if inspect.isclass(value) else value
     parameters = [p for p in inspect.signature(function).parameters if p != "self"]
-    assert not [p for p in parameters if not re.search(rf"\b{p}\b", text)]
+    missing = [p for p in parameters if not re.search(rf"\b{p}\b", text)]
+    assert not missing, f"describe {missing} under Args in the docstring of {name}"

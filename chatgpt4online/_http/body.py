@@ -12,7 +12,6 @@ import http.client
 import socket
 import ssl
 from threading import Lock
-from time import monotonic
 from typing import Any, Optional
 
 import requests
@@ -22,6 +21,7 @@ from urllib3.util.wait import wait_for_read
 from chatgpt4online.errors import ProtocolError
 
 from .call import Call
+from .deadlines import monotonic
 from .framing import BLOCK, Framing, UntilClose, framing_of, inflater_for
 
 #: What reading may raise besides our own errors.
@@ -52,6 +52,7 @@ class Body:
     """
 
     def __init__(self, response: requests.Response, call: Call) -> None:
+        self._response = response
         self._raw: Any = response.raw
         self._call = call
         self._reading = Lock()  # `close` only tries it, since a handler may call that
@@ -68,8 +69,9 @@ class Body:
             call.watch(self._socket())
         is_final = response.status_code >= 200  # else the answer itself has not arrived
         self._is_usable = is_final and self._http is not None and not self._http.will_close
+        coding = "" if self._is_decoded() else response.headers.get("content-encoding", "")
         try:
-            self._inflater = inflater_for(response.headers.get("content-encoding", ""))
+            self._inflater = inflater_for(coding)
         except ProtocolError:
             self._free()
             raise
@@ -114,9 +116,15 @@ class Body:
     def _read_some(self) -> bytes:
         if self._http is not None:
             return bytes(self._http.fp.read1(BLOCK))
+        if self._is_decoded():
+            return bytes(self._raw.read1(BLOCK))
         if hasattr(self._raw, "read1"):
             return bytes(self._raw.read1(BLOCK, decode_content=False))
         return bytes(self._raw.read(1, decode_content=False))
+
+    def _is_decoded(self) -> bool:
+        """Return whether it comes without urllib3 around it and decoded, as VCR.py's do."""
+        return isinstance(self._raw, http.client.HTTPResponse)
 
     @property
     def was_cut(self) -> bool:
@@ -228,8 +236,7 @@ class Body:
         if not self._is_released:
             self._is_released = True
             self._call.release()
-            self._raw.close()
-            self._raw.release_conn()
+            self._response.close()
 
     def _keep(self) -> None:
         self._is_released = True

@@ -15,24 +15,25 @@ import os
 import socket
 import threading
 from contextlib import suppress
-from time import monotonic
+from contextvars import ContextVar
 from typing import Any, Iterator, List, Optional
 
 from chatgpt4online._validation import Limits
 
 from . import deadlines
+from .deadlines import monotonic
 
-
-class _Current(threading.local):
-    call: Optional[Call] = None
-
-
-#: Its `call` is the one that connections made by this thread belong to.
-current = _Current()
+#: The call that connections made now belong to. Not a `threading.local`: where gevent or eventlet
+#: have patched `threading` after this was imported, greenlets would share that.
+current: ContextVar[Optional[Call]] = ContextVar("current", default=None)
 
 
 class CallEnded(Exception):
     """The call was ended from elsewhere; its `ended` says why."""
+
+
+#: Seconds that a lock is awaited at a time: on Windows, Ctrl-C does not end such a wait.
+_LOCK_INTERVAL = 0.5
 
 
 class Wakeup:
@@ -49,8 +50,12 @@ class Wakeup:
 
     def wait(self, seconds: Optional[float]) -> bool:
         """Wait until `set`; False if the seconds, or None for no limit, pass first."""
-        limit = -1.0 if seconds is None else min(max(seconds, 0.0), threading.TIMEOUT_MAX)
-        return self._lock.acquire(timeout=limit)
+        left = threading.TIMEOUT_MAX if seconds is None else max(seconds, 0.0)
+        while left > _LOCK_INTERVAL:
+            if self._lock.acquire(timeout=_LOCK_INTERVAL):
+                return True
+            left -= _LOCK_INTERVAL
+        return self._lock.acquire(timeout=left)
 
 
 class Call:
@@ -67,9 +72,12 @@ class Call:
         #: Why the call was ended from elsewhere, ``"deadline"`` or ``"closed"``; else None.
         self.ended: Optional[str] = None
         #: Whether it is finished: nothing can end it anymore.
-        self.finished = False
+        self.finished: bool = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
+        #: How often the present request has been sent, and when that began.
+        self.attempts = 0
+        self.began: float = 0.0
         #: The address of the proxy that the request goes through, without a password; or None.
         self.proxy: Optional[str] = None
         #: The ``Cookie`` header of the last request, or None.
@@ -171,13 +179,13 @@ class Call:
 
     def __enter__(self) -> Call:
         """Make this the call that connections made by this thread belong to."""
-        self._outer = current.call  # a signal handler may make a call within a call
-        current.call = self
+        self._outer = current.get()  # a signal handler may make a call within a call
+        current.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Restore the call that was current before."""
-        current.call = self._outer
+        current.set(self._outer)
         self._outer = None
 
 
@@ -189,8 +197,11 @@ def shut_down(sock: Any) -> None:
     """
     while sock is not None and not isinstance(sock, (socket.socket, socket.SocketType)):
         sock = getattr(sock, "socket", None)
+    found: Any = sock
     try:
-        if sock is not None:
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if isinstance(found, socket.SocketType):
+            socket.SocketType.shutdown(found, socket.SHUT_RDWR)
+        elif found is not None:  # eventlet's, which is no subclass and has methods as attributes
+            found.shutdown(socket.SHUT_RDWR)
     except OSError:
         pass  # it is not connected anymore

@@ -39,7 +39,6 @@ import socket
 from collections import deque
 from functools import lru_cache
 from queue import Empty, Full
-from time import monotonic
 from typing import Any, Deque, Dict, List, Optional, Tuple, Type
 from urllib.parse import urlsplit
 
@@ -52,6 +51,7 @@ from urllib3.util import connection as urllib3_connection
 from . import dialing, tls
 from .call import Call, current, shut_down
 from .cookies import CookieAdapter
+from .deadlines import monotonic
 
 #: How many idle connections a client keeps; more threads than that still work.
 POOL_SIZE = 256
@@ -137,15 +137,21 @@ class _Watched:
 
 
 def _current_call() -> Call:
-    call = current.call
+    call = current.get()
     assert call is not None  # noqa: S101 - our sessions send within a call only
     return call
 
 
 def _idle_limit(keep_alive: str) -> float:
     """Return how many seconds a connection may be idle, from its Keep-Alive header."""
+    seconds = announced_timeout(keep_alive)
+    return LONGEST_IDLE if seconds is None else min(LONGEST_IDLE, seconds - _IDLE_MARGIN)
+
+
+def announced_timeout(keep_alive: str) -> Optional[float]:
+    """Return after how many seconds idle connections are closed; None if it is not announced."""
     match = _KEEP_ALIVE_TIMEOUT.search(keep_alive)
-    return min(LONGEST_IDLE, float(match.group(1)) - _IDLE_MARGIN) if match else LONGEST_IDLE
+    return float(match.group(1)) if match else None
 
 
 class _Direct(_Watched):
@@ -311,10 +317,25 @@ def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _P
     ours = {"http": (watched,), "https": (_SharedTLS, watched)}
     pools = {}
     for scheme, pool in originals.items():
-        connection = type("Connection", (*ours[scheme], pool.ConnectionCls), {})
+        connection = type("Connection", (*ours[scheme], _original(pool.ConnectionCls)), {})
         members = {"ConnectionCls": connection, "QueueCls": _IdleConnections}
         pools[scheme] = type("Pool", (pool,), members)
     return pools
+
+
+def _original(connection: type) -> type:
+    """Return urllib3's own class of connections, where another one has replaced it."""
+    of_urllib3 = (each for each in connection.__mro__ if _is_of_urllib3(each))
+    return next(of_urllib3, connection)
+
+
+def _is_of_urllib3(connection: type) -> bool:
+    return connection.__module__.startswith("urllib3.")
+
+
+def are_replaced() -> bool:
+    """Return whether urllib3's connections are another library's now, as in VCR.py's cassettes."""
+    return not _is_of_urllib3(HTTPConnectionPool.ConnectionCls)
 
 
 def _direct_pools() -> _Pools:

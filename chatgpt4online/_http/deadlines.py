@@ -10,15 +10,20 @@ from __future__ import annotations
 import heapq
 import os
 import threading
+import time
 import weakref
 from _thread import start_new_thread
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
-from time import monotonic
 from typing import TYPE_CHECKING, List, NamedTuple, Optional
 
 if TYPE_CHECKING:
     from .call import Call
+
+#: The clock of time limits. It is not the function itself: libraries that freeze time in tests
+#: replace that in every module, and a frozen clock ends calls late.
+monotonic = partial(time.monotonic)
 
 #: Entries of finished calls are dropped when there are more entries than this, and doubled since.
 _FEWEST_TO_PRUNE = 1000

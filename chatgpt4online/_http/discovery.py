@@ -135,7 +135,10 @@ def try_other_roots(
         ChatGPT4OnlineError: as `attempt` does; the given error if none of them has a REST API.
     """
     known = transport.root
-    named = read_page(transport, transport.page, call).rest_root
+    try:
+        named = read_page(transport, transport.page, call).rest_root
+    except NotFoundError:  # which says less than that there is no REST API either
+        named = None
     tried = [known]
     for root in (named, routes.plain_root(transport.site)):
         if root is not None and root not in tried and routes.is_same_site(known, root):

@@ -9,8 +9,9 @@ from http.client import HTTPException, LineTooLong
 from typing import Optional
 
 import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 
+from chatgpt4online._protocol.advice import PROXY_LOGIN
 from chatgpt4online._protocol.fields import plain_text
 from chatgpt4online.errors import ChatGPT4OnlineError, StreamInterrupted, Timeout, TransportError
 
@@ -21,7 +22,13 @@ _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
 
 
 def translate(
-    error: Exception, call: Call, site: str, route: str, *, reading: bool = False
+    error: Exception,
+    call: Call,
+    site: str,
+    route: str,
+    *,
+    reading: bool = False,
+    idempotent: bool = False,
 ) -> ChatGPT4OnlineError:
     """
     Return the error of ours for anything that a call runs into.
@@ -32,8 +39,12 @@ def translate(
         site: the site's URL.
         route: the route that was asked.
         reading: an answer had begun.
+        idempotent: the request changes nothing on the site.
     """
-    ours = error if isinstance(error, ChatGPT4OnlineError) else _translated(error, call, reading)
+    if isinstance(error, ChatGPT4OnlineError):
+        ours = error
+    else:
+        ours = _translated(error, call, reading, idempotent)
     tracebacks.strip(error)
     ours.site, ours.route = site, route
     return ours
@@ -49,7 +60,9 @@ def cause(error: Exception) -> Optional[Exception]:
     return None if isinstance(error, unnamed) else error
 
 
-def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineError:
+def _translated(
+    error: Exception, call: Call, reading: bool, idempotent: bool
+) -> ChatGPT4OnlineError:
     if call.remaining() == 0.0:
         call.end("deadline")
     if call.ended == "deadline":
@@ -57,18 +70,18 @@ def _translated(error: Exception, call: Call, reading: bool) -> ChatGPT4OnlineEr
     if call.ended or isinstance(error, CallEnded):
         return StreamInterrupted("it was closed before its answer was complete.")
     if isinstance(error, _TIMEOUTS) or isinstance(_innermost(error), _TIMEOUTS):
-        return _timeout("read" if call.sent else "connect", call.proxy)
+        return _timeout("read" if call.sent else "connect", idempotent, call.proxy)
     if reading:
         return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
-    return TransportError(_why_no_answer(error, call))
+    return TransportError(_why_no_answer(error, call, idempotent))
 
 
-def _why_no_answer(error: Exception, call: Call) -> str:
+def _why_no_answer(error: Exception, call: Call, idempotent: bool) -> str:
     """Return what happened before an answer had begun, and what to do."""
     reason = _reason(error)
-    if _is_about_proxy(error, call):
-        wish = " It wants a login." if _says_407(error) else ""
-        return f"the proxy {call.proxy or ''} failed: {reason}.{wish} Check the proxy's address."
+    fault_of_proxy = _why_no_proxy(error, call, reason)
+    if fault_of_proxy:
+        return fault_of_proxy
     if is_untrusted(error):
         return (
             f"the site's certificate is not trusted: {reason}. With a certificate authority of your"
@@ -79,29 +92,47 @@ def _why_no_answer(error: Exception, call: Call) -> str:
     if _has_large_headers(error):
         return f"the site's response headers are too large: {reason}."
     if call.sent:
-        return f"the connection broke: {reason}. The site may have run the request: check first."
+        return f"the connection broke: {reason}. {_after_sending(idempotent)}."
     return f"no answer: {reason}. Is the site up, and reachable?"
 
 
-def _is_about_proxy(error: Exception, call: Call) -> bool:
-    """Return whether a proxy failed: it was not reached, has refused, or is not given by a URL."""
-    if isinstance(error, requests.exceptions.ProxyError):
-        return True
-    inner = _innermost(error)
-    is_url = isinstance(inner, ValueError) and not isinstance(inner, requests.RequestException)
+def _why_no_proxy(error: Exception, call: Call, reason: str) -> str:
+    """Return why a proxy could not be used; empty if that is not what happened."""
+    if call.proxy is not None and _is_broken_url(error):
+        return (
+            f"the proxy's URL cannot be used: {reason}. Write it as http://host:port or"
+            " socks5h://host:port, with %40 for an @ in the password."
+        )
     is_socks = call.proxy is not None and call.proxy.lower().startswith("socks")
-    return call.proxy is not None and (is_url or (is_socks and not call.sent))
+    if isinstance(error, requests.exceptions.ProxyError) or (is_socks and not call.sent):
+        advice = PROXY_LOGIN if _says_407(error) else "Check the proxy's address."
+        return f"the proxy {call.proxy or ''} failed: {reason}. {advice}"
+    return ""
 
 
-def _timeout(phase: str, proxy: Optional[str]) -> Timeout:
+def _is_broken_url(error: Exception) -> bool:
+    """Return whether a URL was refused; where there is a proxy, the site's was accepted before."""
+    inner = _innermost(error)
+    kinds = (LocationValueError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+    return isinstance(inner, kinds) or type(inner) is ValueError
+
+
+def _timeout(phase: str, idempotent: bool, proxy: Optional[str]) -> Timeout:
     if phase == "connect":
         asked = "the site" if proxy is None else f"the proxy {proxy}"
         return Timeout(f"no connection within the time limit. Is {asked} up?", phase=phase)
     return Timeout(
-        "the site was silent for longer than the time limit. It may have run the question: check"
-        " before you ask again, or allow more time.",
+        "the site was silent for longer than the time limit."
+        f" {_after_sending(idempotent)}, or allow more time.",
         phase=phase,
     )
+
+
+def _after_sending(idempotent: bool) -> str:
+    """Return what to do about a request whose fate is unknown."""
+    if idempotent:
+        return "Nothing was changed: try again later"
+    return "The site may have run the request: check before you ask again"
 
 
 def is_final(error: Optional[BaseException]) -> bool:

@@ -35,7 +35,7 @@ class Nonce:
     """
     A nonce that threads share.
 
-    Renewals are numbered, since the value alone cannot tell an old nonce from a new one: all
+    Renewals are numbered, since the value by itself cannot tell an old nonce from a new one: all
     guests of a site get the same nonce for up to 12 hours. (Source: WordPress, `wp_nonce_tick`.)
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any, Callable, Dict, FrozenSet, Optional
 
 import requests
@@ -51,7 +52,8 @@ class Request:
     """
     A request to one of the site's routes, which may have to be sent more than once.
 
-    `route` may also be a whole URL. `headers` are the same each time that it is asked.
+    `route` may also be a whole URL. `headers` are the same each time that it is asked; `own`, the
+    caller's for this call, take precedence.
     `credential` opens it in place of the client's login. `idempotent`: the site may get it twice
     even if it has run, since it changes nothing. `check` returns the JSON object of an answer that
     reports success, and raises for any other; `keys` are its possible first keys. `progress` is
@@ -72,6 +74,7 @@ class Request:
         check: Callable[[object, int], Dict[str, Any]] = check_success,
         keys: FrozenSet[str] = PLUGIN_KEYS,
         progress: Optional[Callable[[int, int], object]] = None,
+        own: Headers = MappingProxyType({}),
     ) -> None:
         self.route = route
         self.headers = headers
@@ -84,6 +87,7 @@ class Request:
         self.check = check
         self.keys = keys
         self.progress = progress
+        self.own = own
 
     def _replace(self, **changes: Any) -> Request:
         """Return a request with other values of some fields."""

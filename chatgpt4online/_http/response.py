@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from time import time
 from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple, Union
 
@@ -13,6 +14,7 @@ from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import (
     LONGEST_TAIL,
+    check_page,
     check_success,
     error_from_response,
     page_error,
@@ -26,6 +28,8 @@ from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .failures import cause, translate
 from .framing import BLOCK
+
+log = logging.getLogger("chatgpt4online")
 
 #: So few bytes decide what most bodies are.
 _FEW = 64
@@ -45,6 +49,7 @@ class Response:
         call: the call that it answers.
         site: the site's URL, for errors.
         route: the route that was asked, for errors.
+        idempotent: the request changes nothing on the site.
         asked: returns all that advice depends on, which only refusals need.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
@@ -57,17 +62,19 @@ class Response:
         *,
         site: str,
         route: str,
+        idempotent: bool,
         asked: Callable[[], Asked],
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
-        self.status = response.status_code
-        self.headers = response.headers
+        self.status: int = response.status_code
+        self.headers: Mapping[str, str] = response.headers
         self.call = call
         #: The last bytes of a stream.
         self.tail = b""
         self._site = site
         self._route = route
+        self._idempotent = idempotent
         self._asked = asked
         self._update_nonce = update_nonce
         self._defer_release = defer_release
@@ -183,6 +190,10 @@ class Response:
         page = self._text(b"", _LONGEST_PAGE)
         if self._body.was_cut and not self.read():  # else it goes on beyond the limit
             raise self.translate(StreamInterrupted("the page stopped before its end."))
+        try:
+            check_page(self.status, self.headers, page, asked=self._asked())
+        except ChatGPT4OnlineError as error:
+            raise self.translate(error) from None
         return page
 
     def error(self) -> ChatGPT4OnlineError:
@@ -204,7 +215,7 @@ class Response:
 
     def _text(self, first: bytes, limit: int = prelude.LIMIT) -> str:
         """Return the beginning of the body as text."""
-        head = first
+        head = bytearray(first)
         while len(head) < limit:
             data = self.read()
             if not data:
@@ -218,13 +229,32 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(error, self.call, self._site, self._route, reading=True)
+        return translate(
+            error,
+            self.call,
+            self._site,
+            self._route,
+            reading=True,
+            idempotent=self._idempotent,
+        )
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""
         if not self._body.finish():
             self._defer_release(self._body)
         self._is_finished = True
+
+    def log_answer(self, seconds: float, chat_id: str = "") -> None:
+        """Log that the answer is complete: one line per answer, with its fields for a formatter."""
+        extra = {
+            "site": self._site,
+            "route": self._route,
+            "status": self.status,
+            "attempts": self.call.attempts,
+            "seconds": seconds,
+            "chat_id": chat_id,
+        }
+        log.debug("%s: %d after %.3f s", extra["route"], self.status, seconds, extra=extra)
 
     def close(self) -> None:
         """Close the connection unless it is kept. From any thread; never blocks."""

@@ -89,6 +89,11 @@ class Attempt(NamedTuple):
     returns: int = 0
     remaining: Optional[float] = None
 
+    @property
+    def number(self) -> int:
+        """Which attempt this is, counted from 1."""
+        return 1 + self.retries + self.renewals + self.moves + self.returns
+
     def after(self, action: Action) -> Attempt:
         """Return the next attempt, which begins with an action."""
         return self._replace(

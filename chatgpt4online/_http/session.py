@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from ipaddress import ip_address
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set, Tuple, Union
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without
 
 from . import cookies
 from .call import Call
-from .connection import is_known_urllib3, new_session
+from .connection import are_replaced, is_known_urllib3, new_session
 from .cookies import CookieAdapter
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
@@ -39,9 +40,9 @@ class OutgoingRequest:
     One request as it is sent. Its repr shows no secret.
 
     `headers` are the same each time that this URL is asked with this method; `extra`, which may
-    hold a nonce and a credential, are not. `progress` is called with the bytes sent so far and
-    those of the whole body. `to_site`: the URL has the origin of the client's site, so that it may
-    see what a caller's session has for it.
+    hold a nonce and a credential, are not, and take precedence. `progress` is called with the bytes
+    sent so far and those of the whole body. `to_site`: the URL has the origin of the client's site,
+    so that it may see what a caller's session has for it.
     """
 
     def __init__(
@@ -49,9 +50,9 @@ class OutgoingRequest:
         method: str,
         url: str,
         headers: Headers,
-        extra: Mapping[str, str],
-        *,
+        extra: Headers,
         body: Optional[bytes] = None,
+        *,
         progress: Optional[Callable[[int, int], object]] = None,
         to_site: bool = True,
     ) -> None:
@@ -122,7 +123,8 @@ class OwnSession:
     A session of our own. Threads may share it.
 
     What requests finds out about a URL (its form, proxies, certificates) is found out once, which
-    saves 45 % of a short chat.
+    saves 45 % of a short chat. While another library has replaced urllib3's connections, as VCR.py
+    does to record and replay them, a `PlainSession` with the same cookies sends.
 
     Args:
         proxy: the URL of a proxy for every request, or None.
@@ -131,10 +133,13 @@ class OwnSession:
     def __init__(self, proxy: Optional[str]) -> None:
         self.session = new_session()
         self._proxies = _proxies(proxy)
+        self._plain: Optional[PlainSession] = None
         self._prepared: Dict[Tuple[str, str], _Prepared] = {}
 
     def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
         """Send a request for a call; `Call.sent` says from now on whether it has left."""
+        if are_replaced():
+            return self._plain_session().send(outgoing, call)
         call.sent = False
         key = (outgoing.method, outgoing.url)
         prepared = self._prepared.get(key)
@@ -162,6 +167,8 @@ class OwnSession:
         request = requests.Request(outgoing.method, outgoing.url, fields, hooks=_hooks()).prepare()
         proxies = dict(self._proxies)  # requests adds what the environment says of this URL
         settings = self.session.merge_environment_settings(outgoing.url, proxies, True, None, None)
+        if is_loopback(outgoing.url):
+            settings["proxies"] = self._proxies
         return _Prepared(request, {**settings, "allow_redirects": False})
 
     def _filled(
@@ -170,7 +177,11 @@ class OwnSession:
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        request.headers.update(outgoing.extra)
+        for name, value in _without_agent(outgoing.extra).items():
+            if value is None:
+                request.headers.pop(name, None)
+            else:
+                request.headers[name] = value
         if outgoing.body is not None:
             request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(outgoing.body))
@@ -186,14 +197,24 @@ class OwnSession:
         """Return whether a cookie of a ``Cookie`` header has another value by now."""
         return cookies.has_replaced(self.session.cookies, cookie)
 
+    def _plain_session(self) -> PlainSession:
+        plain = self._plain
+        if plain is None:
+            plain = self._plain = PlainSession(self._proxies.get("http"))
+            plain.session.cookies = self.session.cookies
+        return plain
+
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""
         self.session.adapters = new_session().adapters
         self.session.cookies = self.session.cookies.copy()
+        self._plain = None
 
     def close(self) -> None:
         """Close the idle connections."""
         self.session.close()
+        if self._plain is not None:
+            self._plain.close()
 
 
 class UserSession:
@@ -222,6 +243,8 @@ class UserSession:
         settings = session.merge_environment_settings(
             outgoing.url, proxies, True, session.verify, session.cert
         )  # given like this, since requests lets the environment replace a session's own
+        if is_loopback(outgoing.url):
+            settings["proxies"] = {**session.proxies, **self._proxies}
         call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
             response = session.send(
@@ -245,7 +268,7 @@ class UserSession:
             requests.Request(
                 outgoing.method,
                 outgoing.url,
-                {**own, NONCE_HEADER: None, **outgoing.extra},
+                {**own, NONCE_HEADER: None, **_without_agent(outgoing.extra)},
                 data=outgoing.content(),
                 auth=_unchanged if has_credential or not may_add else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
@@ -277,11 +300,11 @@ class PlainSession(UserSession):
     _may_add_credential = False
 
     def __init__(self, proxy: Optional[str]) -> None:
-        super().__init__(_plain_session(), proxy)
+        super().__init__(_new_plain_session(), proxy)
 
     def after_fork(self) -> None:
         """Leave the connections, and the cookies' lock, to the parent process."""
-        self.session.adapters = _plain_session().adapters
+        self.session.adapters = _new_plain_session().adapters
         self.session.cookies = self.session.cookies.copy()
 
     def close(self) -> None:
@@ -299,7 +322,7 @@ def session_for(session: Optional[requests.Session], proxy: Optional[str]) -> Se
     return OwnSession(proxy) if is_known_urllib3() else PlainSession(proxy)
 
 
-def _plain_session() -> requests.Session:
+def _new_plain_session() -> requests.Session:
     session = requests.Session()
     session.headers.clear()
     for prefix in ("https://", "http://"):
@@ -312,12 +335,30 @@ def may_cross(name: str) -> bool:
     return name == "user-agent" or name.startswith(("accept", "content-"))
 
 
+def is_loopback(url: str) -> bool:
+    """Return whether a URL is of this machine: no proxy of the environment is asked for it."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
-    """Return scheme, host and port of the proxy for a URL, without its login; None without one."""
+    """
+    Return scheme, host and port of the proxy for a URL, without its login; None without one.
+
+    Of what is not a URL, which sending finds out too, nothing is returned but an empty str.
+    """
     proxy = select_proxy(url, proxies) if proxies else None
     if not proxy:
         return None
-    parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+    try:
+        parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+    except ValueError:
+        return ""
     scheme = f"{parts.scheme}://" if parts.scheme else ""
     return scheme + parts.netloc.rpartition("@")[2]
 
@@ -385,10 +426,16 @@ def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
     """Return our headers without those that the caller has set, except what the protocol needs."""
     if "user-agent" in theirs:
         theirs = theirs | CLIENT_HINTS
-    kept = {name: value for name, value in headers.items() if name not in theirs - _NEEDED}
-    if kept.get("user-agent", "") is None:
-        kept["user-agent"] = SKIP_HEADER  # else urllib3 sends its own name
-    return kept
+    return dict(
+        _without_agent({name: headers[name] for name in headers if name not in theirs - _NEEDED})
+    )
+
+
+def _without_agent(headers: Headers) -> Headers:
+    """Return the headers so that no user agent is sent if it is None; urllib3 would name itself."""
+    if headers.get("user-agent", "") is None:
+        return {**headers, "user-agent": SKIP_HEADER}
+    return headers
 
 
 def _is_unsent(error: requests.RequestException) -> bool:

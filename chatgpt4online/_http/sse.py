@@ -9,7 +9,7 @@ quadratic cost, and knows no limit.
 from __future__ import annotations
 
 import logging
-import threading
+from contextvars import ContextVar
 from typing import Iterable, Iterator, Optional, Union
 
 from sseclient import SSEClient
@@ -31,26 +31,26 @@ _LONG = 64 * 1024
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
-class _Source(threading.local):
-    """What sseclient reads from: the events of the stream that this thread has just begun."""
+#: The events of the stream that this thread, or greenlet, has just begun.
+_begun: ContextVar[Optional[Iterator[bytes]]] = ContextVar("begun", default=None)
 
-    def __init__(self) -> None:
-        self.events: Iterator[bytes] = iter(())
+
+class _Source:
+    """What sseclient reads from: the events of the stream that has just begun."""
 
     def __iter__(self) -> Iterator[bytes]:
-        taken, self.events = self.events, iter(())
-        return taken
+        taken = _begun.get()
+        _begun.set(None)
+        return taken or iter(())
 
 
 class _Parser(SSEClient):
     """sseclient under the name of this module, by which it logs."""
 
 
-_source = _Source()
-
-#: One for all streams: making one takes a lock of logging's, and its state is in `_source` only. As
+#: One for all streams: making one takes a lock of logging's, and its state is in `_begun` only. As
 #: Latin-1, a text takes one byte per character, whatever its bytes are.
-_parser = _Parser(_source, char_enc="latin-1")
+_parser = _Parser(_Source(), char_enc="latin-1")  # type: ignore[arg-type] # it only iterates
 
 
 def _data(events: Iterator[bytes]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _data(events: Iterator[bytes]) -> Iterator[str]:
     try:
         while data is not None:
             data = None
-            _source.events = events
+            _begun.set(events)
             for event in _parser.events():
                 if len(event.data) > _LONG:
                     data = event.data
@@ -74,8 +74,8 @@ def _data(events: Iterator[bytes]) -> Iterator[str]:
                 data = _decoded(data)
                 yield data
     finally:
-        if _source.events is events:  # Ctrl-C struck before sseclient took them
-            _source.events = iter(())
+        if _begun.get() is events:  # Ctrl-C struck before sseclient took them
+            _begun.set(None)
 
 
 def _decoded(data: str) -> str:

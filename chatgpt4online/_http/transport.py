@@ -22,7 +22,12 @@ from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
-from chatgpt4online._protocol.headers import NONCE_HEADER, plain_headers, widget_headers
+from chatgpt4online._protocol.headers import (
+    NONCE_HEADER,
+    plain_headers,
+    widget_headers,
+    without_hints,
+)
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
@@ -112,14 +117,14 @@ class Transport:
     def __init__(
         self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
     ) -> None:
-        self.site = settings.site
+        self.site: str = settings.site
         self._origin = origin_of(settings.site)
-        self.has_login = settings.login is not None
-        self.nonce = Nonce()
+        self.has_login: bool = settings.login is not None
+        self.nonce: Nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
-        self.root = root or routes.pretty_root(settings.site)
+        self.root: str = root or routes.pretty_root(settings.site)
         #: A page that may name the REST root, or a nonce.
-        self.page = page or settings.site + "/"
+        self.page: str = page or settings.site + "/"
         self._settings = settings
         self._original_root = self.root  # where it was before a redirect
         self._session = session_for(settings.session, settings.proxy)
@@ -302,9 +307,10 @@ class Transport:
         exchange: Callable[[Request, Optional[IssuedNonce], Call], T],
     ) -> T:
         """Exchange a request for its answer, more than once where `retry` says so."""
-        attempt = Attempt(most_retries=self._settings.retries)
+        attempt, began = Attempt(most_retries=self._settings.retries), monotonic()
         while True:
             nonce = self.issued_nonce(call) if request.with_nonce else None
+            call.attempts, call.began = attempt.number, began  # after those of the nonce
             try:
                 return exchange(request, nonce, call)
             except _Moved as moved:
@@ -402,20 +408,23 @@ class Transport:
                 call,
                 site=self.site,
                 route=request.route,
-                asked=partial(self._asked, request),
+                idempotent=request.idempotent,
+                asked=partial(self._asked, request, call),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
         except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
-            raise translate(error, call, self.site, request.route) from cause(error)
-        log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
+            raise translate(
+                error, call, self.site, request.route, idempotent=request.idempotent
+            ) from cause(error)
         update(parse_nonce(response.headers.get(NONCE_HEADER)))
         if 200 <= response.status < 300:
             return response
+        log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
         with response:
             raise self._moved(request, response) or response.error()
 
-    def _asked(self, request: Request) -> Asked:
+    def _asked(self, request: Request, call: Call) -> Asked:
         """Return what advice about a refusal depends on."""
         credential = request.credential or self._settings.login
         by = "guest"
@@ -423,7 +432,14 @@ class Transport:
             is_sent = bool(credential.header(self._url(request)))
             by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
         size = len(request.body) if request.is_upload and request.body is not None else None
-        return Asked(request.route, request.idempotent, by, size)
+        return Asked(
+            request.route,
+            request.idempotent,
+            by,
+            size,
+            site=routes.site_of(self.root),
+            proxy=call.proxy or "",
+        )
 
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
@@ -431,6 +447,7 @@ class Transport:
         with self._exchange(request, nonce, call) as response:
             answer = response.json(request.check, request.keys)
             response.finish()
+            response.log_answer(monotonic() - call.began)
             return answer
 
     def _exchange_page(
@@ -439,6 +456,7 @@ class Transport:
         with self._exchange(request, nonce, call) as response:
             page = response.page()
             response.finish()
+            response.log_answer(monotonic() - call.began)
             return page, response.headers.get("link", "")
 
     def _moved(self, request: Request, response: Response) -> Optional[Exception]:
@@ -475,8 +493,8 @@ class Transport:
                 request.method,
                 url,
                 headers,
-                self._extra_headers(request, url, nonce),
-                body=request.body,
+                self._extra_headers(request, url, nonce, to_site=to_site),
+                request.body,
                 progress=request.progress,
                 to_site=to_site,
             ),
@@ -484,11 +502,14 @@ class Transport:
         )
 
     def _extra_headers(
-        self, request: Request, url: str, nonce: Optional[IssuedNonce]
-    ) -> Dict[str, str]:
-        """Return what may differ each time: the credential, the nonce and the content type."""
+        self, request: Request, url: str, nonce: Optional[IssuedNonce], *, to_site: bool
+    ) -> Dict[str, Optional[str]]:
+        """Return what may differ each time: the call's own, credential, nonce, content type."""
+        own = without_hints(request.own)
+        extra = {name: each for name, each in own.items() if to_site or may_cross(name)}
         credential = request.credential or self._settings.login
-        extra = credential.header(url) if credential and not request.is_url else {}
+        if credential and not request.is_url:
+            extra.update(credential.header(url))
         if nonce is not None:
             extra[NONCE_HEADER] = nonce.value
         if request.content_type is not None:
@@ -498,7 +519,7 @@ class Transport:
 
 def _joined(base: str, location: str) -> str:
     try:
-        return urljoin(base, location)
+        return routes.printable_url(urljoin(base, location))
     except ValueError:
         return location  # not a URL, which its reader finds out too
 

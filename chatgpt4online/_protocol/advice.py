@@ -21,6 +21,8 @@ _LOST_AUTHORIZATION = (
     "or the web server drops the Authorization header, as CGI and php-fpm do without a rewrite rule"
 )
 
+PROXY_LOGIN = "The proxy wants a login: give it in the proxy's URL, as http://user:password@host."
+
 
 class Asked(NamedTuple):
     """
@@ -32,12 +34,16 @@ class Asked(NamedTuple):
         by: ``"guest"``, ``"user"`` (with `auth`), ``"token"``, or ``"withheld"`` where a login was
             not sent, since the site has moved to another origin.
         size: the bytes of an upload, or None.
+        site: where the site is by now.
+        proxy: the proxy between, without its login; empty if there is none.
     """
 
     route: str = ""
     idempotent: bool = False
     by: str = "guest"
     size: Optional[int] = None
+    site: str = ""
+    proxy: str = ""
 
     @property
     def is_page(self) -> bool:
@@ -58,6 +64,7 @@ class Refusal(NamedTuple):
     is_blocked: bool = False
     retry_after: Optional[float] = None
     wants_password: bool = False  # the header WWW-Authenticate
+    is_by_proxy: bool = False
 
 
 Rule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
@@ -119,6 +126,10 @@ def _server_error(refusal: Refusal) -> str:
     )
 
 
+def _to(site: str) -> str:
+    return f" to {site}" if site else ""
+
+
 def _is_user(refusal: Refusal) -> bool:
     return refusal.asked.by == "user"
 
@@ -131,7 +142,7 @@ _RULES: Tuple[Rule, ...] = (
             " through."
         ),
     ),
-    (lambda r: r.status == 407, lambda _: "The proxy wants a login: give it in the proxy's URL."),
+    (lambda r: r.is_by_proxy, lambda _: PROXY_LOGIN),
     (lambda r: r.status == 429, _wait),
     (lambda r: r.status == 413, _too_large),
     (lambda r: r.status == 404 and r.asked.is_page, lambda _: "There is no such page."),
@@ -142,7 +153,10 @@ _RULES: Tuple[Rule, ...] = (
     ),
     (
         lambda r: r.asked.by == "withheld" and r.status in (401, 403),
-        lambda _: "The site has moved, and the login was not sent to its new address: give that.",
+        lambda r: (
+            f"The site has moved{_to(r.asked.site)}, and the login was not sent there: give the"
+            " client that address."
+        ),
     ),
     (
         lambda r: r.status == 401 and not r.code and r.wants_password,

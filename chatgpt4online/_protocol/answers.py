@@ -18,7 +18,7 @@ from chatgpt4online.types import (
     Usage,
 )
 
-from .failures import reply_error
+from .failures import nothing_deleted, reply_error
 from .fields import (
     as_count,
     as_dict,
@@ -33,10 +33,16 @@ from .fields import (
     plain_text,
 )
 from .request import ROLES
-from .routes import named_root, site_of
+from .routes import CHAT, named_root, site_of
 
 _NONCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
 _NEW_NONCE = "new_token"
+
+#: Those of the images that WordPress accepts as uploads.
+_IMAGE_EXTENSIONS = (
+    *(".avif", ".bmp", ".gif", ".heic", ".heif", ".ico"),
+    *(".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"),
+)
 
 
 # ----------------------------------------------------------------------------------------- chat
@@ -160,17 +166,26 @@ def parse_namespaces(answer: Mapping[str, Any]) -> List[str]:
     return list_of(answer, "namespaces", str)
 
 
+def parse_offers_chat(answer: Mapping[str, Any]) -> bool:
+    """
+    Return whether the index of the chat's namespace lists the chat's route; True without a list.
+
+    Source: AI Engine 3.6.2 keeps the namespace where the module of the chatbots is off.
+    """
+    listed = answer.get("routes")
+    return not isinstance(listed, dict) or f"/{CHAT}" in listed
+
+
 # ------------------------------------------------------------------- files, discussions and bots
 
 
-def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose: str) -> File:
+def parse_upload(fields: Mapping[str, Any], name: str, purpose: str) -> File:
     """
     Return the file that an upload created.
 
     Args:
         fields: the answer's JSON object.
         name: the file's name.
-        media_type: the file's media type, such as ``image/png``.
         purpose: what it was uploaded for.
 
     Raises:
@@ -186,7 +201,7 @@ def parse_upload(fields: Mapping[str, Any], name: str, media_type: str, purpose:
         id=file_id,
         url=url,
         name=name,
-        type="image" if media_type.startswith("image/") else "file",
+        type=_file_type(url),
         purpose=purpose,
         created=None,
         expires=None,
@@ -208,11 +223,37 @@ def _file(row: Mapping[str, Any]) -> File:
         id=as_id(row.get("refId")) or as_id(row.get("id")) or "",
         url=url,
         name=url.rpartition("/")[2],
-        type=as_text(row.get("type")),
+        type=_file_type(url),
         purpose=as_id(row.get("purpose")),
         created=as_time(row.get("created")),
         expires=as_time(row.get("expires")),
     )
+
+
+def _file_type(url: str) -> str:
+    """
+    Return ``"image"`` or ``"file"``, by the extension of a file's URL.
+
+    Source: an upload's answer has no `type`; in a list, 2.8.5 to 3.6.2 call images ``file``.
+    """
+    path = url.partition("?")[0].lower()
+    return "image" if path.endswith(_IMAGE_EXTENSIONS) else "file"
+
+
+def parse_deleted(fields: Mapping[str, Any]) -> int:
+    """
+    Return how many files were deleted.
+
+    Raises:
+        ReplyError: none, although the answer reports success.
+
+    Source: mwai-ui/v1/files/delete: `deleted` since 3.2.8. Before, the route does not know the ids
+    of uploads, deletes nothing, and answers ``{"success": true}``.
+    """
+    deleted = as_count(fields.get("deleted"))
+    if not deleted:
+        raise nothing_deleted(is_old=deleted is None)
+    return deleted
 
 
 def parse_discussions(fields: Mapping[str, Any]) -> List[Discussion]:

@@ -39,6 +39,9 @@ _CHALLENGE = (
     r"|ddos-guard|imunify360"
 )
 
+#: JSON in place of a page is looked at if it has at most so many characters.
+_LONGEST_REFUSAL = 10_000
+
 
 # -------------------------------------------------------------------- JSON under a success status
 
@@ -62,7 +65,19 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = as_int(as_dict(answer.get("data")).get("status")) or status
             raise _status_error(status, {}, "", answer)
+    _raise_if_blocked(answer, status)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
+
+
+def _raise_if_blocked(answer: object, status: int) -> None:
+    """
+    Raise BlockedError if JSON under a success status is a firewall's.
+
+    Source: Imunify360, whose JSON has nothing but a `message`.
+    """
+    message = plain_text(as_dict(answer).get("message"))
+    if _is_challenge({}, message):
+        raise _status_error(status, {}, message, {"message": message})
 
 
 def check_object(answer: object, status: int) -> Dict[str, Any]:
@@ -71,7 +86,9 @@ def check_object(answer: object, status: int) -> Dict[str, Any]:
 
     Raises:
         ProtocolError: it is another JSON value.
+        BlockedError: it is a firewall's.
     """
+    _raise_if_blocked(answer, status)
     if isinstance(answer, dict):
         return answer
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
@@ -83,11 +100,13 @@ def check_user(answer: object, status: int) -> Dict[str, Any]:
 
     Raises:
         ProtocolError: it names no user.
+        BlockedError: it is a firewall's.
 
     Source: WordPress, wp/v2/users/me.
     """
     if isinstance(answer, dict) and as_int(answer.get("id")):
         return answer
+    _raise_if_blocked(answer, status)
     raise ProtocolError(f"the site answered {status} without naming a user")
 
 
@@ -127,6 +146,22 @@ def interrupted(tail: bytes) -> StreamInterrupted:
     return StreamInterrupted(
         f"the answer stopped before its end.{quoted} The site may have run the question anyway:"
         " check before you ask it again."
+    )
+
+
+def nothing_deleted(*, is_old: bool) -> ReplyError:
+    """
+    Return the error for an answer that reports success although no file was deleted.
+
+    Args:
+        is_old: the answer does not say how many were deleted.
+
+    Source: mwai-ui/v1/files/delete, before 3.2.8.
+    """
+    reason = ": AI Engine before 3.2.8 cannot delete files by their ids" if is_old else ""
+    return ReplyError(
+        f"the site deleted none of the files{reason}. It deletes them when they expire, by default"
+        " an hour after the upload."
     )
 
 
@@ -175,9 +210,11 @@ def _status_error(
         is_blocked=error_type is BlockedError,
         retry_after=seconds,
         wants_password="www-authenticate" in headers,
+        is_by_proxy=status == 407 or (status == 401 and "proxy-authenticate" in headers),
     )
+    who = f"the proxy {asked.proxy}".strip() if refusal.is_by_proxy else "the site"
     return error_type(
-        f"the site refused with {what}{reason} {advice(refusal)}",
+        f"{who} refused with {what}{reason} {advice(refusal)}",
         status=status,
         code=code,
         message=message,
@@ -228,6 +265,23 @@ def page_error(
     )
 
 
+def check_page(status: int, headers: Mapping[str, str], page: str, *, asked: Asked) -> None:
+    """
+    Raise BlockedError if what came for a page is a firewall's.
+
+    The text of a page may well name firewalls, so only headers and JSON count.
+
+    Args:
+        status: the HTTP status, one of success.
+        headers: as for `error_from_response`.
+        page: the page.
+        asked: what was asked.
+    """
+    json_text = page[:_LONGEST_REFUSAL] if page.lstrip().startswith("{") else ""
+    if _is_challenge(headers, json_text):
+        raise error_from_response(status, headers, json_text, now=0.0, asked=asked)
+
+
 def redirect_error(status: int, target: str) -> StatusError:
     """Return the error for a redirect that is not followed. It names the new address."""
     shown = plain_text(_without_secrets(target))
@@ -276,10 +330,15 @@ def is_stale_nonce(status: int, code: str, *, as_user: bool, route: str = routes
     files, which answers a guest with 401 and an authenticated user with 403. The routes of
     discussions answer so to somebody who does not own the discussion.
     """
-    if (status, code) == (403, "rest_cookie_invalid_nonce"):
+    if is_invalid_nonce(status, code):
         return True
     is_about_nonce = route not in routes.DISCUSSIONS
     return is_about_nonce and (status, code) == (403 if as_user else 401, "rest_forbidden")
+
+
+def is_invalid_nonce(status: int, code: str) -> bool:
+    """Return whether WordPress's cookie check refused a nonce, as it does for every route."""
+    return (status, code) == (403, "rest_cookie_invalid_nonce")
 
 
 def login_error(error: ChatGPT4OnlineError) -> ChatGPT4OnlineError:

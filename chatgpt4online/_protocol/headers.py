@@ -50,10 +50,14 @@ def widget_headers(
     """
     headers: Dict[str, Optional[str]] = dict(WIDGET_HEADERS)
     headers.update((name.replace("_", "-"), value) for name, value in changes.items())
-    if "user-agent" in overrides:
-        headers.update(dict.fromkeys(CLIENT_HINTS))
-    headers.update(overrides)
+    headers.update(without_hints(overrides))
     return headers
+
+
+def without_hints(overrides: Mapping[str, Optional[str]]) -> Dict[str, Optional[str]]:
+    """Return a caller's headers; a user agent among them removes the hints that it replaces."""
+    hints = CLIENT_HINTS if "user-agent" in overrides else ()
+    return {**dict.fromkeys(hints), **overrides}
 
 
 def plain_headers(**changes: Optional[str]) -> Dict[str, Optional[str]]:

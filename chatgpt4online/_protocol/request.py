@@ -11,7 +11,8 @@ import re
 from os import urandom
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from chatgpt4online._validation import identifier, text, type_name
+from chatgpt4online._validation import exact, identifier, text, type_name
+from chatgpt4online.errors import MessageError
 from chatgpt4online.types import Message, Shortcut, Turn
 
 #: The roles that the plugin knows. Source: `messages` of mwai-ui/v1/chats/submit.
@@ -32,10 +33,10 @@ _PHP_WHITESPACE = " \t\n\r\0\x0b"  # the plugin strips it before it counts chara
 
 def validate_messages(messages: Sequence[Turn]) -> List[Message]:
     """
-    Return a copy of the turns, with only their roles and contents.
+    Return a copy of the turns, with only their roles and contents, as plain str.
 
     Raises:
-        ValueError: a wrong role, or text that UTF-8 cannot encode.
+        MessageError: a wrong role, content that is not text, or text that UTF-8 cannot encode.
         TypeError: not a list, or an item that is not a turn.
     """
     return [_turn(message) for message in _sequence(messages)]
@@ -56,13 +57,15 @@ def build_history(
         has_files: whether files come with it, so that it may be empty.
 
     Raises:
-        ValueError: an empty message, a wrong role, a last turn that is not the user's, or text
-            that UTF-8 cannot encode.
+        MessageError: an empty message, a wrong role, a last turn that is not the user's, content
+            that is not text, or text that UTF-8 cannot encode.
+        ValueError: both arguments contain earlier turns.
         TypeError: something that is neither a str nor a turn.
     """
     history = validate_messages(messages)
     if isinstance(message, (str, Shortcut)):
-        history.append({"role": "user", "content": text(message_text(message), "message")})
+        content = text(message_text(message), "message", MessageError)
+        history.append({"role": "user", "content": content})
     elif not isinstance(message, (list, tuple)):
         raise TypeError(f"message must be a str or a list of turns, not {type_name(message)}")
     elif history:
@@ -70,9 +73,9 @@ def build_history(
     else:
         history = validate_messages(message)
     if not history or history[-1]["role"] != "user":
-        raise ValueError("the last turn of the history must be the user's")
+        raise MessageError("the last turn of the history must be the user's")
     if not history[-1]["content"].strip() and not has_files and not shortcut_fields(message):
-        raise ValueError("the message is empty")
+        raise MessageError("the message is empty")
     return history
 
 
@@ -80,7 +83,7 @@ def message_text(message: Union[str, Shortcut]) -> str:
     """Return the text that a history contains for a question, or for a click on a shortcut."""
     if isinstance(message, Shortcut):
         return message.message or message.label
-    return str(message)
+    return exact(message)
 
 
 def format_prompt(messages: Sequence[Turn]) -> str:
@@ -92,8 +95,9 @@ def format_prompt(messages: Sequence[Turn]) -> str:
             ``User: ...`` and ``Assistant: ...``, and a final ``Assistant:``.
 
     Raises:
-        ValueError: there are no turns, or one has a wrong role.
-        TypeError: a turn is not a dict, or its content is not a str.
+        ValueError: there are no turns.
+        MessageError: a turn has a wrong role, or content that is not text.
+        TypeError: a turn is not a dict, or its content is neither a str nor a list of parts.
     """
     turns = validate_messages(messages)
     if not turns:
@@ -113,10 +117,29 @@ def _sequence(messages: Sequence[Turn]) -> Sequence[Turn]:
 def _turn(message: Turn) -> Message:
     if not isinstance(message, Mapping):
         raise TypeError(f'a turn must be {{"role": ..., "content": ...}}, not {type_name(message)}')
-    role, content = message.get("role"), message.get("content")
-    if role not in ROLES:
-        raise ValueError(f"a turn's role must be user, assistant or system, not {role!r}")
-    return {"role": str(role), "content": text(content, "a turn's content")}
+    role = message.get("role")
+    role = exact(role) if isinstance(role, str) else role
+    if not isinstance(role, str) or role not in ROLES:
+        raise MessageError(f"a turn's role must be user, assistant or system, not {role!r}")
+    return {"role": role, "content": _content(message.get("content"))}
+
+
+def _content(content: object) -> str:
+    """Return the text of a turn, which may come in parts, as OpenAI's API has them."""
+    if isinstance(content, (list, tuple)):
+        content = "".join(map(_part, content))
+    return text(content, "a turn's content", MessageError)
+
+
+def _part(part: object) -> str:
+    if not isinstance(part, Mapping):
+        raise TypeError(f'a part must be {{"type": "text", "text": ...}}, not {type_name(part)}')
+    if part.get("type") != "text":
+        raise MessageError(
+            f"a turn's content may have only parts of text, not of {part.get('type')!r}: send files"
+            " with files="
+        )
+    return text(part.get("text"), "a part's text", MessageError)
 
 
 # ----------------------------------------------------------------------------------------- chat
@@ -164,7 +187,8 @@ def chat_body(
         max_length: the most characters that the bot accepts, or None.
 
     Raises:
-        ValueError: the message is longer than that, or a field cannot be sent.
+        MessageError: the message is longer than that.
+        ValueError: a field cannot be sent.
         TypeError: a field has the wrong type.
 
     Source: mwai-ui/v1/chats/submit. `messages` and `chatId` are always there, because 2.6.8 to
@@ -183,7 +207,9 @@ def chat_body(
     }
     size = len(body["newMessage"].strip(_PHP_WHITESPACE))
     if max_length is not None and size > max_length:
-        raise ValueError(f"the message has {size} characters; the bot allows at most {max_length}")
+        raise MessageError(
+            f"the message has {size} characters; the bot allows at most {max_length}"
+        )
     if model is not None:
         body["model"] = identifier(model, "model")
     body.update(_extra_fields(extra_body, body))
@@ -200,9 +226,11 @@ def _extra_fields(
     for name in extra_body:
         if not isinstance(name, str):
             raise TypeError(f"extra_body's names must be str, not {type_name(name)}")
+    fields = {exact(name): value for name, value in extra_body.items()}
+    for name in fields:
         if name in body and name != "stream":
             raise ValueError(f"extra_body must not replace {name!r}")
-    return extra_body
+    return fields
 
 
 def shortcut_fields(message: object) -> Dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 DEFAULT_SITE = "https://chatgpt4online.org"
 
@@ -84,6 +85,9 @@ ME = "wp/v2/users/me"
 #: The namespaces, in the index of a REST API, that a chat needs. Source: AI Engine 2.4.4.
 NAMESPACES = ("mwai/v1", "mwai-ui/v1")
 
+#: The index of the chat's namespace, which lists its routes. Source: WordPress.
+CHAT_INDEX = "mwai-ui/v1"
+
 
 def pretty_root(site: str) -> str:
     """Return the REST root of a site with pretty permalinks. Source: WordPress's default."""
@@ -105,6 +109,13 @@ def index_url(root: str) -> str:
     return f"{root}/{'&' if '?' in root else '?'}_fields=namespaces"
 
 
+def printable_url(url: str) -> str:
+    """Return a site's URL as errors and logs may show it: control characters are encoded."""
+    if url.isprintable():
+        return url
+    return "".join(c if c.isprintable() else quote(c, errors="replace") for c in url)
+
+
 def named_root(address: object, page: str) -> Optional[str]:
     """
     Return the REST root that a page names, as an absolute URL; None if it names none.
@@ -116,12 +127,22 @@ def named_root(address: object, page: str) -> Optional[str]:
     if not isinstance(address, str) or not address:
         return None
     try:
-        root = urljoin(page, address).rstrip("/")
+        root = printable_url(urljoin(page, address).rstrip("/"))
         parts = urlsplit(root)
         parts.port  # noqa: B018 - raises if the port is not a number
     except ValueError:
         return None
     return root if parts.scheme in ("http", "https") and parts.hostname else None
+
+
+def site_path(path: str) -> str:
+    """
+    Return a site's part of a URL's path: what precedes WordPress's own pages, or all of it.
+
+    Source: WordPress's REST API, its dashboard, its login, and permalinks without rewrite rules.
+    """
+    own_pages = "/(?:wp-json|wp-admin|wp-login[.]php|index[.]php)(?=/|$)"
+    return re.split(own_pages, path, maxsplit=1)[0]
 
 
 def site_of(url: str) -> str:

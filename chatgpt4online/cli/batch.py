@@ -6,19 +6,25 @@ import argparse
 import contextlib
 import json
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, TextIO, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
+from chatgpt4online import _disk
+from chatgpt4online._journal import extra_fields
+from chatgpt4online._json import json_ready
 from chatgpt4online.types import Outcome
 
-from .connect import connect
-from .options import UsageError
-from .output import ExitStatus, error_fields, print_json, report
+from .connect import connect, with_system
+from .output import ExitStatus, print_json, report
+from .prompt import lines
 
 __all__ = ["run_batch"]
 
 _MAX_FAILURES_SHOWN = 5
+
+_EXPECTED = 'expected a string, {"message": string}, {"messages": list} or a list of messages'
 
 
 def run_batch(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
@@ -27,52 +33,75 @@ def run_batch(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     outcomes = connect(options, stack).map(
         questions,
         workers=options.workers,
-        ordered=False,
+        ordered=options.ordered,
         progress=_can_show_progress(),
         journal=options.output,
     )
     try:
-        return _summarize(outcomes, options)
+        keys, status = _summarize(outcomes, options)
     except KeyboardInterrupt:
         report(
             f"interrupted; outcomes so far are in {options.output}."
             " Run the same command again to continue."
         )
         raise
+    if options.ordered:
+        _sort_lines(Path(options.output), keys)
+    return status
 
 
 def _can_show_progress() -> bool:
     return sys.stderr.isatty() and find_spec("tqdm") is not None
 
 
-def _summarize(outcomes: Iterable[Outcome], options: argparse.Namespace) -> ExitStatus:
-    """Wait for the outcomes, print the first failures and the totals, and return the status."""
-    answered, failed = 0, 0
+def _summarize(
+    outcomes: Iterable[Outcome], options: argparse.Namespace
+) -> Tuple[List[Optional[str]], ExitStatus]:
+    """
+    Wait for the outcomes, and print the first failures and the totals.
+
+    Returns:
+        The keys of the outcomes, and the exit status.
+    """
+    count = answered = 0
+    keys: List[Optional[str]] = []
     failures: List[str] = []
-    for outcome in outcomes:
-        answered += outcome.error is None
-        failed += outcome.error is not None
-        if outcome.error is not None and failed <= _MAX_FAILURES_SHOWN:
-            failures.append(f"message {outcome.index + 1}: {outcome.error}")
+    for count, outcome in enumerate(outcomes, 1):
+        answered += outcome.ok
+        if not outcome.ok and count - answered <= _MAX_FAILURES_SHOWN:
+            reason = outcome.error or "the reply is empty"
+            failures.append(f"message {outcome.index + 1}: {reason}")
+        keys.append(outcome.key)
         if options.json:
-            print_json(_outcome_fields(outcome))
+            print_json({**outcome.to_dict(), **extra_fields(outcome.message)})
     for failure in failures:
         report(failure)
+    failed = count - answered
     report(f"{answered} answered, {failed} failed; outcomes are in {options.output}")
-    return ExitStatus.FAILURE if failed else ExitStatus.SUCCESS
+    return keys, ExitStatus.FAILURE if failed else ExitStatus.SUCCESS
 
 
-def _outcome_fields(outcome: Outcome) -> Dict[str, Any]:
-    error = outcome.error
-    return {
-        "index": outcome.index,
-        "message": outcome.message,
-        "text": outcome.reply,
-        "error": error and error_fields(error),
-    }
+def _sort_lines(path: Path, keys: List[Optional[str]]) -> None:
+    """Sort a journal like the questions, one line for each; those of other runs follow."""
+    newest: Dict[Optional[str], str] = dict.fromkeys(keys, "")
+    with path.open(encoding="utf-8") as file:
+        newest.update((json.loads(line)["key"], line) for line in file)
+    _disk.replace(str(path), "".join(newest.values()))
 
 
 # -------------------------------------------------------------------------------------- questions
+
+
+class _Text(str):
+    """A question with the other keys of its line."""
+
+    journal_fields: Dict[str, Any]
+
+
+class _Turns(List[Any]):
+    """Messages with the other keys of their line."""
+
+    journal_fields: Dict[str, Any]
 
 
 class _QuestionFile:
@@ -91,38 +120,52 @@ class _QuestionFile:
     def __iter__(self) -> Iterator[Any]:
         """Yield each question."""
         with _open(self._path) as file:
-            yield from _parse_lines(file, self._parse)
+            yield from _parse_lines(file, self._path, self._parse)
 
 
 def _open(path: str) -> TextIO:
-    return Path(path).open(encoding="utf-8-sig")
+    return Path(path).open(encoding="utf-8", errors="surrogateescape")
 
 
 def _read_questions(options: argparse.Namespace, stack: contextlib.ExitStack) -> Iterable[Any]:
     is_jsonl = options.jsonl or options.source.endswith((".jsonl", ".ndjson"))
-    parse = _parse_json if is_jsonl else str.strip
+    read = _parse_json if is_jsonl else str.strip
+    parse = read if options.system is None else partial(_with_system, options.system, read)
     if options.source == "-":
-        return _parse_lines(sys.stdin, parse)
+        return _parse_lines(sys.stdin, "standard input", parse)
     if Path(options.source).is_file():
         return _QuestionFile(options.source, parse)
     # A named pipe can be read only once, so its questions are not counted.
-    return _parse_lines(stack.enter_context(_open(options.source)), parse)
+    return _parse_lines(stack.enter_context(_open(options.source)), options.source, parse)
 
 
-def _parse_lines(lines: Iterable[str], parse: Callable[[str], Any]) -> Iterator[Any]:
-    for number, line in enumerate(lines, 1):
+def _parse_lines(file: Iterable[str], name: str, parse: Callable[[str], Any]) -> Iterator[Any]:
+    for number, line in enumerate(lines(file, name), 1):
         if line.strip():
             try:
                 question = parse(line)
-            except ValueError as error:
-                raise UsageError(f"line {number} of IN: {error}") from None
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"line {number} of {name}: {error}") from None
             yield question
 
 
-def _parse_json(line: str) -> Union[str, List[Any]]:
+def _with_system(system: str, parse: Callable[[str], Any], line: str) -> _Turns:
+    """Return a line's messages after a system prompt."""
+    question = parse(line)
+    turns = _Turns(with_system(system, question))
+    turns.journal_fields = extra_fields(question)
+    return turns
+
+
+def _parse_json(line: str) -> Union[_Text, _Turns]:
+    """Return a line's message, with the other keys."""
     value = json.loads(line)
+    others: Dict[str, Any] = {}
     if isinstance(value, dict):
-        value = value.get("message")
+        others = json_ready(value)
+        value = others.pop("message" if "message" in others else "messages", None)
     if not isinstance(value, (str, list)):
-        raise UsageError('expected a string, {"message": string} or a list of messages')
-    return value
+        raise ValueError(_EXPECTED)  # noqa: TRY004 - of the file
+    question = _Text(value) if isinstance(value, str) else _Turns(value)
+    question.journal_fields = {"input": others} if others else {}
+    return question

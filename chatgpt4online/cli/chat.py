@@ -6,34 +6,36 @@ import argparse
 import contextlib
 import sys
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from chatgpt4online.client import Client
 from chatgpt4online.conversation import Conversation
 from chatgpt4online.errors import ChatGPT4OnlineError
 
-from .connect import connect
-from .options import UsageError
+from . import prompt
+from .connect import connect, with_system
+from .options import UsageError, check_encoding
 from .output import ExitStatus, Printer, reply_printer, report, report_error
 
 __all__ = ["run_ask", "run_chat"]
 
-_HISTORY_FILE = Path("~/.chatgpt4online_history")
-_HISTORY_LENGTH = 1000
-
 
 def run_ask(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     """Ask one question."""
-    message = _message(options.message)
+    message = with_system(options.system, _message(options))
     client = connect(options, stack)
     reply_printer(options)(lambda: client.stream(message, files=options.file))
     return ExitStatus.SUCCESS
 
 
-def _message(argument: Optional[str]) -> str:
-    """Return the question: the argument, standard input, or both."""
-    standard_input = "" if sys.stdin.isatty() else sys.stdin.read()
-    parts = [part for part in (argument or "", standard_input.rstrip("\n")) if part.strip()]
+def _message(options: argparse.Namespace) -> str:
+    """Return the question: the argument, standard input, or the one followed by the other."""
+    parts = [options.message or ""]
+    if options.stdin or (options.message is None and not sys.stdin.isatty()):
+        parts.append(prompt.read_input().rstrip("\n"))
+    else:
+        prompt.note_unread_input()
+    parts = [part for part in parts if part.strip()]
     if not parts:
         raise UsageError('no question given; try: chatgpt4online ask "Who are you?"')
     return "\n\n".join(parts)
@@ -46,52 +48,13 @@ def run_chat(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
     client = connect(options, stack)
     chat = _Chat(client, reply_printer(options), options)
     if sys.stdin.isatty():
-        stack.enter_context(_line_editing())
+        stack.enter_context(prompt.line_editing())
         print(f"{client.site}: /help lists the commands, Ctrl-D leaves.", file=sys.stderr)
-    for line in _input_lines():
-        chat.handle(line)
+    for entry in prompt.entries():
+        chat.handle(entry)
         if chat.is_over:
             break
     return ExitStatus.SUCCESS if sys.stdin.isatty() else chat.status
-
-
-def _input_lines() -> Iterator[str]:
-    """Yield the user's lines, without their ends."""
-    if sys.stdin.isatty():
-        yield from iter(_prompt, None)
-    else:
-        yield from (line.rstrip("\n") for line in sys.stdin)
-
-
-def _prompt() -> Optional[str]:
-    """Return the next line that is typed; None at Ctrl-D. Ctrl-C discards the line."""
-    try:
-        return input("> " if sys.stdout.isatty() else "")
-    except KeyboardInterrupt:
-        print("\n(press Ctrl-D or type /quit to leave)", file=sys.stderr)
-        return ""
-    except EOFError:
-        print(file=sys.stderr)
-        return None
-
-
-@contextlib.contextmanager
-def _line_editing() -> Iterator[None]:
-    """Give input() line editing and a history that is kept, if Python has readline."""
-    try:
-        import readline
-    except ImportError:  # on Windows, where the console itself edits lines
-        yield
-        return
-    path = str(_HISTORY_FILE.expanduser())
-    with contextlib.suppress(OSError):
-        readline.read_history_file(path)
-    readline.set_history_length(_HISTORY_LENGTH)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            readline.write_history_file(path)
 
 
 class _Chat:
@@ -117,13 +80,14 @@ class _Chat:
         for path in options.file:
             self.attach(path)
 
-    def handle(self, line: str) -> None:
-        """Run a line that is a command, or send it as a question. Errors are printed."""
+    def handle(self, entry: str) -> None:
+        """Run an entry that is a command, or send it as a question. Errors are printed."""
         try:
-            if _is_command(line):
-                self._run_command(line)
-            elif line.strip():
-                self._ask(line.strip())
+            check_encoding(entry, "the question")
+            if _is_command(entry.rstrip()):
+                self._run_command(entry.rstrip())
+            elif entry.strip():
+                self._ask(entry.strip())
         except KeyboardInterrupt:
             if not sys.stdin.isatty():
                 raise
@@ -138,7 +102,7 @@ class _Chat:
         command = _COMMANDS.get(name)
         if command is None:
             raise UsageError(f"unknown command {name}; /help lists the commands")
-        if command.argument and not argument.strip():
+        if command.argument == "PATH" and not argument.strip():
             raise UsageError(f"{name} needs a path")
         command.run(self, argument.strip())
 
@@ -152,35 +116,55 @@ class _Chat:
 
     def attach(self, path: str) -> None:
         """Send a file with the next question."""
-        file = Path(path).expanduser()
-        if not file.is_file():
+        file = prompt.expand(path)
+        if not Path(file).is_file():
             raise UsageError(f"no such file: {path}")
-        self._files = [*self._files, str(file)]
+        self._files = [*self._files, file]
+        report(f"{file} goes with the next question")
 
     def save(self, path: str) -> None:
         """Write the conversation to a file."""
-        self._conversation.save(Path(path).expanduser())
+        file = prompt.expand(path)
+        self._conversation.save(file)
+        report(f"saved to {file}: {len(self._conversation.messages)} turns")
 
     def load(self, path: str) -> None:
         """Continue a conversation from a file."""
-        self._conversation = Conversation.load(Path(path).expanduser(), self._client)
+        file = prompt.expand(path)
+        self._conversation = Conversation.load(file, self._client)
+        report(f"loaded {file}: {len(self._conversation.messages)} turns")
+
+    def edit(self, text: str) -> None:
+        """Ask what the user writes in an editor."""
+        if not sys.stdin.isatty():
+            raise UsageError("/edit needs a terminal")
+        question = prompt.edit(text).strip()
+        if question:
+            self._ask(question)
+        else:
+            report("the text is empty; nothing was asked")
 
     def help(self, _: str) -> None:
         """Print the commands."""
         for name, command in _COMMANDS.items():
             usage = f"{name} {command.argument}"
             print(f"{usage:<12} {command.summary}", file=sys.stderr)
-        print("A line that begins with a space is always a question.", file=sys.stderr)
+        print(_HELP, file=sys.stderr)
 
     def quit(self, _: str) -> None:
         """End the conversation."""
         self.is_over = True
 
 
-def _is_command(line: str) -> bool:
+_HELP = """\
+A pasted block is one question; so is what stands between two \"\"\".
+A line that begins with a space is always a question."""
+
+
+def _is_command(entry: str) -> bool:
     """Return whether a line is a command rather than a question about a path such as /etc/hosts."""
-    name = line.partition(" ")[0]
-    return name.startswith("/") and "/" not in name[1:]
+    name = entry.partition(" ")[0]
+    return name.startswith("/") and "/" not in name[1:] and "\n" not in entry
 
 
 class _Command(NamedTuple):
@@ -195,6 +179,7 @@ class _Command(NamedTuple):
 _COMMANDS: Dict[str, _Command] = {
     "/new": _Command(_Chat.new, "", "start a new conversation"),
     "/file": _Command(_Chat.attach, "PATH", "send this file with the next question"),
+    "/edit": _Command(_Chat.edit, "[TEXT]", "write the question in $EDITOR"),
     "/save": _Command(_Chat.save, "PATH", "write the conversation to a file"),
     "/load": _Command(_Chat.load, "PATH", "continue a conversation from a file"),
     "/help": _Command(_Chat.help, "", "list the commands"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from chatgpt4online import _validation as validate
 from chatgpt4online._http.credentials import origin_of
 from chatgpt4online.client import Client
+from chatgpt4online.types import Turn
 
 from .options import UsageError
 
-__all__ = ["connect", "start_test_site"]
+__all__ = ["Question", "connect", "start_test_site", "with_system"]
+
+Question = Union[str, Sequence[Turn]]
 
 #: Seconds between two deltas of the test site, about the pace of a model.
 _PACE = 0.04
@@ -23,7 +26,10 @@ _PAGE = "/chat/"
 
 def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Client:
     """Return a client for the options. Unwinding the stack closes it."""
-    settings: Dict[str, Any] = {"deadline": options.deadline}
+    settings: Dict[str, Any] = {
+        "deadline": options.deadline,
+        "model": getattr(options, "model", None),
+    }
     if options.timeout is not None:
         settings["timeout"] = options.timeout
     if options.demo:
@@ -39,11 +45,25 @@ def connect(options: argparse.Namespace, stack: contextlib.ExitStack) -> Client:
     return stack.enter_context(Client(options.site, bot=options.bot, **settings))
 
 
-def start_test_site(stack: contextlib.ExitStack) -> str:
-    """Start a test site and return its URL. Unwinding the stack stops it."""
+def with_system(system: Optional[str], question: Question) -> Question:
+    """Return a question after a system prompt, if there is one."""
+    if system is None:
+        return question
+    turns = [{"role": "user", "content": question}] if isinstance(question, str) else question
+    return [{"role": "system", "content": system}, *turns]
+
+
+def start_test_site(stack: contextlib.ExitStack, **options: Any) -> str:
+    """
+    Start a test site and return its URL. Unwinding the stack stops it.
+
+    Args:
+        stack: what stops it.
+        options: those of `chatgpt4online.testing.Server`.
+    """
     from chatgpt4online.testing import Server
 
-    server = stack.enter_context(Server(pace=_PACE))
+    server = stack.enter_context(Server(pace=_PACE, **options))
     server.page(_PAGE, bots=["default"])
     return server.url
 

@@ -8,28 +8,40 @@ import enum
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional, TextIO
 
 from chatgpt4online._display import for_markdown, for_terminal
-from chatgpt4online.errors import ChatGPT4OnlineError
+from chatgpt4online._printing import full_text, print_deltas
+from chatgpt4online.errors import ChatGPT4OnlineError, MessageError
 from chatgpt4online.stream import Stream
 from chatgpt4online.types import Reply
 
 __all__ = [
     "ExitStatus",
     "debug_log",
-    "discard_output",
+    "discard",
     "error_fields",
+    "prepare_streams",
     "print_json",
+    "print_whole",
     "reply_printer",
     "report",
     "report_error",
-    "tolerate_encodings",
+    "report_usage_error",
 ]
+
+#: The longest text that is rendered, and the most cells of its tables. Rendering takes 0.1 ms for a
+#: character, and more for a cell.
+_MAX_MARKDOWN = 100_000
+_MAX_CELLS = 10_000
+
+#: The characters that the last lines are rendered from, ten times a second.
+_TAIL = 10_000
 
 #: Sends a question.
 OpenStream = Callable[[], Stream]
@@ -50,46 +62,108 @@ class ExitStatus(enum.IntEnum):
 # ------------------------------------------------------------------------------- standard streams
 
 
-def tolerate_encodings() -> None:
-    """Print a question mark for what the terminal's encoding lacks, instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+#: The standard streams, and what to do with what their encoding lacks: print a question mark
+#: instead of failing, and read what `options.check_encoding` finds.
+_STREAMS = {"stdin": "surrogateescape", "stdout": "replace", "stderr": "replace"}
 
 
-def discard_output() -> None:
-    """Redirect standard output to nowhere, so that a closed pipe raises nothing at exit either."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def prepare_streams() -> None:
+    """Make the standard streams usable: closed ones are None, and encodings are strict."""
+    for name, errors in _STREAMS.items():
+        if getattr(sys, name) is None:
+            # Opened in this order, each takes the lowest free number: that of the closed one.
+            handle = os.open(os.devnull, os.O_RDWR)
+            mode = "r" if name == "stdin" else "w"
+            file = open(handle, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, file)
+        if hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors=errors)
+
+
+def discard(stream: TextIO) -> None:
+    """Redirect a stream to nowhere if it cannot be written: Python would fail at exit too."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def report(message: object) -> None:
     """Print one line to standard error."""
     line = " ".join(for_terminal(str(message)).split())
-    print(f"chatgpt4online: {line}", file=sys.stderr, flush=True)
+    _print_error(f"chatgpt4online: {line}\n")
+
+
+def _print_error(line: str) -> None:
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except (OSError, ValueError):  # there is nobody to tell
+        discard(sys.stderr)
 
 
 def report_error(error: Exception) -> ExitStatus:
     """Print an error to standard error and return its exit status."""
     report(error)
-    return ExitStatus.FAILURE if isinstance(error, ChatGPT4OnlineError) else ExitStatus.USAGE
+    is_failure = isinstance(error, ChatGPT4OnlineError) and not isinstance(error, MessageError)
+    return ExitStatus.FAILURE if is_failure else ExitStatus.USAGE
+
+
+def report_usage_error(error: Exception, parser: Optional[argparse.ArgumentParser]) -> ExitStatus:
+    """Print how a command is used and what was wrong, and return the exit status."""
+    _print_error("" if parser is None else parser.format_usage())
+    return report_error(error)
 
 
 def print_json(value: Dict[str, Any]) -> None:
     """Print an object as one line of JSON."""
-    print(json.dumps(value, default=dict), flush=True)
+    print_whole(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
 
 
-def error_fields(error: Exception) -> Dict[str, str]:
-    """Return an error as it stands in JSON output."""
-    return {"class": type(error).__name__, "message": str(error)}
+def print_whole(text: str) -> None:
+    """Print a text so that what other programs print meanwhile does not come into its lines."""
+    for piece in _pieces(text):
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Yield a text in pieces that are each written at once: whole lines, as long as pipes allow."""
+    limit = getattr(select, "PIPE_BUF", 512)
+    piece: List[str] = []
+    size = 0
+    for line in text.splitlines(keepends=True):
+        length = len(line.encode("utf-8", "replace"))
+        if piece and size + length > limit:
+            yield "".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += length
+    yield "".join(piece)
+
+
+def error_fields(error: Optional[Exception]) -> Dict[str, Optional[str]]:
+    """Return an error as it stands in JSON output; None for success."""
+    return {
+        "error": None if error is None else type(error).__name__,
+        "error_message": None if error is None else str(error),
+    }
+
+
+class _LogFormatter(logging.Formatter):
+    """Removes control characters, which may come from the site."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        return for_terminal(super().format(record))
 
 
 @contextlib.contextmanager
 def debug_log() -> Iterator[None]:
     """Write the package's log, which contains no secrets, to standard error."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(relativeCreated)6d ms  %(message)s"))
+    handler.setFormatter(_LogFormatter("%(relativeCreated)6d ms  %(message)s"))
     log = logging.getLogger("chatgpt4online")
     level = log.level
     log.addHandler(handler)
@@ -108,32 +182,29 @@ def reply_printer(options: argparse.Namespace) -> Printer:
     """Return the printer for the options and the terminal."""
     if options.json:
         return _print_as_json
-    can_render = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    if options.raw or not can_render or find_spec("rich") is None:
+    if not sys.stdout.isatty():
+        return _print_at_end
+    if options.raw or os.environ.get("TERM") == "dumb" or find_spec("rich") is None:
         return _print_plain
     return _print_rendered
 
 
-def _print_plain(open_stream: OpenStream) -> Reply:
+def _print_at_end(open_stream: OpenStream) -> Reply:
+    """Print a whole answer at once, so that parallel runs do not mix their answers."""
     with open_stream() as stream:
+        text = None
         try:
-            for delta in stream:
-                print(for_terminal(delta), end="", flush=True)
             reply = stream.result()
+            text = full_text(reply)
         finally:
-            if stream.text and not stream.text.endswith("\n"):
-                print(flush=True)
-    if _full_text(reply).strip() != stream.text.strip():
-        if stream.text.strip():
-            report("the site changed its answer at the end; the final answer is:")
-        print(for_terminal(_full_text(reply)), flush=True)
+            text = stream.text if text is None else text
+            if text:
+                print_whole(for_terminal(text if text.endswith("\n") else text + "\n"))
     return reply
 
 
-def _full_text(reply: Reply) -> str:
-    """Return a reply's text, followed by the URLs of images that the text does not contain."""
-    urls = [image.url for image in reply.images if image.url not in reply]
-    return "\n\n".join(filter(None, [str(reply), *urls]))
+def _print_plain(open_stream: OpenStream) -> Reply:
+    return print_deltas(open_stream(), report)
 
 
 def _print_as_json(open_stream: OpenStream) -> Reply:
@@ -141,20 +212,9 @@ def _print_as_json(open_stream: OpenStream) -> Reply:
         with open_stream() as stream:
             reply = stream.result()
     except ChatGPT4OnlineError as error:
-        print_json({"error": error_fields(error), "text": error.text})
+        print_json({"text": error.text, **error_fields(error)})
         raise
-    print_json(
-        {
-            "text": str(reply),
-            "chat_id": reply.chat_id,
-            "response_id": reply.response_id,
-            "usage": reply.usage and vars(reply.usage),
-            "images": [image.url for image in reply.images],
-            "actions": [action.data for action in reply.actions],
-            "shortcuts": [shortcut.data for shortcut in reply.shortcuts],
-            "blocks": list(reply.blocks),
-        }
-    )
+    print_json({**reply.to_dict(), **error_fields(None)})
     return reply
 
 
@@ -175,17 +235,23 @@ def _print_rendered(open_stream: OpenStream) -> Reply:
             live = Live(_Tail(stream), console=console, transient=True, refresh_per_second=10)
             with _running(live):
                 reply = stream.result()
-            text = _full_text(reply)
+            text = full_text(reply)
         finally:
             console.print(_markdown(stream.text if text is None else text))
     return reply
 
 
 def _markdown(text: str) -> Any:
+    """Return what rich prints for a text: plain text if its Markdown would take too long."""
     from rich.markdown import Markdown
+    from rich.text import Text
 
+    text = for_terminal(text)
+    cells = [line.count("|") for line in text.split("\n") if "|" in line]
+    if len(text) > _MAX_MARKDOWN or max(cells, default=0) * len(cells) > _MAX_CELLS:
+        return Text(text)
     # Without hyperlinks, a link shows its URL and its text cannot disguise it.
-    return Markdown(for_markdown(for_terminal(text)), hyperlinks=False)
+    return Markdown(for_markdown(text), hyperlinks=False)
 
 
 class _Tail:
@@ -200,7 +266,8 @@ class _Tail:
 
         # The terminal echoes Ctrl-C as ^C, which would wrap a line of full width.
         narrower = options.update(width=max(console.width - 3, 1))
-        lines = console.render_lines(_markdown(self._stream.text), narrower, pad=False)
+        text = self._stream.text[-_TAIL:]
+        lines = console.render_lines(_markdown(text), narrower, pad=False)
         for line in lines[-(console.size.height - 1) :]:
             yield from line
             yield Segment.line()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import (
     Any,
+    ClassVar,
     Dict,
     Iterable,
     Iterator,
@@ -67,7 +68,7 @@ class ChatGPT4Online(BaseChatModel):
         client: the client to use instead of one made from these arguments.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     site: Optional[str] = None
     bot: Optional[str] = None

@@ -1,14 +1,14 @@
 """
 A plugin for ``llm``: ``llm -m chatgpt4online "Who are you?" -o site https://example.com``.
 
-Install it with ``pip install 'chatgpt4online[llm]'``. ``llm`` finds it through its entry point.
+It needs ``llm`` (``pip install llm``), which finds it through its entry point.
 """
 
 from __future__ import annotations
 
 import mimetypes
 from io import BytesIO
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Set
 
 import llm
 from pydantic import Field
@@ -18,13 +18,19 @@ from chatgpt4online.types import File, Message, Reply
 
 __all__ = ["Chatbot", "register_models"]
 
+#: SQLite's integers have 64 bits.
+_SQLITE_LIMIT = 2**63
+
+#: How deep the JSON of an answer may be nested to be logged.
+_DEEPEST = 50
+
 
 class Chatbot(llm.Model):
     """An ``llm`` model for a chatbot of a site that runs AI Engine."""
 
     model_id = "chatgpt4online"
     can_stream = True
-    attachment_types = {  # noqa: RUF012 - llm reads it from the class
+    attachment_types: Set[str] = {  # noqa: RUF012 - llm reads it from the class
         "image/gif",
         "image/jpeg",
         "image/png",
@@ -87,9 +93,33 @@ def _upload(client: Client, attachment: Any) -> File:
 
 
 def _store_metadata(response: llm.Response, reply: Reply) -> None:
-    response.response_json = reply.raw
+    """Store what llm can log: it keeps counts in SQLite, and walks through the JSON recursively."""
+    if not _is_deep(reply.raw):
+        response.response_json = reply.raw
     if reply.usage:
-        response.set_usage(input=reply.usage.prompt_tokens, output=reply.usage.completion_tokens)
+        usage = (reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        prompt, completion = (_storable(count) for count in usage)
+        response.set_usage(input=prompt, output=completion)
+
+
+def _storable(count: Optional[int]) -> Optional[int]:
+    return count if count is not None and abs(count) < _SQLITE_LIMIT else None
+
+
+def _is_deep(value: Any) -> bool:
+    """Return whether a JSON value is nested more deeply than any answer of the plugin."""
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 @llm.hookimpl

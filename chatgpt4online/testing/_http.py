@@ -57,20 +57,19 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True)
 class Request:
-    """
-    One request as it reached the site.
-
-    Args:
-        method: the HTTP method, in capitals.
-        path: the request target as received, with its query.
-        headers: the header fields; names are case-insensitive.
-        body: the body; empty if there is none.
-    """
+    """One request as it reached the site."""
 
     method: str
+    """The HTTP method, in capitals."""
+
     path: str
+    """The request target as received, with its query."""
+
     headers: Headers
+    """The header fields; names are case-insensitive."""
+
     body: bytes
+    """The body; empty if there is none."""
 
     @property
     def question(self) -> str:

@@ -98,8 +98,10 @@ class Connection:
     def abort(self) -> None:
         """Interrupt the thread that serves this connection, from another thread."""
         with contextlib.suppress(OSError):
-            # SSLSocket.shutdown() would drop the TLS session while a reader uses it.
-            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)
+            if self._tls:  # its own method would drop the TLS session while a reader uses it
+                socket.SocketType.shutdown(self._tls, socket.SHUT_RDWR)
+            else:
+                self._sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection, in the thread that serves it."""

@@ -3,9 +3,10 @@ The examples in the README and the docs run unchanged against the embedded site.
 
 The blocks of a page run in order: Python blocks in one namespace, shell blocks in one folder.
 ``https://example.com`` stands for the site, in output too. Python blocks with ``>>>`` are checked
-as doctests, and so is the output of commands after ``$``. ``.. invisible-code-block: python``,
-which readers do not see, prepares the site, named ``server``. A block after ``.. needs: NAME`` runs
-only if that module is installed.
+as doctests, and so is the output of commands after ``$``. A block with a ``:caption:`` is a file of
+that name. ``.. invisible-code-block: python``, which readers do not see, prepares the site, named
+``server``. A block after ``.. needs: NAME`` runs only if there is such a module, or such a function
+in a module. The programs in ``examples`` can be imported.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = "https://example.com"
 PAGES = [ROOT / "README.rst", *sorted((ROOT / "docs").glob("*.rst"))]
 BLOCK = re.compile(
-    r"(?:^\.\. needs: (?P<needs>\w+)\n\n)?"
+    r"(?:^\.\. needs: (?P<needs>[\w.]+)\n\n)?"
     r"^\.\. (?:code-block::|invisible-code-block:) (?P<language>\w+)\n"
+    r"(?: +:caption: (?P<caption>\S+)\n)?"
     r"(?P<source>(?:[ ]+.*\n|\n)+)",
     re.MULTILINE,
 )
@@ -50,6 +52,7 @@ COMMANDS = {
     "chatgpt4online": f'exec {shlex.quote(sys.executable)} -m chatgpt4online "$@"',
     "mail": "cat > mail.txt",
     "make": f'exec {shutil.which("make")} -n -C {shlex.quote(str(ROOT))} "$@"',
+    "python": f'exec {shlex.quote(sys.executable)} "$@"',
 }
 DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -60,18 +63,25 @@ class Block(NamedTuple):
     language: str
     source: str
     needs: str
+    file: str
     page: Path
     line: int
 
 
+def read(path: Path) -> str:
+    """Return the text of a file."""
+    return path.read_text(encoding="utf-8")
+
+
 def blocks(page: Path, site: str = SITE) -> List[Block]:
     """Return a page's blocks, with the address of a real site in place of the example's."""
-    text = page.read_text(encoding="utf-8")
+    text = read(page)
     return [
         Block(
             found["language"],
             textwrap.dedent(found["source"]).replace(SITE, site),
             found["needs"] or "",
+            found["caption"] or "",
             page,
             text.count("\n", 0, found.start("source")),
         )
@@ -108,10 +118,13 @@ class Reader:
         }
 
     def run(self, block: Block) -> None:
-        """Run a block, unless it needs something that is not installed."""
+        """Run a block, unless it is a file or needs something that is not installed."""
+        if block.file:
+            Path(block.file).write_text(block.source.lstrip(), encoding="utf-8")
+            return
         needs = [block.needs, "IPython" if block.language == "ipython" else ""]
-        is_installed = all(importlib.util.find_spec(name) for name in needs if name)
-        if is_installed and (block.language not in ("sh", "console") or shutil.which("sh")):
+        has_shell = block.language not in ("sh", "console") or shutil.which("sh")
+        if has_shell and all(map(exists, filter(None, needs))):
             self._runners[block.language](block)
 
     def _python(self, block: Block) -> None:
@@ -190,6 +203,13 @@ class Reader:
         return InteractiveShell.instance()
 
 
+def exists(name: str) -> bool:
+    """Return whether a module, or a function in a module, exists."""
+    module, _, function = name.partition(".")
+    found = importlib.util.find_spec(module)
+    return bool(found and (not function or hasattr(importlib.import_module(module), function)))
+
+
 def can_run(line: str) -> bool:
     """Return whether the programs that a line needs are installed."""
     return all(shutil.which(name) for name in ("jq", "make") if f"{name} " in line)
@@ -212,13 +232,16 @@ def reader(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Reader]:
-    """Create a reader in an empty folder, with empty standard input."""
+    """Create a reader in an empty folder, with empty standard input and no plugins for pytest."""
     home = tmp_path_factory.mktemp("home")
     for name in ("HOME", "IPYTHONDIR", "LLM_USER_PATH"):
         monkeypatch.setenv(name, str(home))
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
     monkeypatch.setenv("PATH", str(write_commands(home / "commands")), prepend=os.pathsep)
     monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p chatgpt4online.testing.pytest_plugin")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     monkeypatch.chdir(tmp_path)
     with contextlib.ExitStack() as stack:
@@ -238,22 +261,28 @@ def test_examples_run(page: Path, server: Server, reader: Reader) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_blocks_are_marked(page: Path) -> None:
     """Each block of code names its language, so that these tests miss none."""
-    text = page.read_text(encoding="utf-8")
+    text = read(page)
     assert re.findall(r"^(?!\.\. ).*::$", text, re.MULTILINE) == []
     marked = re.compile(r"^ *\.\. (?:invisible-)?(?:code-block|code|sourcecode)::?", re.MULTILINE)
     assert len(marked.findall(text)) == len(blocks(page))
 
 
-def extras() -> Iterator[str]:
-    """Yield the extras that the README and the docs name."""
-    for page in PAGES:
-        yield from re.findall(r"chatgpt4online\[(\w+)\]", page.read_text(encoding="utf-8"))
-
-
 def test_extras_exist() -> None:
-    """Each extra that a page names is defined in setup.py."""
-    metadata = (ROOT / "setup.py").read_text(encoding="utf-8")
-    assert {name for name in extras() if f'"{name}"' not in metadata} == set()
+    """Each extra that a page installs is defined in setup.py."""
+    metadata = read(ROOT / "setup.py")
+    named = {name for page in PAGES for name in re.findall(r"'\.\[(\w+)\]'", read(page))}
+    assert "all" in named
+    assert {name for name in named if f'"{name}"' not in metadata} == set()
+
+
+def test_nothing_is_installed_from_an_index_that_lacks_it() -> None:
+    """Pages and messages install this package from a checkout, and name other libraries."""
+    programs = [
+        path for name in ("chatgpt4online", "examples") for path in (ROOT / name).rglob("*")
+    ]
+    texts = [path for path in (*PAGES, *programs) if path.suffix in (".py", ".rst", ".ipynb")]
+    wrong = re.compile(r"install (?:-\S+ )*['\"]?chatgpt4online\b")
+    assert [str(path) for path in texts if wrong.search(read(path))] == []
 
 
 def modules_with_examples() -> List[str]:
@@ -268,7 +297,7 @@ def source_of(name: str) -> str:
     spec = importlib.util.find_spec(name)
     assert spec is not None
     assert spec.origin is not None
-    return Path(spec.origin).read_text(encoding="utf-8")
+    return read(Path(spec.origin))
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Set
 
@@ -16,6 +17,7 @@ ROWS = re.findall(r"^    \* - (.*)\n(?:        .*\n)*      - (.*)$", PAGE, re.MU
 NAMED = re.findall(r"``(tests/[\w/]+\.py)::(\w+)``", PAGE)
 
 
+@lru_cache(maxsize=None)
 def names_in(path: Path) -> Set[str]:
     """Return the names of a file's functions, classes and variables."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
@@ -35,7 +37,7 @@ def names_in(path: Path) -> Set[str]:
 def test_each_named_test_exists(file: str, name: str) -> None:
     """Each test that the page names is in the named file, under a name that pytest collects."""
     assert name.lower().startswith("test")
-    assert name in names_in(ROOT / file)
+    assert name in names_in(ROOT / file), f"{file} has no {name}: update docs/reliability.rst"
 
 
 def test_each_promise_names_its_test() -> None:

@@ -73,6 +73,7 @@ class Case:
             Call(),
             site="https://a.example",
             route="chat",
+            idempotent=False,
             asked=lambda: Asked("chat"),
             update_nonce=ignore,
             defer_release=ignore,

@@ -13,7 +13,7 @@ from chatgpt4online.testing import Server
 pytest.importorskip("langchain_core", exc_type=ImportError)
 pytest.importorskip("langchain_tests", exc_type=ImportError)
 
-from langchain_core.load import dumps
+from langchain_core.load import dumpd, dumps
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -22,6 +22,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from langchain_core.tracers import BaseTracer
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 
@@ -254,6 +255,31 @@ def test_no_password_is_shown(server: Server) -> None:
     ]
     shown.append(repr(model.model_copy(update={"site": url})))
     assert not [text for text in shown if "s3cret" in text]
+
+
+class Tracer(BaseTracer):
+    """Keeps what a tracer receives for each run."""
+
+    def _persist_run(self, run: Any) -> None:
+        self.seen = str(run)
+        self.seen += str(run.model_dump())
+
+
+@pytest.mark.parametrize("way", ["argument", "assignment", "copy"])
+def test_tracers_see_no_password(way: str, server: Server) -> None:
+    """However a login came into the URL, tracers and `dumpd` show none, and it is used."""
+    server.user("ada", "s3cret")
+    url = server.url.replace("//", "//ada:s3cret@")
+    model = ChatGPT4Online(site=url if way == "argument" else server.url)
+    if way == "assignment":
+        model.site = url
+    if way == "copy":
+        model = model.model_copy(update={"site": url})
+    tracer = Tracer()
+    model.invoke("Hi", config={"callbacks": [tracer]})
+    assert server.questions[0].headers["authorization"]
+    assert "Echo" in tracer.seen
+    assert "s3cret" not in tracer.seen + str(dumpd(model)) + repr(model)
 
 
 def test_tools_are_refused_with_a_reason(model: ChatGPT4Online) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any, Dict, Tuple
 
 import pytest
 
@@ -73,6 +73,36 @@ def test_missing_usage(model: Any, server: Server) -> None:
     """If the site reports no usage, the response has none."""
     server.says("Hello", usage=None)
     assert model.prompt("Hi", site=server.url).usage().input is None
+
+
+NESTED = b"[" * 900 + b"]" * 900
+
+
+@pytest.mark.parametrize(
+    ("more", "usage"),
+    [
+        (b'"usage":{"prompt_tokens":%d,"completion_tokens":3}' % (2**63), (None, 3)),
+        (b'"usage":{"prompt_tokens":7,"completion_tokens":-%s}' % (b"9" * 900), (7, None)),
+        (b'"usage":{"prompt_tokens":%d}' % (2**63 - 1), (2**63 - 1, None)),
+        (b'"usage":{"price":NaN},"x":1e999', (None, None)),
+        (b'"x":%s' % NESTED, (None, None)),
+        (b'"x":{"y":%s}' % NESTED, (None, None)),
+        (b'"x":"\\ud83d\\u0000"', (None, None)),
+    ],
+)
+def test_odd_answers_are_logged(
+    more: bytes, usage: Tuple[Any, Any], model: Any, server: Server
+) -> None:
+    """Whatever a site adds to its answer, llm can log the answer."""
+    answer = b'{"success":true,"reply":"Hello",%s}' % more
+    server.sends(answer, content_type="application/json")
+    response = model.prompt("Hi", site=server.url)
+    assert response.text() == "Hello"
+    assert (response.usage().input, response.usage().output) == usage
+    database = pytest.importorskip("sqlite_utils").Database(memory=True)
+    pytest.importorskip("llm.migrations").migrate(database)
+    response.log_to_db(database)
+    assert (response.response_json is None) == (NESTED in more)
 
 
 def test_a_failure(model: Any, server: Server) -> None:

@@ -191,22 +191,22 @@ FORMS: Dict[str, Callable[[str], bytes]] = {
     "an event": as_event,
     "an event after noise": after_noise,
 }
-MILLION = 1_000_000
+SIZE = 300_000
 TEXTS = {
-    "ASCII": "x" * MILLION,
-    "Latin-1": "\u00e9" * (MILLION // 2),
-    "Chinese": "\u4f60" * (MILLION // 3),
-    "one character of two bytes": "x" * (MILLION // 2) + "\u2019",
-    "one character of four bytes": "x" * (MILLION // 4) + "\U0001f600",
-    "one escaped character of four bytes": "x" * MILLION + r"\ud83d\ude00",
-    "one escape and four bytes": r"\n" + "x" * (MILLION // 4) + "\U0001f600",
-    "escapes": r"\u4f60" * (MILLION // 6),
-    "line ends": r"ab\n" * (MILLION // 4),
-    "lone surrogates": r"\ud83dx" * (MILLION // 7),
-    "lone surrogates in Chinese": "\\ud83d\u4f60" * (MILLION // 9),
-    "a lone surrogate and four bytes": "x" * MILLION + r"\ud83d\ude00\ud83d",
+    "ASCII": "x" * SIZE,
+    "Latin-1": "\u00e9" * (SIZE // 2),
+    "Chinese": "\u4f60" * (SIZE // 3),
+    "one character of two bytes": "x" * (SIZE // 2) + "\u2019",
+    "one character of four bytes": "x" * (SIZE // 4) + "\U0001f600",
+    "one escaped character of four bytes": "x" * SIZE + r"\ud83d\ude00",
+    "one escape and four bytes": r"\n" + "x" * (SIZE // 4) + "\U0001f600",
+    "escapes": r"\u4f60" * (SIZE // 6),
+    "line ends": r"ab\n" * (SIZE // 4),
+    "lone surrogates": r"\ud83dx" * (SIZE // 7),
+    "lone surrogates in Chinese": "\\ud83d\u4f60" * (SIZE // 9),
+    "a lone surrogate and four bytes": "x" * SIZE + r"\ud83d\ude00\ud83d",
 }
-MANY = 50_000
+MANY = 15_000
 KEYS = [f"{number:x}" for number in range(0x10000, 0x10000 + MANY)]
 VALUES = {
     "lists": '"a":[' + "[]," * (MANY // 2) + "0]",
@@ -229,7 +229,7 @@ MEMBERS = {
     **{name: f'"reply":"Hi",{members}' for name, members in VALUES.items()},
 }
 #: The memory of sockets, HTTP and the rest of a call, whatever the answer.
-BUFFERS = 300_000
+BUFFERS = 200_000
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -16,18 +16,24 @@ USER = ("ada", "abcd efgh")
 WORDS = [f"word{number} " for number in range(30)]
 
 
-def outcome(health: Health) -> List[Tuple[str, bool]]:
-    """Return the name of each check, and whether it passed."""
-    return [(check.name, check.ok) for check in health.checks]
+def outcome(health: Health) -> List[Tuple[str, str]]:
+    """Return the name of each check, and its level."""
+    return [(check.name, check.level) for check in health.checks]
 
 
 def test_a_healthy_site(server: Server, client: Client) -> None:
-    """A working site passes three checks; without `ask`, no question is sent."""
+    """A working site passes four checks; without `ask`, no question is sent."""
     health = client.check()
     assert health
-    assert outcome(health) == [("site", True), ("AI Engine", True), ("nonce", True)]
+    assert (health.level, health.reply) == ("ok", None)
+    assert [check.name for check in health.checks] == ["site", "AI Engine", "nonce", "web server"]
     details = [check.detail for check in health.checks]
-    assert details == [server.url, server.url + "/wp-json", "fetched as a guest"]
+    assert details == [
+        server.url,
+        server.url + "/wp-json",
+        "fetched as a guest",
+        "no cache and no other output found",
+    ]
     assert all(0 <= check.seconds < 5 for check in health.checks)
     assert server.questions == []
 
@@ -35,21 +41,42 @@ def test_a_healthy_site(server: Server, client: Client) -> None:
 def test_a_question(server: Server, client: Client) -> None:
     """With `ask`, the question is sent once, and its answer is shown and checked."""
     health = client.check(ask="Hi " * 50)
-    assert outcome(health)[3:] == [("answer", True), ("streaming", True)]
-    assert health.checks[3].detail.startswith("'Echo(1 msgs): Hi Hi")
-    assert health.checks[3].detail.endswith("...'")
-    assert "too fast" in health.checks[4].detail
+    assert outcome(health)[-2:] == [("answer", "ok"), ("streaming", "ok")]
+    answer, streaming = health.checks[-2:]
+    assert answer.detail.startswith("'Echo(1 msgs): Hi Hi")
+    assert answer.detail.endswith("...'")
+    assert "too fast" in streaming.detail
     assert len(server.questions) == 1
+    assert health.reply is not None
+    assert health.reply == "Echo(1 msgs):" + " Hi" * 50
+    assert health.reply.seconds is not None
 
 
 def test_it_prints_as_a_table(client: Client) -> None:
-    """Each line has a check's result, name, duration and detail."""
+    """Each line has a check's level, name, duration and detail."""
     lines = str(client.check()).splitlines()
-    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok"]
+    assert [line.split()[0] for line in lines] == ["ok", "ok", "ok", "ok"]
     assert lines[2].endswith("fetched as a guest")
-    failed = Health((Check("site", False, "down", 1.5),))
-    assert str(failed) == "failed  site          1.50 s  down"
-    assert not failed
+    failed = Health((Check("site", "failed", "down", 1.5),))
+    assert str(failed) == "failed   site          1.50 s  down"
+
+
+@pytest.mark.parametrize(
+    ("levels", "level"),
+    [
+        ([], "ok"),
+        (["ok"], "ok"),
+        (["ok", "warning"], "warning"),
+        (["warning", "ok"], "warning"),
+        (["warning", "failed"], "failed"),
+    ],
+)
+def test_levels(levels: List[str], level: str) -> None:
+    """The level of a site is its worst; it is healthy unless a check failed."""
+    health = Health(tuple(Check("site", each, "", 0.0) for each in levels))
+    assert health.level == level
+    assert bool(health) is (level != "failed")
+    assert [check.ok for check in health.checks] == [each != "failed" for each in levels]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +97,7 @@ def test_as_a_user(server: Server) -> None:
         assert client.check().checks[2].detail == "fetched as a user"
     with Client(server.url, auth=("ada", "wrong")) as client:
         health = client.check(ask="Hi")
-    assert outcome(health)[-1] == ("nonce", False)
+    assert outcome(health)[-1] == ("nonce", "failed")
     assert "the login was rejected" in health.checks[-1].detail
     assert "wrong" not in str(health)
 
@@ -80,7 +107,7 @@ def test_a_cached_nonce_is_not_used(server: Server, client: Client) -> None:
     assert client.check()
     assert client.nonce
     server.answers(500, route="start_session")
-    assert outcome(client.check())[-1] == ("nonce", False)
+    assert outcome(client.check())[-1] == ("nonce", "failed")
 
 
 Script = Callable[[Server], None]
@@ -96,6 +123,11 @@ def index(**answer: Any) -> Script:
     return script
 
 
+#: What a site lists whose chatbots are switched off.
+NO_CHATS = {
+    "namespace": "mwai-ui/v1",
+    "routes": {"/mwai-ui/v1": {}, "/mwai-ui/v1/files/list": {}, "/mwai-ui/v1/files/delete": {}},
+}
 CHALLENGE = "<title>Just a moment...</title>"
 FAILURES: List[Tuple[Script, str, str]] = [
     (lambda it: it.answers(500, route="/"), "site", "HTTP 500"),
@@ -105,6 +137,8 @@ FAILURES: List[Tuple[Script, str, str]] = [
     (index(status=200, body=b"[]"), "AI Engine", "unexpected response, not from AI Engine"),
     (index(status=200, body={}), "AI Engine", "does not offer mwai/v1 and mwai-ui/v1"),
     (index(status=200, body={"namespaces": ["mwai/v1", 5]}), "AI Engine", "offer mwai-ui/v1:"),
+    (lambda it: it.answers(200, body=NO_CHATS, route="/mwai-ui/v1"), "AI Engine", "switched off"),
+    (lambda it: it.answers(500, route="/mwai-ui/v1"), "AI Engine", "HTTP 500"),
     (lambda it: it.fails("No.", route="start_session"), "nonce", "No."),
     (lambda it: it.answers(200, body={"success": True}, route="start_session"), "nonce",
      "no usable nonce"),
@@ -138,10 +172,10 @@ def test_an_index_that_is_not_an_object(answer: Any) -> None:
 def test_an_unreachable_site() -> None:
     """An unreachable or silent site is reported as a failed check."""
     with Client("http://127.0.0.1:1", retries=0) as client:
-        assert outcome(client.check(ask="Hi")) == [("site", False)]
+        assert outcome(client.check(ask="Hi")) == [("site", "failed")]
     with RawServer(Peer.wait_until_gone) as silent, Client(silent.url, timeout=0.2) as client:
         health = client.check()
-    assert outcome(health) == [("site", False)]
+    assert outcome(health) == [("site", "failed")]
     assert "silent for longer" in health.checks[0].detail
     assert 0.1 < health.checks[0].seconds < 3
 
@@ -153,6 +187,14 @@ def test_a_hidden_index(server: Server, client: Client) -> None:
     health = client.check()
     assert health
     assert health.checks[1].detail == "the site hides its list of routes"
+
+
+@pytest.mark.parametrize(("status", "code"), [(401, "rest_forbidden"), (404, "rest_no_route")])
+def test_a_hidden_list_of_routes(status: int, code: str, server: Server, client: Client) -> None:
+    """A site that hides the routes of a namespace passes."""
+    body = {"code": code, "message": "No.", "data": {"status": status}}
+    server.answers(status, body=body, route="/mwai-ui/v1", times=None)
+    assert client.check().level == "ok"
 
 
 def test_a_missing_front_page(server: Server, client: Client) -> None:
@@ -169,15 +211,16 @@ stalls = pytest.mark.flaky(reruns=2, only_rerun="AssertionError")
 
 @stalls
 def test_streamed_and_held_back_answers(server: Server, client: Client) -> None:
-    """An answer that is streamed passes; one that arrives all at once after a delay does not."""
+    """An answer that arrives all at once after a delay is a warning; a streamed one passes."""
     server.says(*WORDS, pace=0.02)
     health = client.check(ask="Hi")
     assert health
-    assert health.checks[4].detail.startswith("30 deltas, the first after 0.")
+    assert health.checks[-1].detail.startswith("30 deltas, the first after 0.")
     server.stalls(after=[], headers=False, seconds=0.55)
     health = client.check(ask="Hi " * 30)
-    assert outcome(health)[3:] == [("answer", True), ("streaming", False)]
-    assert "holds answers back until they are complete" in health.checks[4].detail
+    assert outcome(health)[-2:] == [("answer", "ok"), ("streaming", "warning")]
+    assert "holds answers back until they are complete" in health.checks[-1].detail
+    assert (bool(health), health.level) == (True, "warning")
 
 
 def thinking(pieces: List[str], pace: float) -> Serve:
@@ -211,8 +254,8 @@ def test_a_delay_before_a_streamed_answer() -> None:
     """A long delay before an answer that is then streamed is not reported as holding back."""
     with RawServer(thinking(WORDS, 0.005)) as server, Client(server.url) as client:
         health = client.check(ask="Hi")
-    assert health, str(health)
-    assert "too fast" not in health.checks[4].detail
+    assert health.level == "ok", str(health)
+    assert "too fast" not in health.checks[-1].detail
 
 
 @stalls
@@ -221,7 +264,7 @@ def test_one_piece(text: str) -> None:
     """A long single delta after a delay counts as held back; a single word does not."""
     with RawServer(thinking([text], 0.0)) as server, Client(server.url) as client:
         health = client.check(ask="Hi")
-    assert bool(health) is (len(text) < 20), str(health)
+    assert (health.level == "ok") is (len(text) < 20), str(health)
 
 
 @pytest.mark.parametrize(("ask", "kind"), [("", ValueError), (" ", ValueError), (5, TypeError)])

@@ -5,56 +5,21 @@ import io
 import json
 import logging
 import os
+import shlex
 import signal
 import sys
+import types
 from pathlib import Path
-from typing import Any, Callable, List, NamedTuple
+from typing import Any, Callable, List
 
 import pytest
 from support import SOON, background
+from support.commands import Run, Terminal
 
-from chatgpt4online.cli import COMMANDS, batch, main, output
+import chatgpt4online.__main__
+from chatgpt4online import Client, Reply
+from chatgpt4online.cli import COMMANDS, main, output, site
 from chatgpt4online.testing import Server
-
-
-class Result(NamedTuple):
-    """A command's exit status and output."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> List[Any]:
-        """The JSON objects on standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Run = Callable[..., Result]
-
-
-class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
-
-    def isatty(self) -> bool:
-        """Return True."""
-        return True
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs a command line with the given standard input."""
-
-    def run(*words: str, stdin: Any = "") -> Result:
-        monkeypatch.setattr(sys, "stdin", io.StringIO(stdin) if isinstance(stdin, str) else stdin)
-        try:
-            status = main(list(words))
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Result(status, *capsys.readouterr())
-
-    return run
-
 
 # ------------------------------------------------------------------------------------------- ask
 
@@ -64,14 +29,19 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
     [
         (["One"], "", "One"),
         ([], "Two\nlines\n", "Two\nlines"),
-        (["Sum up:"], "a\nb\n", "Sum up:\n\na\nb"),
+        (["-"], "\ufeffTwo\r\n", "Two"),
+        (["Sum up:", "-"], "a\nb\n", "Sum up:\n\na\nb"),
+        (["-", "Sum up:"], "a\nb\n", "Sum up:\n\na\nb"),
+        (["Sum up:", "--raw", "-"], "a\nb\n", "Sum up:\n\na\nb"),
+        (["Sum up:", "-"], Terminal("a\nb\n"), "Sum up:\n\na\nb"),
+        (["Sum up:"], "a\nb\n", "Sum up:"),
         (["Three"], Terminal(), "Three"),
     ],
 )
 def test_question_sources(
     run: Run, server: Server, words: List[str], stdin: Any, question: str
 ) -> None:
-    """A question is the argument, standard input, or the argument followed by standard input."""
+    """A question is the argument; with "-", standard input follows; without one, it is that."""
     result = run("ask", *words, "--site", server.url, stdin=stdin)
     assert result == (0, f"Echo(1 msgs): {question}\n", "")
 
@@ -86,26 +56,30 @@ def test_no_question(run: Run, server: Server, stdin: Any) -> None:
 
 
 def test_json_is_one_object(run: Run, server: Server) -> None:
-    """--json prints a whole answer as one line of JSON without control characters."""
+    """--json prints `Reply.to_dict()` as one line without control characters, and no error."""
     shortcuts = [{"data": {"label": "x"}}]
-    server.says("A\x9b1m\n", "b", images=["https://a.b/c.png"], shortcuts=shortcuts)
+    server.says("A\x9b1m\x7f\n", "b", images=["https://a.b/c.png"], shortcuts=shortcuts)
     result = run("ask", "Hello", "--site", server.url, "--json")
     (answer,) = result.objects
     assert result.status == 0
-    assert answer["text"] == "A\x9b1m\nb"
+    assert answer["text"] == "A\x9b1m\x7f\nb"
     assert answer["usage"]["total_tokens"] == 13
     assert answer["images"] == ["https://a.b/c.png"]
-    assert answer["shortcuts"] == [{"label": "x"}]
-    assert "\x9b" not in result.out
+    assert answer["shortcuts"][0]["label"] == "x"
+    assert answer["seconds"] >= answer["first_seconds"] > 0
+    assert {*answer} == {*Reply().to_dict(), "error", "error_message"}
+    assert answer["error"] is answer["error_message"] is None
+    assert not {"\x9b", "\x7f"} & {*result.out}
     assert run("ask", "Hello", "--site", server.url, "--json").objects[0]["chat_id"]
 
 
 def test_json_of_a_failure(run: Run, server: Server) -> None:
-    """With --json a failure is also an object, with the text received so far."""
+    """With --json a failure is an object too: error, error_message, and the text so far."""
     server.fails("No.", after=["Well"])
     result = run("ask", "Hello", "--site", server.url, "--json")
     (answer,) = result.objects
-    assert (result.status, answer["error"]["class"], answer["text"]) == (1, "ReplyError", "Well")
+    assert (result.status, answer["error"], answer["text"]) == (1, "ReplyError", "Well")
+    assert answer["error_message"].endswith("No.")
 
 
 def test_a_failure_is_one_line(run: Run, server: Server) -> None:
@@ -136,11 +110,9 @@ def test_a_reply_drives_no_terminal(run: Run, server: Server) -> None:
 
 
 def test_final_answer_differs(run: Run, server: Server) -> None:
-    """A final answer that differs from the streamed text is printed after a notice."""
+    """Without a terminal, a final answer that differs from the streamed text replaces it."""
     server.says("Helo", final="Hello")
-    result = run("ask", "Hello", "--site", server.url)
-    assert result.out == "Helo\nHello\n"
-    assert "changed its answer" in result.err
+    assert run("ask", "Hello", "--site", server.url) == (0, "Hello\n", "")
 
 
 def test_image_urls(run: Run, server: Server) -> None:
@@ -149,6 +121,12 @@ def test_image_urls(run: Run, server: Server) -> None:
     server.says("![x](https://a.b/d.png)", images=["https://a.b/d.png"])
     assert run("ask", "Paint", "--site", server.url) == (0, "https://a.b/c.png\n", "")
     assert run("ask", "Paint", "--site", server.url).out == "![x](https://a.b/d.png)\n"
+
+
+def test_an_empty_reply(run: Run, server: Server) -> None:
+    """Nothing is printed for an empty reply."""
+    server.says("")
+    assert run("ask", "Hello", "--site", server.url) == (0, "", "")
 
 
 def test_file_option(run: Run, server: Server, tmp_path: Path) -> None:
@@ -174,7 +152,6 @@ def test_file_option(run: Run, server: Server, tmp_path: Path) -> None:
         ["ask", "Hello", "--si", "https://example.com"],
         ["chat", "saved.json", "--system", "Be brief."],
         ["chat", "/no/such/file", "--demo"],
-        ["check", "example.com", "--site", "example.com"],
         ["batch", "/no/such/file", "-o", "out"],
         ["bots", "nowhere", "--demo"],
         [],
@@ -186,6 +163,59 @@ def test_usage_errors(run: Run, words: List[str]) -> None:
     assert (result.status, result.out) == (2, "")
     assert result.err
     assert "secret" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("line", "usage", "message"),
+    [
+        ("Who are you?", "COMMAND", "unknown command 'Who'; did you mean: ask \"Who are you?\""),
+        ("Who --site x", "COMMAND", 'did you mean: ask "Who"'),
+        ("chek", "COMMAND", "did you mean: check"),
+        ("--site x ask Who?", "COMMAND", "options follow the command"),
+        ("", "COMMAND", "required: COMMAND"),
+        ("ask", "ask [MESSAGE]", "no question given"),
+        ("ask Who are you?", "ask [MESSAGE]", "put the question in quotes"),
+        ("ask Who? --sit x", "ask [MESSAGE]", "unrecognized arguments: --sit"),
+        ("ask Who? --timeout soon", "ask [MESSAGE]", "--timeout: invalid float"),
+        ("batch in.txt", "batch IN -o OUT", "required: -o/--output"),
+        ("check a --asc b", "check ", "unrecognized arguments: --asc"),
+        ("serve --port 65536", "serve ", "65536 is not a port"),
+        ("chat a.json --system Hm", "chat [CONVERSATION]", "--system cannot be combined"),
+    ],
+)
+def test_usage_errors_show_the_usage(run: Run, line: str, usage: str, message: str) -> None:
+    """A usage error shows how this command is used, and what was meant if that can be guessed."""
+    result = run(*line.split())
+    first, second = result.err.splitlines()
+    assert result.status == 2
+    assert first.startswith(f"usage: chatgpt4online {usage}")
+    assert second.startswith("chatgpt4online: ")
+    assert message in second
+
+
+def test_other_errors_show_no_usage(run: Run) -> None:
+    """An error that is not about the command line is one line."""
+    assert run("ask", "Hello", "--site", "http://127.0.0.1:9").err.count("\n") == 1
+    assert run("batch", "/no/such/file", "-o", "out", "--demo").err.count("\n") == 1
+
+
+def test_completion(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell that completes a command line gets the parser by argcomplete, and only then."""
+    parsers: List[Any] = []
+    module = types.ModuleType("argcomplete")
+    monkeypatch.setattr(module, "autocomplete", parsers.append, raising=False)
+    monkeypatch.setitem(sys.modules, "argcomplete", module)
+    assert run("ask", "Hello", "--demo").status == 0
+    assert not parsers
+    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    run("ask", "Hello", "--demo")
+    assert parsers[0].prog == "chatgpt4online"
+
+
+@pytest.mark.parametrize("module", [chatgpt4online.__main__, chatgpt4online.cli])
+def test_the_mark_for_completion(module: types.ModuleType) -> None:
+    """Argcomplete finds its mark at the beginning of the program, however it is started."""
+    assert "PYTHON_ARGCOMPLETE_OK" in Path(str(module.__file__)).read_text(encoding="utf-8")[:1024]
 
 
 def test_help_has_examples(run: Run) -> None:
@@ -204,6 +234,15 @@ def test_time_limits(run: Run, server: Server) -> None:
         server.stalls(after=["Hm"])
         result = run("ask", "Hello", "--site", server.url, option, "0.2")
         assert (result.status, result.out) == (1, "Hm\n")
+
+
+def test_system_and_model_options(run: Run, server: Server) -> None:
+    """--system and --model go with a question."""
+    words = ["ask", "Hello", "--system", "Hm.", "--model", "fake-1", "--site", server.url]
+    assert run(*words).status == 0
+    (question,) = server.questions
+    assert question.json["messages"][0]["content"] == "Hm."
+    assert question.json["model"] == "fake-1"
 
 
 def test_debug_shows_the_log(run: Run, server: Server) -> None:
@@ -270,13 +309,55 @@ def test_bots_of_a_page(run: Run, server: Server) -> None:
     assert run("bots", f"{server.url}/none/").status == 1
 
 
-def test_check(run: Run, server: Server) -> None:
-    """`check` prints each check, and exits with 1 if one failed."""
-    assert run("check", server.url).status == 0
-    assert not server.questions
-    result = run("check", server.url, "--ask", "--json")
-    assert [check["name"] for check in result.objects][-2:] == ["answer", "streaming"]
-    assert run("check", "http://127.0.0.1:9").status == 1
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Return a function that sets what to do while `serve` runs, before Ctrl-C."""
+
+    def serve(action: Callable[[], object]) -> None:
+        def sleep(_: float) -> None:
+            action()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(site, "sleep", sleep)
+
+    return serve
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with Server() as server:
+        return int(server.url.rpartition(":")[2])
+
+
+def test_serve_answers(run: Run, served: Any, tmp_path: Path) -> None:
+    """`serve` answers from a file, such as the OUT of a batch, at a port of one's choice."""
+    path, port = tmp_path / "answers.jsonl", free_port()
+    turns = [{"role": "system", "content": "Hm."}, {"role": "user", "content": "B"}]
+    answers: List[Any] = [{"message": "A", "text": "One"}, {"message": turns, "text": "Two"}]
+    answers += [{"message": "A", "text": None, "error": "Timeout"}]
+    path.write_text("\n\n".join(map(json.dumps, answers)), encoding="utf-8")
+    texts: List[str] = []
+
+    def ask() -> None:
+        with Client(f"http://127.0.0.1:{port}") as client:
+            texts.extend(map(client.chat, "ABC"))
+
+    served(ask)
+    result = run("serve", "--port", str(port), "--answers", str(path))
+    assert (result.status, texts) == (0, ["One", "Two", "Echo(1 msgs): C"])
+    assert result.out == f"http://127.0.0.1:{port}\n"
+
+
+@pytest.mark.parametrize(
+    "line", ["{", "[]", "7", "{}", '{"message": 7, "text": "x"}', '{"message": "x", "text": 7}']
+)
+def test_invalid_answers(run: Run, tmp_path: Path, line: str) -> None:
+    """A line that is not an answer is named by its number."""
+    path = tmp_path / "answers.jsonl"
+    path.write_text(f'{{"message": "A", "text": "B"}}\n{line}\n')
+    result = run("serve", "--answers", str(path))
+    assert result.status == 2
+    assert f'line 2 of {path}: expected {{"message": ..., "text": ...}}' in result.err
 
 
 # ------------------------------------------------------------------------------------------ chat
@@ -335,6 +416,96 @@ def test_invalid_commands(run: Run, server: Server, line: str) -> None:
     assert result.out == "Echo(1 msgs): /etc/hosts is what?\nEcho(3 msgs): /new?\n"
 
 
+def test_confirmations(run: Run, server: Server, tmp_path: Path) -> None:
+    """/file, /save and /load say what they have done."""
+    talk, file = tmp_path / "talk.json", tmp_path / "a.txt"
+    file.write_text("a")
+    stdin = f"One\n/save {talk}\n/load {talk}\n/file {file}\n"
+    assert run("chat", "--site", server.url, stdin=stdin).err.splitlines() == [
+        f"chatgpt4online: saved to {talk}: 2 turns",
+        f"chatgpt4online: loaded {talk}: 2 turns",
+        f"chatgpt4online: {file} goes with the next question",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stdin", "question"),
+    [
+        ('"""\nOne\n\n  two\n"""\n', "One\n\n  two"),
+        ('"""One\ntwo"""\n', "One\ntwo"),
+        ('"""One"""\n', "One"),
+        ('"""\n/new\n"""  \n', "/new"),
+    ],
+)
+def test_triple_quotes(run: Run, server: Server, stdin: str, question: str) -> None:
+    """What stands between triple quotes is one question and never a command."""
+    result = run("chat", "--site", server.url, stdin=stdin)
+    assert result == (0, f"Echo(1 msgs): {question}\n", "")
+
+
+def test_open_triple_quotes(run: Run, server: Server) -> None:
+    """A question whose triple quotes are not closed is not sent."""
+    result = run("chat", "--site", server.url, stdin='"""\nOne\n')
+    assert result.status == 2
+    assert "nothing closes it" in result.err
+    assert not server.questions
+
+
+def editor(tmp_path: Path, code: str) -> str:
+    """Return the command of an editor that runs code with the path of the text as ``path``."""
+    program = tmp_path / "an editor.py"
+    program.write_text(f"import pathlib, sys\npath = pathlib.Path(sys.argv[1])\n{code}\n")
+    return (
+        f'"{sys.executable}" "{program}"'
+        if os.name == "nt"
+        else shlex.join([sys.executable, str(program)])
+    )
+
+
+@pytest.mark.parametrize("variable", ["VISUAL", "EDITOR"])
+def test_edit(
+    run: Run, server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    """/edit asks what is written in the user's editor, which begins with the text given."""
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "/no/such/editor")
+    monkeypatch.setenv(variable, editor(tmp_path, "path.write_text(path.read_text() + '\\nTwo')"))
+    result = run("chat", "--site", server.url, stdin=Terminal("/edit One\n"))
+    assert (result.status, result.out) == (0, "Echo(1 msgs): One\nTwo\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("sys.exit(3)", "failed with status 3; nothing was asked"),
+        ("", "the text is empty; nothing was asked"),
+        ("path.unlink()", "No such file"),
+        ("path.write_bytes(b'Caf\\xe9')", "the text is not valid UTF-8"),
+    ],
+)
+def test_edit_without_a_text(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: str, message: str
+) -> None:
+    """If the editor gives no text, nothing is asked, and the conversation goes on."""
+    monkeypatch.setenv("VISUAL", editor(tmp_path, code))
+    result = run("chat", "--demo", stdin=Terminal("/edit\nHello\n"))
+    assert message in result.err
+    assert (result.status, result.out) == (0, "Echo(1 msgs): Hello\n")
+
+
+def test_edit_needs_a_terminal(run: Run) -> None:
+    """/edit in a pipe is an error: an editor would read the questions."""
+    result = run("chat", "--demo", stdin="/edit\n")
+    assert (result.status, result.err) == (2, "chatgpt4online: /edit needs a terminal\n")
+
+
+def test_an_undecodable_question_is_not_sent(run: Run) -> None:
+    """A typed question that is not UTF-8 is not sent, and the conversation goes on."""
+    result = run("chat", "--demo", stdin=Terminal("Caf\udce9\nHello\n"))
+    assert "the question is not valid UTF-8: byte 0xe9" in result.err
+    assert result.out == "Echo(1 msgs): Hello\n"
+
+
 def test_help_command(run: Run, server: Server) -> None:
     """/help lists every command of a conversation."""
     result = run("chat", "--site", server.url, stdin="/help\n")
@@ -347,88 +518,6 @@ def test_conversation_continues_after_a_failure(run: Run, server: Server) -> Non
     server.fails("No.")
     result = run("chat", "--site", server.url, stdin="One\nTwo\n")
     assert (result.status, result.out) == (1, "Echo(1 msgs): Two\n")
-
-
-# ----------------------------------------------------------------------------------------- batch
-
-
-def test_a_batch_of_lines(run: Run, server: Server, tmp_path: Path) -> None:
-    """Each line is asked once; a second run asks only what failed."""
-    source, out = tmp_path / "in.txt", tmp_path / "out.jsonl"
-    source.write_text("\ufeffOne\n\nTwo\nThree\n", encoding="utf-8")
-    server.answers(503)
-    words = ["batch", str(source), "-o", str(out), "--site", server.url, "--workers", "1"]
-    result = run(*words)
-    assert result.status == 1
-    assert "message 1: " in result.err
-    assert "2 answered, 1 failed" in result.err
-    assert run(*words).status == 0
-    asked = [question.json["newMessage"] for question in server.questions]
-    assert asked == ["One", "Two", "Three", "One"]
-
-
-def test_a_batch_of_json(run: Run, server: Server, tmp_path: Path) -> None:
-    """A JSON line is a string, an object with a message, or a list of messages."""
-    messages = [{"role": "system", "content": "Hm"}, {"role": "user", "content": "C"}]
-    source = tmp_path / "in.jsonl"
-    source.write_text("\n".join(map(json.dumps, ["A\nb", {"message": "B"}, messages])))
-    out = str(tmp_path / "out")
-    result = run("batch", str(source), "-o", out, "--site", server.url, "--json")
-    texts = {outcome["index"]: outcome["text"] for outcome in result.objects}
-    assert texts == {0: "Echo(1 msgs): A\nb", 1: "Echo(1 msgs): B", 2: "Echo(1 msgs): C"}
-
-
-def test_a_batch_from_standard_input(run: Run, server: Server, tmp_path: Path) -> None:
-    """IN may be standard input, read as JSONL with --jsonl."""
-    words = ["batch", "-", "-o", str(tmp_path / "out"), "--site", server.url]
-    assert "2 answered" in run(*words, stdin="A\nB\n").err
-    assert "1 answered" in run(*words, "--jsonl", stdin='"C"\n').err
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
-def test_a_batch_from_a_named_pipe(run: Run, server: Server, tmp_path: Path) -> None:
-    """IN may be a named pipe, as from ``<(...)`` in a shell, which can be read only once."""
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    background(lambda: pipe.write_text("A\nB\n"))
-    result = run("batch", str(pipe), "-o", str(tmp_path / "out"), "--site", server.url)
-    assert "2 answered" in result.err
-
-
-@pytest.mark.parametrize("line", ["{", "7", '{"question": "A"}'])
-def test_a_batch_with_an_invalid_line(run: Run, server: Server, tmp_path: Path, line: str) -> None:
-    """An invalid line is a usage error that names its number."""
-    words = ["batch", "-", "--jsonl", "-o", str(tmp_path / "out"), "--site", server.url]
-    result = run(*words, stdin=f'"A"\n{line}\n')
-    assert result.status == 2
-    assert "line 2 of IN" in result.err
-
-
-def test_a_batch_without_tqdm(
-    run: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A batch works without tqdm, and prints at most five failures."""
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    server.limits(1)
-    words = ["batch", "-", "-o", str(tmp_path / "out"), "--site", server.url]
-    result = run(*words, stdin="A\n" * 10)
-    assert result.err.count("message ") == 5
-    assert "1 answered, 9 failed" in result.err
-
-
-def test_an_interrupted_batch(
-    run: Run, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-C ends a batch with status 130 and a line that says how to continue."""
-
-    def interrupted() -> Any:
-        yield "A"
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(batch, "_read_questions", lambda *_: interrupted())
-    result = run("batch", "-", "-o", str(tmp_path / "out"), "--site", server.url)
-    assert result.status == 130
-    assert "Run the same command again to continue." in result.err
 
 
 # ----------------------------------------------------------------------------- without a terminal
@@ -445,6 +534,25 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     assert terminal.getvalue() == "Echo(1 msgs): **Hi**\n"
 
 
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        (["One\n", "two"], "One\ntwo\n"),
+        (["One\n"], "One\n"),
+        ([], "https://a.b/c.png\n"),
+    ],
+)
+def test_plain_in_a_terminal(
+    server: Server, monkeypatch: pytest.MonkeyPatch, parts: List[str], shown: str
+) -> None:
+    """Plain text in a terminal ends with one line end, and images are their addresses."""
+    server.says(*parts, images=[] if parts else ["https://a.b/c.png"])
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["ask", "Hi", "--raw", "--site", server.url]) == 0
+    assert terminal.getvalue() == shown
+
+
 def test_chat_without_readline(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """`chat` works in a terminal without readline."""
     monkeypatch.setitem(sys.modules, "readline", None)
@@ -458,7 +566,7 @@ def test_ctrl_c_with_piped_lines(run: Run, server: Server, monkeypatch: pytest.M
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(output, "_print_plain", interrupted)
+    monkeypatch.setattr(output, "_print_at_end", interrupted)
     assert run("chat", "--site", server.url, stdin="One\nTwo\n").status == 130
     assert not server.questions
 

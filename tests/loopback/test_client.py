@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import re
+from contextlib import suppress
 from typing import Any, Callable, Dict, List, Tuple, Type
 
 import pytest
 import requests
 
-from chatgpt4online import Client, Message, Reply, Stream
+from chatgpt4online import ChatGPT4OnlineError, Client, Message, MessageError, Reply, Stream
 from chatgpt4online.testing import Server
 
+CHAT = "mwai-ui/v1/chats/submit"
 SURROGATE = "\ud83d"  # a lone one
 
 USER: Message = {"role": "user", "content": "Who?"}
@@ -50,18 +53,18 @@ BAD_SETTINGS: List[Tuple[Dict[str, Any], Type[Exception], str]] = [
 ]
 
 BAD_QUESTIONS: List[Tuple[Any, Dict[str, Any], Type[Exception], str]] = [
-    ("", {}, ValueError, "the message is empty"),
-    (" \n", {}, ValueError, "the message is empty"),
-    (SURROGATE, {}, ValueError, "message contains a lone surrogate"),
+    ("", {}, MessageError, "the message is empty"),
+    (" \n", {}, MessageError, "the message is empty"),
+    (SURROGATE, {}, MessageError, "message contains a lone surrogate"),
     (5, {}, TypeError, "not int"),
     (None, {}, TypeError, "not NoneType"),
     (b"Hi", {}, TypeError, "not bytes"),
-    ([], {}, ValueError, "the last turn of the history must be the user's"),
-    ([ASSISTANT], {}, ValueError, "the last turn of the history must be the user's"),
+    ([], {}, MessageError, "the last turn of the history must be the user's"),
+    ([ASSISTANT], {}, MessageError, "the last turn of the history must be the user's"),
     ([NEXT], {"messages": [USER]}, ValueError, "give the history once"),
     ("Hi", {"messages": "x"}, TypeError, "messages must be a list of turns, not str"),
     ("Hi", {"messages": None}, TypeError, "messages must be a list of turns, not NoneType"),
-    ("Hi", {"messages": [{"role": "ai", "content": "x"}]}, ValueError, "not 'ai'"),
+    ("Hi", {"messages": [{"role": "ai", "content": "x"}]}, MessageError, "not 'ai'"),
     ("Hi", {"messages": [{"role": "user"}]}, TypeError, "content must be a str, not NoneType"),
     ("Hi", {"messages": ["x"]}, TypeError, "a turn must be"),
     ("Hi", {"chat_id": ""}, ValueError, "chat_id is empty"),
@@ -127,6 +130,8 @@ def test_bad_questions(
     assert type(caught.value) is error_type
     assert text in str(caught.value)
     assert (server.requests, server.connections) == ([], 0)
+    if isinstance(caught.value, MessageError):
+        assert (caught.value.site, caught.value.route) == (server.url, CHAT)
 
 
 def test_default_site() -> None:
@@ -154,6 +159,171 @@ def test_bad_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         Client()
 
 
+GOOD = "https://example.com"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "arguments"),
+    [
+        ("SITE", "ftp://example.com", {"site": GOOD}),
+        ("SITE", "https://[", {"site": GOOD}),
+        ("SITE", " ", {"site": GOOD, "auth": ("ada", "x")}),
+        ("SITE", SURROGATE, {"site": GOOD}),
+        ("BOT", " ", {"bot": "support"}),
+        ("TOKEN", "t\n", {"token": "t0ken"}),
+        ("TOKEN", "t\n", {}),
+        ("APP_PASSWORD", "x\n", {"auth": ("ada", "x")}),
+        ("APP_PASSWORD", "x\n", {"site": "https://ada:x@example.com"}),
+        ("APP_PASSWORD", "x\n", {"site": "https://other.example"}),
+    ],
+)
+def test_an_unused_variable_does_not_matter(
+    name: str, value: str, arguments: Dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A malformed environment variable raises only where its value is used."""
+    variables = {"SITE": GOOD, "BOT": "b", "TOKEN": "t", "USER": "ada", "APP_PASSWORD": "x"}
+    variables[name] = value
+    for each, content in variables.items():
+        monkeypatch.setattr(
+            os, "environ", {**os.environ, "CHATGPT4ONLINE_" + each: content}
+        )  # which takes a lone surrogate on each system
+    with Client(**arguments) as client:
+        assert client.site == arguments.get("site", GOOD).replace("ada:x@", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SITE", " ", "site is empty"),
+        ("BOT", " ", "bot is empty"),
+        ("TOKEN", "t\n", "token is empty or contains"),
+        ("APP_PASSWORD", "x\n", "auth contains characters"),
+    ],
+)
+def test_a_used_variable_is_validated(
+    name: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The token's is used by the public API only."""
+    for each, content in {"SITE": GOOD, "USER": "ada", name: value}.items():
+        monkeypatch.setenv("CHATGPT4ONLINE_" + each, content)
+    with pytest.raises(ValueError, match=message), Client() as client:
+        client.api.text("Hi")
+
+
+def test_a_page_has_no_use_for_the_environments_bot(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client from a page has the page's bot, whatever the environment says."""
+    monkeypatch.setenv("CHATGPT4ONLINE_BOT", " ")
+    server.bot("mine", custom=True)
+    server.page("/chat/", bots=["mine", "default"])
+    with Client.from_page(server.url + "/chat/") as client:
+        client.chat("Hi")
+        assert (client.bot, client.custom_id) == ("default", "mine")
+    with Client.from_page(server.url + "/chat/", 1) as client:
+        client.chat("Hi")
+    sent = [(question.json["botId"], question.json["customId"]) for question in server.questions]
+    assert sent == [(None, "mine"), ("default", None)]
+
+
+class Odd(str):
+    """A str that shows itself as something else, as members of ``(str, Enum)`` do."""
+
+    def __str__(self) -> str:
+        return "something else"
+
+    __repr__ = __str__
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
+Wrap = Callable[[str], str]
+
+#: What takes texts from callers: with a site, each text in a type of its own.
+CALLS: Dict[str, Callable[[str, Wrap], Any]] = {
+    "site": lambda url, odd: Client(odd(url)).chat("Hi", chat_id="x"),
+    "login": lambda url, odd: Client(odd(url.replace("//", "//ada:x@"))).chat("Hi", chat_id="x"),
+    "bot": lambda url, odd: Client(url, bot=odd("b")).chat("Hi", chat_id="x"),
+    "custom_id": lambda url, odd: Client(url, custom_id=odd("c")).chat("Hi", chat_id="x"),
+    "auth": lambda url, odd: Client(url, auth=(odd("ada"), odd("x"))).chat("Hi", chat_id="x"),
+    "model": lambda url, odd: Client(url, model=odd("m")).chat("Hi", chat_id="x"),
+    "history": lambda url, odd: Client(url, history=odd("prompt")).chat([USER, NEXT], chat_id="x"),
+    "headers": lambda url, odd: Client(url, headers={odd("x-a"): odd("b")}).chat("a", chat_id="x"),
+    "token": lambda url, odd: Client(url, token=odd("t")).api.whoami(),
+    "message": lambda url, odd: Client(url).chat(odd("Hi"), chat_id=odd("x")),
+    "turn": lambda url, odd: Client(url).chat(
+        [{"role": odd("user"), "content": odd("Hi")}], chat_id="x"
+    ),
+    "parts": lambda url, odd: Client(url).chat(
+        [{"role": "user", "content": [{"type": odd("text"), "text": odd("Hi")}]}], chat_id="x"
+    ),
+    "options": lambda url, odd: Client(url).chat(
+        "Hi",
+        chat_id="x",
+        model=odd("m"),
+        extra_body={odd("a"): odd("b")},
+        headers={odd("x-a"): odd("b")},
+    ),
+    "files": lambda url, odd: Client(url).chat("Hi", chat_id="x", files=[odd("0" * 32)]),
+    "map": lambda url, odd: Client(url).map(
+        [odd("Hi")], model=odd("m"), headers={odd("x-a"): odd("b")}
+    ),
+    "conversation": lambda url, odd: (
+        Client(url)
+        .conversation(
+            system=odd("Be brief."),
+            chat_id=odd("x"),
+            messages=[{"role": odd("assistant"), "content": odd("Yes?")}],
+        )
+        .chat(odd("Hi"))
+    ),
+    "check": lambda url, odd: Client(url).check(ask=odd("Hi")),
+    "bots": lambda url, odd: Client(url).bots(odd("/chat/")),
+    "page": lambda url, odd: Client.from_page(odd(url + "/chat/")).chat("Hi", chat_id="x"),
+    "delete": lambda url, odd: Client(url).files.delete(odd("a")),
+    "rename": lambda url, odd: Client(url).discussions.rename(odd("x"), odd("title")),
+    "chatbot": lambda url, odd: Client(url, token="t").api.chatbot(
+        odd("Hi"), bot=odd("b"), chat_id=odd("x")
+    ),
+    "vision": lambda url, odd: Client(url, token="t").api.vision(
+        odd("Hi"), odd(url), model=odd("m")
+    ),
+}
+
+
+VARYING = {"cookie", "x-wp-nonce"}
+
+
+def sent_by(name: str, server: Server, odd: Wrap) -> List[Tuple[Any, ...]]:
+    """Return the requests that a call makes, without what differs between any two."""
+    already = len(server.requests)
+    with suppress(ChatGPT4OnlineError):  # a site may refuse it
+        result = CALLS[name](server.url, odd)
+        for _ in result if name == "map" else ():
+            pass
+    return [
+        (
+            request.method,
+            request.path,
+            re.sub(rb'"chatId": "[0-9a-z]{10}"', b"", request.body),
+            [field for field in request.headers.items() if field[0].lower() not in VARYING],
+        )
+        for request in server.requests[already:]
+    ]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_str_is_its_characters(name: str) -> None:
+    """A text whose `__str__` says something else, as an enum's does, is sent as its characters."""
+    with Server(token="t") as server:
+        server.user("ada", "x")
+        server.page("/chat/", bots=["default"])
+        plain = sent_by(name, server, str)
+        assert plain
+        assert sent_by(name, server, Odd) == plain
+
+
 def test_question(server: Server, client: Client) -> None:
     """A question sends the widget's fields, and the reply has the chat id that was sent."""
     reply = client.chat("Hi")
@@ -177,12 +347,13 @@ def test_question(server: Server, client: Client) -> None:
         ({"bot": "support"}, ("support", None, None)),
         ({"bot": "support", "context_id": 7}, ("support", None, 7)),
         ({"custom_id": "c1"}, (None, "c1", None)),
-        ({"bot": "support", "custom_id": "c1", "context_id": 0}, (None, "c1", 0)),
+        ({"bot": "support", "custom_id": "c1", "context_id": 0}, ("support", "c1", 0)),
     ],
 )
 def test_which_bot(settings: Dict[str, Any], fields: Tuple[Any, ...], server: Server) -> None:
-    """A custom bot is named only by its custom id, any other bot by its id."""
+    """A bot is named by the ids that the client has: either, or both, as the widget does."""
     server.bot("c1", custom=True)
+    server.bot("support")
     with Client(server.url, **settings) as client:
         client.chat("Hi")
     sent = server.questions[0].json

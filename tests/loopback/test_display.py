@@ -18,9 +18,11 @@ PARTS = [
     *("<x>", "<x a='`'>", "<!--", "-->", "`", "``", "```", "~~~", "\n```\n", "\n~~~\n", "\n"),
     *("\n\n", " ", "   ", "    ", "\t", "- ", "> ", "1. ", "|", "$", "$$", "\\", "\\[", "\\]"),
     *("\\(", "\\)", "\\begin{a}", "\\end{a}", "a", "[", "](", "]:", ")", "javascript:x", "\r"),
-    *("\u00a0", "\x0b", "\x0c", "\u2028", "---\n", '"', "#", "*"),
+    *("\u00a0", "\x0b", "\x0c", "\u2028", "---\n", '"', "#", "*", "[^1]: ", "````", "~~~~"),
+    *("a|b\n-|-\n", "|a|\n|-|\n", "\n-|-\n", "\n|-|\n", "```a|b\n", "~~~|b\n", "\n-\n", "<x>\n"),
+    *("\n    a\n", "///", "/// details | a\n    attrs: {onclick: a}\n\na\n///\n"),
 ]
-TEXTS = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
+TEXTS = st.lists(st.sampled_from(PARTS), max_size=18).map("".join)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,8 @@ TEXTS = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
         "- one\n  ```cpp\n  vector<int> a;\n  ```\n- two",
         "| `a<b>` | c |",
         "> quoted\n\n**bold** [link](https://a.b) ![picture](HTTP://a.b/c.png)",
-        "```\n<b> in a block without an end",
+        "Here:\n```c++\nvector<int> a;\n\n---\n```\nThen\n\n````\n<b>\n````",
+        "1. a\n    - b\n    c\n\n```\n<b>\n```",
         "",
     ],
 )
@@ -61,11 +64,41 @@ def test_markdown_and_code_are_unchanged(text: str) -> None:
         f"> ```\n\n```\n{HTML}",
         f"$$\n```\n$$\n{HTML}\n```",
         f"``` a`b\n{HTML}\n```",
+        f"``` a|b\n-|-\n{HTML}|c\n```",
+        f"~~~ a|b\n-|-\n~~~ {HTML}|c",
+        f"a|b\n-|-\n```x|y\n{HTML}\n```",
+        f"a\n~~~\n{HTML}\n~~~\n-",
+        f"a\n```\n|\n-\n{HTML}\n\n```",
+        f"a\n```\n \n-\n{HTML}\n\n```",
+        f"~~~` {HTML}`",
+        f"~~~\n~~~```\n`{HTML}`\n~~~",
+        f"```\n{HTML}\n````",
+        f"```\n1. ```a\n{HTML}\n```",
+        f"```\n{HTML}\n  ```",
+        f"```js {{.a}}\n{HTML}\n```",
+        f"    a\n\n~~~\n{HTML}\n~~~",
+        f"---\n    a\n~~~\n{HTML}\n~~~",
+        f"```\n{HTML}\n$$\n```",
     ],
 )
 def test_html_shows_as_text(text: str) -> None:
     """HTML is escaped even where only some renderers see code."""
     assert for_markdown(text) == text.replace(HTML, ESCAPED)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("```\n<b>", "```\n<b>\n```"),
+        ("a\r\nb\rc\u2028d\u2029e", "a\nb\nc\nd\ne"),
+        ("a\x1b[2Jb\tc\x9b\x7f", "a[2Jb\tc"),
+        ("/// details | a\n    attrs: {onclick: b}", "\\/// details | a\n    attrs: {onclick: b}"),
+        ("file:///a ///", "file:///a \\///"),
+    ],
+)
+def test_text_is_normalized(text: str, shown: str) -> None:
+    """Code is closed, lines end with a line feed, and controls and pymdown's blocks are text."""
+    assert for_markdown(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -102,6 +135,39 @@ def test_nbconvert_exports_no_html(text: str) -> None:
     assert not page.tags
 
 
+@given(TEXTS)
+def test_marimo_shows_no_html(text: str) -> None:
+    """The Markdown extensions of marimo find no HTML and no attributes, whatever the text."""
+    md = pytest.importorskip("marimo").md
+    page = InjectedTags()
+    page.feed(md(for_markdown(text)).text)
+    assert not page.tags
+
+
+#: Text that takes a backtracking or repeated search quadratic time.
+HOSTILE = {
+    "runs of backticks": " ".join("`" * length for length in range(1, 1500)),
+    "many runs": "` ``" * 50_000,
+    "tildes": "~" * 200_000 + "`",
+    "escapes": "\\`" * 100_000 + "<b>",
+    "links": "](" + " " * 200_000,
+    "blanks": " " * 200_000 + "`<b>",
+    "quotes": ">" * 200_000,
+    "fences in a paragraph": "a\n" + "```\n" * 50_000,
+    "empty code": "```\n```\n" * 20_000,
+    "cells": "`|" * 100_000 + "<b>",
+    "slashes": "/" * 200_000,
+}
+
+
+@pytest.mark.timeout(20)  # quadratic time would take minutes
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_text_is_shown_in_linear_time(name: str) -> None:
+    """Hostile text is made safe in linear time."""
+    for_markdown(HOSTILE[name])
+    for_terminal(HOSTILE[name])
+
+
 def flatten(tokens: Optional[List[Any]]) -> Iterator[Any]:
     """Yield tokens and their descendants."""
     for token in tokens or ():
@@ -119,6 +185,7 @@ class InjectedTags(HTMLParser):
     def handle_starttag(self, tag: str, attrs: List[Tuple[str, Optional[str]]]) -> None:
         """Collect an element that is called x or has a javascript link."""
         links = [value or "" for name, value in attrs if name in ("href", "src")]
+        links += ["javascript" for name, _ in attrs if name == "onclick"]
         if tag == "x" or any(link.strip().lower().startswith("javascript") for link in links):
             self.tags.append(tag)
 

@@ -128,7 +128,7 @@ def test_listed_and_deleted(member: Client, image: Path) -> None:
     assert {file.id for file in listed} == {file.id for file in files}
     (one,) = member.files.list(page=3, limit=1)
     assert one in listed
-    assert (one.type, one.purpose, one.name) == ("file", "analysis", one.id + ".png")
+    assert (one.type, one.purpose, one.name) == ("image", "analysis", one.id + ".png")
     assert one.created
     assert one.expires
     assert one.created.utcoffset() == timedelta(0)
@@ -155,6 +155,66 @@ def test_a_guests_list(server: Server, client: Client) -> None:
     with Server(version="2.4.7") as old, Client(old.url) as guest:
         file = guest.files.upload(io.BytesIO(PNG), name="dot.png")
         assert [each.id for each in guest.files.list()] == [file.id]
+
+
+def test_all_files(member: Client, image: Path) -> None:
+    """Iterating yields each file once, from all pages, the newest first."""
+    files = [member.files.upload(image).id for _ in range(12)]
+    assert sorted(file.id for file in member.files) == sorted(files)
+    first = next(iter(member.files))
+    assert first == member.files.list(limit=1)[0]
+
+
+def test_a_site_that_ignores_pages(server: Server, member: Client) -> None:
+    """A site that returns the same page again and again is not asked for ever."""
+    row = b'{"refId":"a","url":"https://a.example/a.png"}'
+    page = b'{"success":true,"data":{"files":[%s,%s]}}' % (row, row)
+    for _ in range(2):
+        server.sends(page, content_type="application/json", route="files/list")
+    assert [file.id for file in member.files] == ["a"]
+
+
+def test_no_files(member: Client) -> None:
+    """Iterating yields nothing if the user has no files."""
+    assert list(member.files) == []
+
+
+@pytest.mark.parametrize("version", ["2.4.7", "3.3.9", "3.6.2"])
+def test_an_old_site_deletes_nothing(version: str) -> None:
+    """A deletion that deletes nothing raises, also where the site reports success."""
+    with Server(version=version) as server, Client(server.url) as guest:
+        file = guest.files.upload(io.BytesIO(PNG), name="dot.png")
+        if version == "2.4.7":
+            with pytest.raises(ReplyError, match=r"before 3\.2\.8") as caught:
+                guest.files.delete(file)
+            assert caught.value.route == "mwai-ui/v1/files/delete"
+            assert guest.files.list()
+        else:
+            guest.files.delete(file)
+            with pytest.raises(ReplyError, match="No valid files"):
+                guest.files.delete(file)
+
+
+@pytest.mark.parametrize("count", [b"0", b"null", b'"0"', b"[]"])
+def test_no_deleted_files(count: bytes, server: Server, client: Client) -> None:
+    """A site that counts no deleted file has deleted none."""
+    answer = b'{"success":true,"deleted":%s}' % count
+    server.sends(answer, content_type="application/json", route="files/delete")
+    with pytest.raises(ReplyError, match="the site deleted none of the files"):
+        client.files.delete("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "expected"), [("a.PNG", PNG, "image"), ("a.txt", b"Hello", "file")]
+)
+@pytest.mark.parametrize("version", ["2.4.7", "3.3.9", "3.6.2"])
+def test_the_type_of_a_file(version: str, name: str, data: bytes, expected: str) -> None:
+    """The type of a file is the same from its upload and from a list, in each version."""
+    with Server(version=version) as server:
+        server.user(*USER)
+        with Client(server.url, auth=USER) as user:
+            uploaded = user.files.upload(io.BytesIO(data), name=name)
+            assert [uploaded.type, *(file.type for file in user.files)] == [expected] * 2
 
 
 @pytest.mark.parametrize(
@@ -198,6 +258,6 @@ def test_incomplete_rows(server: Server, member: Client) -> None:
     """A row with missing fields becomes a file with the fields that it has."""
     rows = b'{"success":true,"data":{"files":[{"id":"7","created":"soon"},5],"total":"1"}}'
     server.sends(rows, content_type="application/json", route="files/list")
-    assert member.files.list() == [File("7", "", "", "", None, None, None)]
+    assert member.files.list() == [File("7", "", "", "file", None, None, None)]
     server.sends(b'{"success":true}', content_type="application/json", route="files/list")
     assert member.files.list() == []

@@ -25,7 +25,7 @@ from support import (
     wait_for,
 )
 
-from chatgpt4online import ChatGPT4OnlineError, Client, Outcome, Reply, Usage
+from chatgpt4online import ChatGPT4OnlineError, Client, MessageError, Outcome, Reply, Usage
 from chatgpt4online.testing import Server
 
 needs_kill = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no kill on this system")
@@ -154,7 +154,7 @@ def test_a_reply_without_an_object_is_remembered(path: Path) -> None:
 def test_no_question_is_too_odd(server: Server, client: Client, path: Path) -> None:
     """A message that cannot be sent still leaves a line that any reader of JSON can read."""
     for _ in range(2):
-        assert [type(each.error) for each in client.map(["\ud800"], journal=path)] == [ValueError]
+        assert [type(each.error) for each in client.map(["\ud800"], journal=path)] == [MessageError]
     assert path.read_bytes().decode("utf-8").count("\\ud800") == 2
     assert server.requests == []
 
@@ -239,7 +239,7 @@ with Client(sys.argv[1]) as client:
 def test_a_full_disk_spoils_nothing(server: Server, client: Client, path: Path) -> None:
     """A journal that cannot be written to ends the run with an OSError, and stays whole."""
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-c", FULL_DISK, server.url, str(path)],
+        [sys.executable, "-B", "-X", "dev", "-c", FULL_DISK, server.url, str(path)],
         check=False,
         capture_output=True,
         text=True,

@@ -264,7 +264,7 @@ def test_no_redirect_takes_a_secret_along(own: bool, moving: Moving) -> None:
         options: Dict[str, Any] = {"session": session} if own else {}
         site = f"http://{moving.address}"
         with Client(site, auth=USER, token=TOKEN, headers=headers, **options) as client:
-            with pytest.raises(AuthError, match="moved, and the login was not sent"):
+            with pytest.raises(AuthError, match=r"moved to https:.*, and the login was not sent"):
                 client.chat("Hi")
             with pytest.raises(StatusError):
                 client.api.text("Hi")

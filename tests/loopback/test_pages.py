@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any, Type
+from typing import Any, Optional, Type
 
 import pytest
 
 from chatgpt4online import (
     ChatGPT4OnlineError,
     Client,
+    MessageError,
     NotFoundError,
     StatusError,
 )
@@ -164,8 +165,27 @@ def test_an_old_site_whose_front_page_has_no_chatbot() -> None:
             assert client.chat("Hi")
 
 
+@pytest.mark.parametrize("bot_id", ["painter", None])
+def test_a_custom_bot_that_the_site_has_forgotten(bot_id: Optional[str], server: Server) -> None:
+    """A page's bot is asked by both its ids: after a day, the bot that the page names answers."""
+    server.bot("mine", custom=True)
+    server.bot("painter", mode="images")
+    server.page("/render/", bots=["mine"])
+    system = json.dumps({"botId": bot_id, "customId": "mine"})
+    html = f"<div class='mwai-chatbot-container' data-system='{system}'></div>"
+    server.page("/chat/", html=html)
+    with Client.from_page(server.url + "/chat/") as client:
+        client.bots("/render/")  # from now on, the site knows the bot for a day
+        assert not client.chat("Hi").images
+        server.advance(25 * 3600)
+        assert bool(client.chat("Hi").images) == (bot_id == "painter")
+    for question in server.questions:
+        fields: Any = question.json
+        assert (fields["botId"], fields["customId"]) == (bot_id, "mine")
+
+
 def test_custom_bots(server: Server) -> None:
-    """A bot that a page defines is asked by its custom id only."""
+    """A bot that a page defines, and that has no id of its own, is asked by its custom id."""
     server.bot("mine", custom=True)
     server.page("/chat/", bots=["mine"])
     with Client.from_page(server.url + "/chat/", model=None) as client:
@@ -183,7 +203,7 @@ def test_too_long(form: str, server: Server) -> None:
         assert client.chat("\U0001f389" * 20)
         assert client.chat(" " + "x" * 20 + "\n")
         asked = len(server.requests)
-        with pytest.raises(ValueError, match="has 21 characters; the bot allows at most 20"):
+        with pytest.raises(MessageError, match="has 21 characters; the bot allows at most 20"):
             client.chat("x" * 21)
         assert len(server.requests) == asked
         history: Any = [{"role": "user", "content": "y" * 15}]

@@ -89,9 +89,8 @@ def _look_up(look_up: Any, other: Callable[[str], str], of: Any, name: str, *def
 
 def _rename_in(patch: pytest.MonkeyPatch, value: Any, name: str) -> None:
     if isinstance(value, types.FunctionType):
-        code = _renamed(value.__code__, name)
-        if code != value.__code__:
-            patch.setattr(value, "__code__", code)
+        if _uses(value.__code__, name):
+            patch.setattr(value, "__code__", _renamed(value.__code__, name))
         _rename_in(patch, getattr(value, "__wrapped__", None), name)
     elif isinstance(value, (classmethod, staticmethod)):
         _rename_in(patch, value.__func__, name)
@@ -105,6 +104,11 @@ def _rename_in(patch: pytest.MonkeyPatch, value: Any, name: str) -> None:
         if name in vars(value):
             patch.setattr(value, f"{name}_new", vars(value)[name], raising=False)
             patch.delattr(value, name)
+
+
+def _uses(code: types.CodeType, name: str) -> bool:
+    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
+    return name in code.co_names or any(_uses(each, name) for each in inner)
 
 
 def _renamed(code: types.CodeType, name: str) -> types.CodeType:
@@ -213,7 +217,7 @@ def test_which_session_is_used(hidden: str, server: Server) -> None:
 def test_how_often_certificates_are_read(
     hidden: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The certificates are read once, but for each connection without some of the names."""
+    """The certificates are read once, or for each connection without some of the names."""
     reads = count_reads(monkeypatch)
     monkeypatch.setattr(tls, "_contexts", {})
     with RawServer(answering(PHP.answer().bytes), context) as server:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gc
 import http.client
+import io
 import os
 import socket
 import ssl
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +21,8 @@ from support import relay, tls_context, wait_for
 
 from chatgpt4online import ChatGPT4OnlineError, Client, StatusError, TransportError
 from chatgpt4online._http import retry
+from chatgpt4online._http.session import is_loopback
+from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 
 PASSWORD = "hunter2"
@@ -239,6 +243,68 @@ def test_argument_before_environment(
     monkeypatch.setenv("no_proxy", "*")
     ask(SITE, proxy=proxy.url, session=session if with_session else None)
     assert proxy.asked == NONCE_AND_CHAT
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "site.localhost."])
+@pytest.mark.parametrize("with_session", [False, True])
+def test_no_proxy_for_this_machine(
+    *,
+    host: str,
+    with_session: bool,
+    proxy: Proxy,
+    server: Server,
+    session: requests.Session,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A site on this machine is never asked through the environment's proxy."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy.url)
+    look_up = socket.getaddrinfo
+    monkeypatch.setattr(socket, "getaddrinfo", lambda _, *args: look_up("127.0.0.1", *args))
+    site = server.url.replace("127.0.0.1", host)
+    ask(site, session=session if with_session else None)
+    assert proxy.asked == []
+
+
+@pytest.mark.parametrize("with_session", [False, True])
+def test_a_proxy_for_this_machine(
+    *, with_session: bool, proxy: Proxy, server: Server, session: requests.Session
+) -> None:
+    """A proxy that is given, to the client or to its session, is asked for this machine too."""
+    session.proxies = {"http": proxy.url} if with_session else {}
+    ask(server.url, **({"session": session} if with_session else {"proxy": proxy.url}))
+    assert len(proxy.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.8.9.1:80/", True),
+        ("https://[::1]/", True),
+        ("http://user:secret@LOCALHOST/", True),
+        ("http://10.0.0.1/", False),
+        ("http://0.0.0.0/", False),
+        ("http://127.0.0.1.example/", False),
+        ("http://127.0.0.1@example.org/", False),
+        ("http://localhost.example/", False),
+        ("http://notlocalhost/", False),
+    ],
+)
+def test_which_sites_are_on_this_machine(url: str, expected: bool) -> None:
+    """Loopback addresses are, `localhost` and names below it; names and users like them are not."""
+    assert is_loopback(url) is expected
+
+
+def test_demo_asks_no_proxy(
+    proxy: Proxy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--demo` does not go through the environment's proxy."""
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    assert main(["ask", "--demo", "Hi"]) == 0
+    assert capsys.readouterr().out == "Echo(1 msgs): Hi\n"
+    assert proxy.asked == []
 
 
 def test_session_before_environment(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import Any, Dict, Iterator, List, Tuple
 
 import pytest
@@ -238,3 +239,72 @@ def test_an_agent_that_a_firewall_wants() -> None:
         agents = {request.headers["user-agent"] for request in server.requests}
     assert len(asked) >= 9
     assert agents == {"mine"}
+
+
+def test_headers_of_one_call(server: Server) -> None:
+    """A call's headers are merged over the client's, and None removes one; the next has its own."""
+    ours = {"X-Own": "1", "X-Other": "2", "DNT": None}
+    with Client(server.url, headers=ours) as client:
+        client.chat("Hi", headers={"x-own": "3", "X-Other": None, "dnt": "0", "X-Id": "a"})
+        client.chat("Hi")
+        client.stream("Hi", headers={"X-Id": "b"}).result()
+        list(client.map(["Hi"], headers={"X-Id": "c"}))
+        client.conversation().chat("Hi", headers={"X-Id": "d"})
+    names = ("x-own", "x-other", "dnt", "x-id")
+    sent = [[each.headers.get(name) for name in names] for each in server.questions]
+    assert sent == [["3", None, "0", "a"], ["1", "2", None, None]] + [
+        ["1", "2", None, letter] for letter in "bcd"
+    ]
+
+
+@pytest.mark.parametrize("agent", ["mine", None])
+@pytest.mark.parametrize("with_session", [False, True])
+def test_user_agent_of_one_call(
+    *, agent: Any, with_session: bool, server: Server, session: requests.Session
+) -> None:
+    """A call's user agent removes the hints of the widget's; None sends none."""
+    session.headers["User-Agent"] = "theirs"
+    with Client(server.url, session=session if with_session else None) as client:
+        client.chat("Hi", headers={"User-Agent": agent})
+    headers = fields(sent(server, CHAT))
+    assert headers.get("user-agent") == agent
+    assert not HINTS & set(headers)
+
+
+def test_headers_of_one_call_and_of_a_session(server: Server, session: requests.Session) -> None:
+    """A call's headers take precedence over those of a session."""
+    session.headers.update({"X-Own": "1", "X-Other": "2"})
+    with Client(server.url, session=session) as client:
+        client.chat("Hi", headers={"X-Own": "3", "X-Other": None})
+    headers = fields(sent(server, CHAT))
+    assert (headers["x-own"], headers.get("x-other")) == ("3", None)
+
+
+def test_uploads_have_the_headers_of_their_call(server: Server, tmp_path: Path) -> None:
+    """Uploads for a question have its headers; a nonce's request, for all calls, has not."""
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    with Client(server.url) as client:
+        client.chat("Hi", files=[path], headers={"X-Id": "a", "Content-Type": "a/b"})
+    for route in (CHAT, "files/upload"):
+        assert sent(server, route).headers["x-id"] == "a"
+        assert sent(server, route).headers["content-type"] != "a/b"
+    assert "x-id" not in sent(server, SESSION).headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"a b": "c"}, "'a b' cannot be a header's name"),
+        ({"X-A": "b\n"}, "the header X-A contains characters that cannot be sent"),
+        ({"Content-Length": "5"}, "the header Content-Length is set for each request"),
+    ],
+)
+@pytest.mark.parametrize("method", ["chat", "stream", "map"])
+def test_bad_headers_of_one_call(
+    method: str, headers: Dict[str, str], message: str, server: Server, client: Client
+) -> None:
+    """A call's headers are validated as a client's are, before anything is sent."""
+    with pytest.raises(ValueError, match=message):
+        getattr(client, method)("Hi" if method != "map" else ["Hi"], headers=headers)
+    assert server.requests == []

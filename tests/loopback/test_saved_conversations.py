@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import textwrap
@@ -53,6 +54,71 @@ def test_saved_after_a_cut(server: Server, client: Client, tmp_path: Path) -> No
     talk.save(tmp_path / "talk.json")
     Conversation.load(tmp_path / "talk.json", client).chat("2")
     assert "previousResponseId" not in server.questions[-1].json
+
+
+def test_a_conversation_as_a_dict(server: Server, client: Client, tmp_path: Path) -> None:
+    """`to_dict` returns what `save` writes, and `from_dict` continues from it: nothing is lost."""
+    talk = client.conversation(system="Sois bref \u2026 \U0001f389")
+    talk.chat("Qui ?")
+    talk.save(tmp_path / "talk.json")
+    row = json.dumps(talk.to_dict())
+    assert json.loads(row) == json.loads((tmp_path / "talk.json").read_bytes())
+    restored = Conversation.from_dict(json.loads(row), client)
+    assert restored.to_dict() == talk.to_dict()
+    restored.chat("Quand ?")
+    question = server.questions[-1].json
+    assert question["previousResponseId"] == "cmpl-1"
+    assert question["chatId"] == talk.chat_id
+    assert question["messages"] == talk.messages
+
+
+def test_a_dict_of_a_cut_conversation(server: Server, client: Client) -> None:
+    """The response id of turns that have been cut since is left out, as in a file."""
+    talk = client.conversation()
+    talk.chat("1")
+    del talk.messages[0]
+    assert talk.to_dict()["response_id"] is None
+
+
+def test_a_dict_is_a_copy(client: Client) -> None:
+    """A dict and its conversation share no list and no turn."""
+    talk = client.conversation(messages=[GREETING])
+    data = talk.to_dict()
+    restored = Conversation.from_dict(data, client)
+    data["messages"][0]["content"] = "Changed"
+    data["messages"].append(GREETING)
+    assert talk.messages == restored.messages == [GREETING]
+
+
+def test_other_keys_are_ignored(client: Client) -> None:
+    """A dict may have more keys, such as those of a later version."""
+    data = {**client.conversation(chat_id="mine").to_dict(), "owner": 5}
+    assert Conversation.from_dict(data, client).chat_id == "mine"
+
+
+@pytest.mark.parametrize("data", NOT_CONVERSATIONS[5:6] + NOT_CONVERSATIONS[7:])
+def test_other_dicts_are_refused(data: bytes, server: Server, client: Client) -> None:
+    """A dict that is not a conversation raises ValueError, and nothing is sent."""
+    with pytest.raises(ValueError, match=r"data does not contain a conversation: \w") as caught:
+        Conversation.from_dict(json.loads(data), client)
+    assert type(caught.value) is ValueError
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("data", ["{}", b"{}", None, []])
+def test_what_is_not_a_dict_is_refused(data: Any, client: Client) -> None:
+    """Something that is not a dict raises TypeError; JSON text has to be parsed first."""
+    with pytest.raises(TypeError, match=r"data must be a dict, as from json\.loads, not "):
+        Conversation.from_dict(data, client)
+
+
+def test_a_subclass_is_restored(client: Client) -> None:
+    """A subclass is restored as itself."""
+
+    class Support(Conversation):
+        """A conversation of a support desk."""
+
+    assert type(Support.from_dict(client.conversation().to_dict(), client)) is Support
 
 
 def test_a_new_conversation_can_be_saved(client: Client, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import traceback
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 import requests
@@ -140,3 +140,39 @@ def test_redirects(location: str, server: Server, log: pytest.LogCaptureFixture)
     with Client(server.url) as client, pytest.raises(ChatGPT4OnlineError) as caught:
         client.chat("Hi")
     assert SECRET not in traceback_of(caught.value) + log.text
+
+
+@pytest.mark.parametrize("how", ["chat", "stream", "conversation", "map"])
+def test_tracebacks_show_no_header_of_one_call(how: str, server: Server, client: Client) -> None:
+    """A traceback with the variables of our functions shows no value of a call's headers."""
+    ways: Dict[str, Callable[..., Any]] = {
+        "chat": client.chat,
+        "stream": client.stream,
+        "conversation": client.conversation().chat,
+        "map": lambda message, **options: next(client.map([message], **options)).result(),
+    }
+    server.answers(500)
+    with pytest.raises(ChatGPT4OnlineError) as caught:
+        ways[how]("Hi", headers={"Authorization": SECRET})
+    error = caught.value
+    shown = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    frames = [
+        frame for frame in shown.stack if "chatgpt4online" in frame.filename.split("tests")[-1]
+    ]
+    assert len(frames) > 3
+    assert SECRET not in str([frame.locals for frame in frames])
+
+
+def test_a_token_that_cannot_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's token, which `api` validates, is not in the error or its traceback."""
+    monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
+    monkeypatch.setenv("CHATGPT4ONLINE_TOKEN", f"{SECRET}\n")
+    with Client() as client, pytest.raises(ValueError, match="token is empty or") as caught:
+        client.api.whoami()
+    error = caught.value
+    shown = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    assert SECRET not in "".join(shown.format())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import signal
 import struct
 import subprocess
 import sys
@@ -26,6 +25,7 @@ PROGRAM = [sys.executable, "-X", "dev", *COVERAGE, "-m", "chatgpt4online"]
 ESCAPE_SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 SIZE = (24, 80)  # lines and columns
 CTRL_C, CTRL_D = b"\x03", b"\x04"
+BRACKETED_PASTE = b"\x1b[?2004h"  # asks the terminal to mark what is pasted
 
 
 class Terminal:
@@ -75,6 +75,11 @@ class Terminal:
                 return False
         self._seen = self.text.index(text, self._seen) + len(text)
         return True
+
+    def has_received(self, data: bytes) -> bool:
+        """Return whether the program has written this, escape sequences included."""
+        self._read(monotonic())
+        return data in self.raw
 
     @property
     def text(self) -> str:
@@ -152,6 +157,54 @@ def test_line_history(chat: Terminal) -> None:
     chat.wait_for("> ")
     chat.type(b"\x1b[A two\n")
     chat.wait_for("Echo(3 msgs): One two")
+
+
+def test_a_pasted_block_is_one_question(chat: Terminal, server: Server) -> None:
+    """A block of ten lines that is pasted is one question, sent at Enter; so is the next one."""
+    pytest.importorskip("readline")
+    block = "\n".join(f"line {number}" for number in range(10))
+    chat.wait_for("> ")
+    wait_for(lambda: chat.has_received(BRACKETED_PASTE))
+    for count in (1, 3):
+        # A terminal sends a carriage return for each line end that is pasted.
+        chat.type(b"\x1b[200~" + block.replace("\n", "\r").encode() + b"\x1b[201~")
+        chat.wait_for("line 9")
+        assert len(server.questions) == count // 2
+        chat.type(b"\n")
+        chat.wait_for(f"Echo({count} msgs): line 0")
+        chat.wait_for("> ")
+    assert [question.json["newMessage"] for question in server.questions] == [block, block]
+
+
+def test_triple_quotes_in_a_terminal(chat: Terminal, server: Server) -> None:
+    """Between triple quotes the prompt is another one, and Ctrl-C discards all of the lines."""
+    chat.wait_for("> ")
+    chat.type(b'"""One\n')
+    chat.wait_for("... ")
+    chat.type_until(CTRL_C, "(press Ctrl-D or type /quit to leave)")
+    chat.wait_for("> ")
+    chat.type(b'"""Two\n')
+    chat.wait_for("... ")
+    chat.type(b'three"""\n')
+    chat.wait_for("Echo(1 msgs): Two")
+    assert [question.json["newMessage"] for question in server.questions] == ["Two\nthree"]
+
+
+def test_an_editor_in_a_terminal(
+    server: Server, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """/edit gives the terminal to the editor, and asks what it leaves."""
+    program = tmp_path / "edit.sh"
+    program.write_text('read -r line\nprintf "%s\\nand more" "$line" > "$1"\n')
+    terminal = Terminal(["chat", "--site", server.url], {**environment, "VISUAL": f"sh {program}"})
+    try:
+        terminal.wait_for("> ")
+        terminal.type(b"/edit\n")
+        terminal.type(b"Typed in the editor\n")
+        terminal.wait_for("Echo(1 msgs): Typed in the editor")
+    finally:
+        terminal.close()
+    assert server.questions[0].json["newMessage"] == "Typed in the editor\nand more"
 
 
 def test_ctrl_c_stops_only_the_answer(chat: Terminal, server: Server) -> None:
@@ -276,7 +329,7 @@ def test_serve_runs_until_ctrl_c(environment: Mapping[str, str]) -> None:
 
 def test_closed_pipe(server: Server) -> None:
     """A closed pipe, as with ``| head``, ends `ask` silently."""
-    server.says(*("word " for _ in range(2000)), pace=0.001)
+    server.says(*("word " for _ in range(20_000)))
     process = subprocess.Popen(
         [*PROGRAM, "ask", "Hello", "--site", server.url],
         stdin=subprocess.DEVNULL,
@@ -285,7 +338,6 @@ def test_closed_pipe(server: Server) -> None:
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    assert process.stdout.read(4) == b"word"
     process.stdout.close()
     assert process.wait(SOON) == 0
     assert process.stderr.read() == b""
@@ -307,16 +359,34 @@ def test_closed_pipe_of_a_conversation(server: Server) -> None:
     assert len(server.questions) == 1
 
 
-def test_deltas_are_flushed(server: Server) -> None:
-    """In a pipe too, each delta is readable as soon as it arrives."""
+def test_deltas_are_printed_in_a_terminal(server: Server, environment: Mapping[str, str]) -> None:
+    """In a terminal, --raw prints each delta as it arrives, and says if the answer changes."""
+    server.says("Hel", "o", final="Hello", pace=0.1)
     server.stalls(after=["Hel"])
-    process = subprocess.Popen(
-        [*PROGRAM, "ask", "Hello", "--site", server.url],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    assert process.stdout.read(3) == b"Hel"
-    process.send_signal(signal.SIGINT)
-    assert process.wait(SOON) == 130
-    process.stdout.close()
+    words = ["ask", "Hello", "--raw", "--site", server.url]
+    terminal = Terminal(words, environment)
+    try:
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    notice = "the site changed its answer at the end; the final answer is:"
+    assert terminal.text == f"Helo\r\nchatgpt4online: {notice}\r\nHello\r\n"
+    terminal = Terminal(words, environment)
+    try:
+        terminal.wait_for("Hel")
+        terminal.type(CTRL_C)
+        assert terminal.wait() == 130
+    finally:
+        terminal.close()
+
+
+def test_a_huge_table_is_plain_text(server: Server, environment: Mapping[str, str]) -> None:
+    """A table that would take rich minutes to render is printed as it is."""
+    pytest.importorskip("rich")
+    server.says("|x" * 200 + "\n" + "|-" * 200 + "\n" + "|\n" * 1000 + "**end**")
+    terminal = Terminal(["ask", "Hello", "--site", server.url], environment)
+    try:
+        assert terminal.wait() == 0
+    finally:
+        terminal.close()
+    assert terminal.text.rstrip().endswith("**end**")

@@ -1,7 +1,7 @@
 """
 A server that sends exactly the bytes that a test scripts, as slowly as the test wants.
 
-`chatgpt4online.testing.Server` always speaks correct HTTP; this one need not.
+`chatgpt4online.testing.Server` always speaks correct HTTP; this one speaks what a test scripts.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from chatgpt4online import (
     StatusError,
     Usage,
 )
-from chatgpt4online._protocol.answers import parse_nonce, parse_reply, parse_upload
+from chatgpt4online._protocol.answers import parse_files, parse_nonce, parse_reply, parse_upload
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success, reply_error
 from chatgpt4online._protocol.fields import plain_text
@@ -411,8 +411,25 @@ def test_plain_text(value: object, text: str) -> None:
     assert plain_text(value) == text
 
 
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://a.example/uploads/a.JPEG", "image"),
+        ("https://a.example/a.webp?v=2.txt", "image"),
+        ("https://a.example/a.pdf?preview=.png", "file"),
+        ("https://a.example/png", "file"),
+        ("", "file"),
+    ],
+)
+def test_the_type_of_a_file(url: str, expected: str) -> None:
+    """A file is an image if the path of its URL ends like one, whatever the site calls it."""
+    rows = [{"refId": "a", "url": url, "type": kind} for kind in ("image", "file", None)]
+    files = parse_files({"data": {"files": rows}})
+    assert [file.type for file in files] == [expected] * 3
+
+
 @pytest.mark.parametrize("data", [{"id": "a" * 32}, {"url": "https://example.com/a.png"}, {}])
 def test_unnamed_upload(data: Dict[str, Any]) -> None:
     """The answer to an upload must have both an id and a URL."""
     with pytest.raises(ProtocolError, match="does not name the uploaded file"):
-        parse_upload({"data": data}, "a.png", "image/png", "vision")
+        parse_upload({"data": data}, "a.png", "vision")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Dict, List, Sequence, Tuple, Type, Union
+from enum import Enum
+from typing import Any, Callable, Dict, List, Sequence, Tuple, Type, Union
 
 import pytest
 
-from chatgpt4online import Message, Reply, format_prompt
+from chatgpt4online import Message, MessageError, Reply, format_prompt
 from chatgpt4online._protocol.request import build_history, chat_body, new_chat_id
 
 SURROGATE = "\ud83d"  # a lone one
@@ -17,6 +18,26 @@ USER: Message = {"role": "user", "content": "Who?"}
 ASSISTANT: Message = {"role": "assistant", "content": "Voltaire."}
 SYSTEM: Message = {"role": "system", "content": "Be brief."}
 NEXT: Message = {"role": "user", "content": "When?"}
+
+
+def text(content: str) -> Dict[str, str]:
+    """Return a part of a turn's content."""
+    return {"type": "text", "text": content}
+
+
+def turn(*parts: Any) -> Dict[str, Any]:
+    """Return a user's turn with parts."""
+    return {"role": "user", "content": list(parts)}
+
+
+class Role(str, Enum):
+    """Roles and texts as many programs define them; `str` of one is its name."""
+
+    USER = "user"
+    WHO = "Who?"
+    FIELD = "newMessage"
+    OTHER = "temperature"
+
 
 HISTORIES: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List[Message]]] = [
     ("When?", (), [NEXT]),
@@ -28,23 +49,32 @@ HISTORIES: List[Tuple[Union[str, Sequence[Message]], Sequence[Message], List[Mes
 ]
 
 BAD_HISTORIES: List[Tuple[Any, Any, Type[Exception], str]] = [
-    ("", (), ValueError, "the message is empty"),
-    (" \n\t", (), ValueError, "the message is empty"),
-    ("", [USER, ASSISTANT], ValueError, "the message is empty"),
-    ([{"role": "user", "content": " "}], (), ValueError, "the message is empty"),
-    ([], (), ValueError, "the last turn of the history must be the user's"),
-    ([USER, ASSISTANT], (), ValueError, "the last turn of the history must be the user's"),
-    ([SYSTEM], (), ValueError, "the last turn of the history must be the user's"),
+    ("", (), MessageError, "the message is empty"),
+    (" \n\t", (), MessageError, "the message is empty"),
+    ("", [USER, ASSISTANT], MessageError, "the message is empty"),
+    ([{"role": "user", "content": " "}], (), MessageError, "the message is empty"),
+    ([], (), MessageError, "the last turn of the history must be the user's"),
+    ([USER, ASSISTANT], (), MessageError, "the last turn of the history must be the user's"),
+    ([SYSTEM], (), MessageError, "the last turn of the history must be the user's"),
     ([NEXT], [USER], ValueError, "give the history once"),
-    (f"a{SURROGATE}", (), ValueError, "message contains a lone surrogate"),
-    ("a", [{"role": "user", "content": SURROGATE}], ValueError, "a turn's content contains a lone"),
-    ("a", [{"role": "bot", "content": "b"}], ValueError, "user, assistant or system, not 'bot'"),
-    ("a", [{"role": "User", "content": "b"}], ValueError, "user, assistant or system, not 'User'"),
-    ("a", [{"role": ["user"], "content": "b"}], ValueError, "assistant or system, not ['user']"),
-    ("a", [{"content": "b"}], ValueError, "user, assistant or system, not None"),
+    (f"a{SURROGATE}", (), MessageError, "message contains a lone surrogate"),
+    ("a", [{"role": "user", "content": SURROGATE}], MessageError, "a turn's content contains"),
+    ("a", [{"role": "bot", "content": "b"}], MessageError, "user, assistant or system, not 'bot'"),
+    ("a", [{"role": "User", "content": "b"}], MessageError, "assistant or system, not 'User'"),
+    ("a", [{"role": ["user"], "content": "b"}], MessageError, "assistant or system, not ['user']"),
+    ("a", [{"content": "b"}], MessageError, "user, assistant or system, not None"),
     ("a", [{"role": "user"}], TypeError, "a turn's content must be a str, not NoneType"),
     ("a", [{"role": "user", "content": 5}], TypeError, "a turn's content must be a str, not int"),
     ("a", ["b"], TypeError, "a turn must be {"),
+    ([turn()], (), MessageError, "the message is empty"),
+    ([turn(text(" "))], (), MessageError, "the message is empty"),
+    ([turn(text(SURROGATE))], (), MessageError, "a part's text contains a lone surrogate"),
+    ([turn(text("\ud83d"), text("\ude00"))], (), MessageError, "a part's text contains a lone"),
+    ([turn({"type": "image_url"})], (), MessageError, "not of 'image_url': send files with files="),
+    ([turn(text("a"), {"type": "file"})], (), MessageError, "'file': send files with files="),
+    ([turn({"text": "a"})], (), MessageError, "parts of text, not of None"),
+    ([turn({"type": "text"})], (), TypeError, "a part's text must be a str, not NoneType"),
+    ([turn("a")], (), TypeError, 'a part must be {"type": "text", "text": ...}, not str'),
     ("a", [("user", "b")], TypeError, "a turn must be {"),
     ("a", None, TypeError, "messages must be a list of turns, not NoneType"),
     ("a", "b", TypeError, "messages must be a list of turns, not str"),
@@ -91,6 +121,41 @@ def test_history(
 ) -> None:
     """A history is the earlier turns and then the new one, in whichever arguments they come."""
     assert build_history(message, messages) == turns
+
+
+@pytest.mark.parametrize("parts", [["When?"], ["Wh", "en", "?"], ["", "When?"]])
+@pytest.mark.parametrize("sequence", [list, tuple])
+def test_parts_of_text_are_joined(parts: List[str], sequence: Callable[..., Any]) -> None:
+    """A turn's content may be a list of text parts, which are joined."""
+    asked = {"role": "user", "content": sequence(map(text, parts))}
+    assert build_history([asked], ()) == [NEXT]
+    assert build_history("When?", [asked]) == [NEXT, NEXT]
+    assert format_prompt([asked]) == "When?"
+
+
+def test_enums_are_their_values() -> None:
+    """Roles, contents and names of fields of a ``(str, Enum)`` class are their values."""
+    history = build_history(Role.WHO, [{"role": Role.USER, "content": Role.WHO}])
+    assert [type(each) for one in history for each in one.values()] == [str] * 4
+    assert history == [USER, USER]
+    assert build_history([turn({"type": "text", "text": Role.WHO})], ()) == [USER]
+    assert body([NEXT], extra_body={Role.OTHER: Role.WHO})["temperature"] == "Who?"
+    with pytest.raises(ValueError, match="must not replace 'newMessage'"):
+        body([NEXT], extra_body={Role.FIELD: "a"})
+    with pytest.raises(MessageError, match="user, assistant or system, not 'Who\\?'"):
+        build_history("a", [{"role": Role.WHO, "content": "a"}])
+
+
+@pytest.mark.parametrize(("flat", "size"), [(False, 5), (True, 33)])
+def test_too_long(flat: bool, size: int) -> None:
+    """A message longer than the bot allows is an error; so is a prompt."""
+    history = build_history("When?", [USER])
+    assert body(history, flat=flat, max_length=size)
+    with pytest.raises(MessageError) as caught:
+        body(history, flat=flat, max_length=size - 1)
+    assert str(caught.value) == (
+        f"the message has {size} characters; the bot allows at most {size - 1}"
+    )
 
 
 def test_history_is_copied() -> None:

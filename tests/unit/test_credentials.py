@@ -27,6 +27,19 @@ def test_the_default_port_is_the_same_origin() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("http://[::1]:8080/wp", "http://[::1]:8080"),
+        ("https://[2001:DB8::1]:443/", "https://[2001:db8::1]"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ],
+)
+def test_origins_of_addresses(url: str, origin: str) -> None:
+    """The origin of an IPv6 address keeps its brackets."""
+    assert credentials.origin_of(url) == origin
+
+
+@pytest.mark.parametrize(
     "url", ["https://example.com:80/", "http://example.com:443/", "http://example.com/"]
 )
 def test_other_origins(url: str) -> None:

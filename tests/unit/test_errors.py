@@ -15,6 +15,7 @@ from chatgpt4online.errors import (
     AuthError,
     BlockedError,
     ChatGPT4OnlineError,
+    MessageError,
     NotFoundError,
     ProtocolError,
     RateLimitError,
@@ -28,6 +29,7 @@ from chatgpt4online.errors import (
 
 PARENTS: Dict[Type[ChatGPT4OnlineError], Tuple[type, ...]] = {
     ChatGPT4OnlineError: (Exception,),
+    MessageError: (ChatGPT4OnlineError, ValueError),
     TransportError: (ChatGPT4OnlineError,),
     Timeout: (TransportError, TimeoutError),
     StatusError: (ChatGPT4OnlineError,),
@@ -97,10 +99,18 @@ def test_survives(error_class: Type[ChatGPT4OnlineError], copier: Callable[[Any]
     assert (type(other), str(other), vars(other)) == (error_class, str(error), vars(error))
 
 
-@pytest.mark.parametrize("error_class", PARENTS)
+@pytest.mark.parametrize("error_class", [each for each in PARENTS if each is not MessageError])
 def test_says_where(error_class: Type[ChatGPT4OnlineError]) -> None:
     """An error's text begins with the site and the route."""
     assert str(filled(error_class)) == "https://example.com mwai-ui/v1/chats/submit: it failed."
+
+
+def test_a_message_error_suits_whoever_wrote_the_message() -> None:
+    """The text of a `MessageError` does not name the site, and its attributes do."""
+    error = filled(MessageError)
+    assert (str(error), error.site, error.route) == ("it failed.", WHERE["site"], WHERE["route"])
+    with pytest.raises(ValueError, match="it failed"):
+        raise error
 
 
 def test_without_a_site_and_route() -> None:

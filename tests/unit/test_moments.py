@@ -19,7 +19,7 @@ from chatgpt4online._http.call import Call
 from chatgpt4online._http.credentials import bearer
 from chatgpt4online._http.nonce import IssuedNonce, Nonce
 from chatgpt4online._http.request import Request, Settings
-from chatgpt4online._http.session import OutgoingRequest, PlainSession
+from chatgpt4online._http.session import OutgoingRequest, OwnSession, PlainSession
 from chatgpt4online._journal import Journal
 from chatgpt4online._protocol.prelude import Start, find_start
 
@@ -97,7 +97,7 @@ def test_no_repr_shows_a_secret() -> None:
         session=None,
     )
     request = Request("mwai", {"cookie": "s3cret"}, credential=credential)
-    outgoing = OutgoingRequest("GET", "https://a.example/", {}, {"a": "s3cret"})
+    outgoing = OutgoingRequest("GET", "https://a.example/", {}, {"a": "s3cret"}, None)
     shown = [repr(each) for each in (credential, settings, request, outgoing)]
     shown.append(repr(IssuedNonce("s3cret", 1)))
     assert "s3cret" not in "".join(shown)
@@ -123,6 +123,17 @@ def test_a_plain_session_after_a_fork() -> None:
     session.after_fork()
     assert session.session.adapters is not adapters
     assert session.session.cookies["a"] == "b"
+    session.close()
+
+
+def test_a_recorded_session_after_a_fork() -> None:
+    """A child that records has connections of its own, and the same cookies."""
+    session = OwnSession(None)
+    plain = session._plain_session()
+    session.session.cookies.set("a", "b")
+    session.after_fork()
+    assert session._plain_session() is not plain
+    assert session._plain_session().session.cookies["a"] == "b"
     session.close()
 
 

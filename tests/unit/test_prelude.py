@@ -169,3 +169,16 @@ def test_an_answer_may_quote_anything() -> None:
     text = '{"success":false}\n' + HEL.decode()
     body = json.dumps({"success": True, "reply": text}).encode()
     assert start(body) == Start(0, is_stream=False)
+
+
+@pytest.mark.parametrize("line", [b'data:{"type":x}', b'data:{"type":"\xff"}'])
+def test_a_line_that_is_not_an_event(line: bytes) -> None:
+    """A line that only begins like an event is noise, and the stream starts after it."""
+    assert start(b"x" + line + b"\n" + HEL) == Start(len(line) + 2, is_stream=True)
+
+
+def test_a_cut_event_after_noise() -> None:
+    """An event that is cut before its end starts a stream; one that other text follows does not."""
+    cut = b'NULLdata: {"type":"live","data":"He'
+    assert start(cut) == Start(4, is_stream=True)
+    assert start(cut + b'"} and more') == Start(0, is_stream=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Iterator, List, NamedTuple, Tuple
 
 import pytest
+import requests
 import responses
 
 from chatgpt4online import Client, NotFoundError, StatusError
@@ -70,6 +71,27 @@ def test_redirected_nonce(status: int, web: responses.RequestsMock) -> None:
     assert {call.request.method for call in web.calls} == {"POST"}
     assert web.calls[2].request.headers["x-wp-nonce"] == "a"
     assert web.calls[2].request.headers["origin"] == "https://www.example.com"
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["own session", "caller's session"])
+def test_headers_of_one_call_stay_on_their_origin(own: bool, web: responses.RequestsMock) -> None:
+    """Of a call's headers, another origin sees those about the client and the content."""
+    works(web, OLD)
+    web.upsert("POST", OLD + CHAT, status=308, headers={"Location": NEW + CHAT})
+    works(web, NEW)
+    headers = {"X-Id": "1", "Authorization": "a", "User-Agent": "me", "Accept-Language": "de"}
+    session = requests.Session() if own else None
+    with Client(SITE, session=session) as client:
+        client.chat("Hi", headers=headers)
+    before, after = (
+        each.request.headers for each in web.calls if str(each.request.url).endswith(CHAT)
+    )
+    assert {name: before.get(name) for name in headers} == headers
+    assert {name: after.get(name) for name in headers} == {
+        **headers,
+        "X-Id": None,
+        "Authorization": None,
+    }
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

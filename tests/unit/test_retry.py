@@ -344,7 +344,7 @@ def test_every_request_ends(failures: List[Failure], retries: int, idempotent: b
         sent += 1
     else:
         pytest.fail("it is sent on and on")
-    assert sent <= 1 + retries + 1 + MOST_REDIRECTS + 1
+    assert sent <= 1 + retries + MOST_RENEWALS + MOST_REDIRECTS + 1
 
 
 @given(st.sampled_from(Failure), ATTEMPTS, WAITS, st.booleans(), st.floats(0.5, 1.0))

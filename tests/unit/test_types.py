@@ -47,7 +47,7 @@ ATTRIBUTES: Dict[str, Any] = {
     "first_seconds": 0.5,
 }
 NOON = datetime(2026, 1, 2, 12, tzinfo=timezone.utc)
-CHECK = Check("site", False, "down", 1.5)
+CHECK = Check("site", "failed", "down", 1.5)
 VALUES: List[Any] = [
     USAGE,
     Event("thinking", "Hm", "collapsed", {"a": 1}, 1.5),
@@ -118,6 +118,22 @@ def test_empty_reply() -> None:
     reply = Reply("", images=ATTRIBUTES["images"])
     assert not reply
     assert reply.images
+
+
+def test_a_reply_as_an_exact_str() -> None:
+    """`str(reply)` is exactly a str, for libraries that refuse subclasses."""
+    reply = Reply("Hel\u00e8ne", chat_id="abc")
+    assert type(str(reply)) is str
+    assert str(reply) == reply
+
+
+@pytest.mark.parametrize(("module", "dump"), [("yaml", "safe_dump"), ("msgspec.json", "encode")])
+def test_libraries_that_refuse_subclasses(module: str, dump: str) -> None:
+    """Libraries that insist on exactly str refuse a reply and take `str(reply)`."""
+    encode = getattr(pytest.importorskip(module), dump)
+    with pytest.raises(Exception, match=r"cannot represent|unsupported"):
+        encode(Reply("Hello"))
+    assert "Hello" in str(encode(str(Reply("Hello"))))
 
 
 @pytest.mark.parametrize("copier", COPIERS)
@@ -191,7 +207,8 @@ def test_replaced_fields(value: Any) -> None:
 def test_values_convert_to_dicts(value: Any) -> None:
     """`asdict` returns a dict by field, and nested values as dicts."""
     assert dataclasses.asdict(value).keys() == fields(value).keys()
-    assert dataclasses.asdict(Health((CHECK,))) == {"checks": (vars(CHECK),)}
+    health = dataclasses.asdict(Health((CHECK,)))
+    assert health == {"checks": (vars(CHECK),), "reply": None}
 
 
 def test_an_outcome_converts_with_its_reply() -> None:

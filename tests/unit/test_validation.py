@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Tuple, Type
 
 import pytest
 import requests
+from hypothesis import given, strategies
 
 from chatgpt4online import _validation as validate
 
@@ -17,6 +18,11 @@ SURROGATE = "\ud83d"  # a lone one
 def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Return a check that calls its value ``it`` in messages."""
     return lambda value: function(value, "it")
+
+
+def headers(value: Any) -> Dict[str, Any]:
+    """Check headers, and return them as a plain dict."""
+    return dict(validate.headers(value))
 
 
 def one_of(value: Any) -> str:
@@ -43,11 +49,11 @@ ACCEPTED: List[Tuple[Callable[[Any], Any], Any, Any]] = [
     (validate.limits, (3, 60), (3.0, 60.0)),
     (validate.limits, [3, None], (3.0, None)),
     (validate.limits, (None, float("inf")), (None, None)),
-    (validate.headers, None, {}),
-    (validate.headers, {}, {}),
-    (validate.headers, {"X-A": "b", "DNT": None}, {"x-a": "b", "dnt": None}),
-    (validate.headers, {"x-a": ""}, {"x-a": ""}),
-    (validate.headers, {"x-a": "caf\u00e9\tau lait"}, {"x-a": "caf\u00e9\tau lait"}),
+    (headers, None, {}),
+    (headers, {}, {}),
+    (headers, {"X-A": "b", "DNT": None}, {"x-a": "b", "dnt": None}),
+    (headers, {"x-a": ""}, {"x-a": ""}),
+    (headers, {"x-a": "caf\u00e9\tau lait"}, {"x-a": "caf\u00e9\tau lait"}),
     (validate.proxy_url, None, None),
     (validate.proxy_url, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
     (validate.proxy_url, "HTTPS://u:p@proxy.example", "HTTPS://u:p@proxy.example"),
@@ -73,6 +79,34 @@ SITES = {
     "http://my_host-1": "http://my_host-1",
     "https://b\u00fccher.example": "https://xn--bcher-kva.example",
     "https://example.com/caf\u00e9": "https://example.com/caf%C3%A9",
+    # This machine, and names for tests, speak http unless told otherwise.
+    "localhost": "http://localhost",
+    "LocalHost:8080/wp/": "http://localhost:8080/wp",
+    "user:secret@localhost:8080": "http://localhost:8080",
+    "blog.localhost": "http://blog.localhost",
+    "127.0.0.1:8000": "http://127.0.0.1:8000",
+    "127.1.2.3": "http://127.1.2.3",
+    "[::1]:8000/wp": "http://[::1]:8000/wp",
+    "site.local": "http://site.local",
+    "shop.site.test/blog": "http://shop.site.test/blog",
+    "https://localhost": "https://localhost",
+    "https://site.test": "https://site.test",
+    "localhost.example.com": "https://localhost.example.com",
+    "127.0.0.1.example.com": "https://127.0.0.1.example.com",
+    "test": "https://test",
+    "10.0.0.1": "https://10.0.0.1",
+    # Pages of WordPress's own are not a part of its address.
+    "https://example.com/wp-json": "https://example.com",
+    "https://example.com/wp-json/mwai-ui/v1": "https://example.com",
+    "example.com/blog/wp-admin/": "https://example.com/blog",
+    "https://example.com/wp-admin/admin.php?page=mwai_settings#x": "https://example.com",
+    "example.com/wp-login.php?redirect_to=https://example.com/wp-admin/": "https://example.com",
+    "https://user:secret@example.com/fr/index.php/chat/": "https://example.com/fr",
+    "https://example.com/index.php?rest_route=/": "https://example.com",
+    "localhost:8080/wp-admin": "http://localhost:8080",
+    "https://example.com/wp-administration": "https://example.com/wp-administration",
+    "https://example.com/my-wp-json": "https://example.com/my-wp-json",
+    "https://example.com/index.phpx": "https://example.com/index.phpx",
 }
 
 REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
@@ -144,7 +178,15 @@ REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.site_url, "https://", ValueError, "site is not the address of a site: 'https://'"),
     (validate.site_url, "https:///blog", ValueError, "site is not the address of a site"),
     (validate.site_url, "https://[", ValueError, "site is not a URL"),
-    (validate.site_url, "http:example.com", ValueError, "site is not a URL"),
+    (validate.site_url, "http:example.com", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "http:/x", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "https:/example.com/blog", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "HTTP//example.com", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "https:\\\\example.com", ValueError, "begins with https:// or http://"),
+    (validate.site_url, "http://https://example.com", ValueError, "begins with https:// or http"),
+    (validate.site_url, "://example.com", ValueError, "site is not the address of a site"),
+    (validate.site_url, "//example.com", ValueError, "site is not the address of a site"),
+    (validate.site_url, "example.com?p=1", ValueError, "without ? or #"),
     (validate.site_url, "https://example.com:99999", ValueError, "site is not a URL"),
     (validate.site_url, "https://exa mple.com", ValueError, "site is not the address of a site"),
     (validate.site_url, "https://example.com\\blog", ValueError, "is not the address of a site"),
@@ -169,6 +211,10 @@ WITH_SECRETS: List[Tuple[Callable[[Any], Any], Any]] = [
     (validate.site_url, f"https:/user:{SECRET}@example.com"),
     (validate.site_url, f"https://user:1/{SECRET}@example.com"),
     (validate.site_url, f"https://user:{SECRET}/@example.com"),
+    (validate.site_url, f"https://user:1/wp-admin/{SECRET}@example.com"),
+    (validate.site_url, f"https:user:{SECRET}@example.com"),
+    (validate.site_url, f"http//user:{SECRET}@example.com"),
+    (validate.site_url, f"user:{SECRET}://@example.com"),
     (validate.site_url, f"https://example.com/?key={SECRET}"),
     (validate.site_url, f"ftp://{SECRET}@example.com"),
 ]
@@ -208,6 +254,54 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
     assert SECRET not in str(error)
     assert error.__cause__ is None
     assert error.__suppress_context__ or error.__context__ is None
+
+
+def test_headers_show_no_value() -> None:
+    """The repr of a caller's headers has their names only."""
+    checked = validate.headers({"Authorization": SECRET, "DNT": None})
+    assert f"{checked} {[checked]}" == "<Headers authorization, dnt> [<Headers authorization, dnt>]"
+
+
+class Odd(str):
+    """A str that shows itself as something else, as members of ``(str, Enum)`` do."""
+
+    def __str__(self) -> str:
+        return "something else"
+
+    __repr__ = __str__
+
+    def __format__(self, _: str) -> str:
+        return str(self)
+
+
+PLAIN: List[Tuple[Callable[[Any], Any], str]] = [
+    (validate.exact, ""),
+    (named(validate.text), "a"),
+    (named(validate.identifier), "a"),
+    (one_of, "prompt"),
+    (validate.token, "t0ken"),
+    (validate.proxy_url, "http://127.0.0.1:3128"),
+    (validate.site_url, "https://example.com"),
+    (validate.page_url, "https://example.com/chat/"),
+    (lambda value: validate.headers({value: "a"}).popitem()[0], "x-own"),
+    (lambda value: validate.headers({"a": value})["a"], "own"),
+    (lambda value: (validate.login((value, "x")) or ("", ""))[0], "ada"),
+    (lambda value: (validate.login(("ada", value)) or ("", ""))[1], "x"),
+]
+
+
+@pytest.mark.parametrize(("function", "value"), PLAIN)
+def test_a_str_is_its_characters(function: Callable[[Any], Any], value: str) -> None:
+    """A str subclass with a `__str__` of its own counts as its characters, as a plain str."""
+    result = function(Odd(value))
+    assert (type(result), result) == (str, value)
+
+
+@given(text=strategies.text())
+def test_any_str_is_its_characters(text: str) -> None:
+    """Whatever the characters are."""
+    result = validate.exact(Odd(text))
+    assert (type(result), result) == (str, text)
 
 
 def test_session_of_a_subclass() -> None:

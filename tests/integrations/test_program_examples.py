@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
@@ -99,7 +101,64 @@ def test_a_django_command(server: Server, tmp_path: Path) -> None:
     }
 
 
+VISIT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from django_view import create_table
+from django.test import Client
+create_table()
+ada, bob = Client(), Client()
+for visitor, question in (ada, "One"), (bob, "Hi"), (ada, "Two"), (ada, " "), (ada, "No"):
+    answer = visitor.post("/ask", {"question": question})
+    print(answer.status_code, *answer.json().values())
+"""
+
+
+@needs("django")
+def test_a_django_view(server: Server, tmp_path: Path) -> None:
+    """Each visitor goes on with their own conversation, read from a JSONField with all it had."""
+    for answer in "123":
+        server.says(answer)
+    server.fails("The key sk-123 is wrong.")
+    done = subprocess.run(
+        [sys.executable, "-c", VISIT, str(EXAMPLES)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        env={**os.environ, "CHATGPT4ONLINE_SITE": server.url, "DATABASE": str(tmp_path / "db")},
+    )
+    assert done.stdout.splitlines() == [
+        "200 1",
+        "200 2",
+        "200 3",
+        "400 the message is empty",
+        "502 The chatbot cannot answer now.",
+    ], done.stderr
+    first, other, second, _ = (question.json for question in server.questions)
+    assert [len(each["messages"]) for each in (first, other, second)] == [0, 0, 2]
+    assert second["previousResponseId"] == "cmpl-1"
+    assert first["chatId"] == second["chatId"] != other["chatId"]
+
+
 # --------------------------------------------------------------------------------- other programs
+
+
+def test_conversations_in_sqlite(server: Server, tmp_path: Path) -> None:
+    """Each user's conversation is continued by the next run; a failed question changes nothing."""
+    database = tmp_path / "talks.db"
+    words = [("ada", "One"), ("bob", "Hi"), ("ada", "Two")]
+    runs = [run(server, "sqlite_conversations.py", database, *each) for each in words]
+    assert [done.stdout for done in runs] == [
+        "Echo(1 msgs): One\n",
+        "Echo(1 msgs): Hi\n",
+        "Echo(3 msgs): Two\n",
+    ]
+    assert server.questions[-1].json["previousResponseId"] == "cmpl-1"
+    server.fails("Too tired.")
+    assert run(server, "sqlite_conversations.py", database, "ada", "Three").returncode == 1
+    done = run(server, "sqlite_conversations.py", database, "ada", "Three")
+    assert done.stdout == "Echo(5 msgs): Three\n"
 
 
 def test_a_channel_bot(server: Server) -> None:
@@ -180,7 +239,9 @@ def test_triage_without_an_answer(server: Server) -> None:
     assert "Too tired." in done.stderr
 
 
-@pytest.mark.parametrize("name", ["cron_report.py", "ask_about_images.py"])
+@pytest.mark.parametrize(
+    "name", ["cron_report.py", "ask_about_images.py", "sqlite_conversations.py"]
+)
 def test_usage(server: Server, name: str) -> None:
     """Without its arguments, a program prints its usage."""
     done = run(server, name)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
 from support import SOON, wait_for
 
-from chatgpt4online import Client, ReplyError
+from chatgpt4online import Client, ReplyError, notebook
 from chatgpt4online.notebook import display
 from chatgpt4online.testing import Server
 
@@ -89,7 +91,7 @@ def test_a_failed_answer_stays_in_the_cell(cell: Cell, server: Server, client: C
 def test_without_ipython(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without IPython, the error says what to install."""
     monkeypatch.setitem(sys.modules, "IPython", None)
-    with pytest.raises(ImportError, match=r"pip install 'chatgpt4online\[notebook\]'"):
+    with pytest.raises(ImportError, match="pip install ipython"):
         display(client.stream("Hello"))
 
 
@@ -107,6 +109,143 @@ def test_the_first_delta_is_shown_at_once(cell: Cell, server: Server, client: Cl
     server.says("Well, ", "let me ", "see.")
     display(client.stream("Hello"))
     assert [output["text/plain"] for output in cell.outputs[:2]] == ["...", "Well, "]
+
+
+def test_a_cell_has_no_control_characters(cell: Cell, server: Server, client: Client) -> None:
+    """No output of a cell contains control characters, which a terminal would obey."""
+    server.says("\x1b]0;mine\x07", "a\x9b2J", pace=0.15)
+    display(client.stream("Hello"))
+    assert not {"\x1b", "\x07", "\x9b"} & {*str(cell.outputs), *cell.outputs[-1]["text/plain"]}
+    assert cell.outputs[-1] == {"text/plain": "]0;minea2J", "text/markdown": "]0;minea2J"}
+
+
+def test_long_texts_are_shown_less_often(
+    cell: Cell, server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading gets ten times as long as showing, however long that takes."""
+    now = iter(range(10**6))
+    monkeypatch.setattr(notebook, "monotonic", lambda: next(now))  # each update takes a second
+    server.says(*("word " for _ in range(26)))
+    display(client.stream("Hello"))
+    shown = [output["text/plain"].count("word") for output in cell.outputs[1:]]
+    assert shown == [1, 11, 21, 26]
+
+
+# ------------------------------------------------------------------------ in a terminal, in marimo
+
+
+def test_a_terminal_shows_the_deltas_once(
+    cell: Cell,
+    server: Server,
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In IPython in a terminal, the deltas are printed once, without control characters."""
+    terminal = pytest.importorskip("IPython.terminal.interactiveshell")
+    shell = pytest.importorskip("IPython").get_ipython()
+    monkeypatch.setattr(terminal, "TerminalInteractiveShell", type(shell))
+    server.says("He\x1b[2J", "llo", pace=0.15)
+    assert display(client.stream("Hello")) == "He\x1b[2Jllo"
+    server.says("Helo", final="Hello")
+    display(client.stream("Hello"))
+    changed = "the site changed its answer at the end; the final answer is:"
+    assert capsys.readouterr().out == f"He[2Jllo\nHelo\n{changed}\nHello\n"
+    assert not cell.outputs
+
+
+IN_A_TERMINAL = """\
+import sys, chatgpt4online
+from chatgpt4online import notebook
+client = chatgpt4online.Client({!r})
+reply = notebook.display(client.stream("Hello"))
+client.close()
+"""
+
+
+def test_ipython_in_a_terminal(server: Server, tmp_path: Path) -> None:
+    """In a real IPython of the terminal, the answer is printed once."""
+    pytest.importorskip("IPython")
+    server.says("One ", "two\x1b[2J ", "three", pace=0.15)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "IPython",
+            "--simple-prompt",
+            "-c",
+            IN_A_TERMINAL.format(server.url),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=4 * SOON,
+        env={**os.environ, "IPYTHONDIR": str(tmp_path)},
+    )
+    assert (done.returncode, done.stdout) == (0, "One two[2J three\n"), done.stderr
+
+
+def test_marimo_replaces_the_output(
+    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a marimo notebook, the cell's output is replaced by Markdown without HTML."""
+    outputs: List[str] = []
+    marimo = types.SimpleNamespace(
+        running_in_notebook=lambda: True,
+        md=lambda text: f"md {text}",
+        output=types.SimpleNamespace(replace=outputs.append),
+    )
+    monkeypatch.setitem(sys.modules, "marimo", marimo)
+    server.says("<img src=x onerror=alert(1)>", " Hello", pace=0.15)
+    reply = display(client.stream("Hello"))
+    assert outputs[0] == "md &lt;img src=x onerror=alert(1)>"
+    assert outputs[-1] == f"{outputs[0]} Hello"
+    assert reply == "<img src=x onerror=alert(1)> Hello"
+
+
+def test_marimo_that_is_only_imported(
+    cell: Cell, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that imports marimo, but is not a notebook of it, is shown as without it."""
+    marimo = types.SimpleNamespace(running_in_notebook=lambda: False)
+    monkeypatch.setitem(sys.modules, "marimo", marimo)
+    display(client.stream("Hello"))
+    assert cell.outputs[-1]["text/plain"] == "Echo(1 msgs): Hello"
+
+
+MARIMO_NOTEBOOK = """\
+import marimo
+app = marimo.App()
+
+@app.cell
+def _():
+    import chatgpt4online
+    from chatgpt4online import notebook
+    with chatgpt4online.Client({!r}) as client:
+        reply = notebook.display(client.stream("Hello"))
+    return
+
+if __name__ == "__main__":
+    app.run()
+"""
+
+
+def test_a_real_marimo_notebook(server: Server, tmp_path: Path) -> None:
+    """A real marimo kernel shows the answer as Markdown."""
+    pytest.importorskip("marimo")
+    (tmp_path / "book.py").write_text(MARIMO_NOTEBOOK.format(server.url))
+    server.says("Some **bold", "** text", pace=0.15)
+    done = subprocess.run(
+        [*(sys.executable, "-m", "marimo", "export", "html", "book.py", "-o", "book.html")],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=10 * SOON,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "book.html").read_text(encoding="utf-8")
+    assert re.search(r"Some .{0,20}strong.{0,6}bold", page)
 
 
 # ---------------------------------------------------------------------------------------- %%chat

@@ -1,0 +1,37 @@
+"""The page "When it goes wrong" quotes the messages that the package has, and leaves none out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from advice_rows import ROWS, SCENES, message_of
+
+PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "errors.rst"
+
+#: The terms of the page's definition lists.
+QUOTED = re.findall(r"^``(.+)``\n    \S", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+#: What the errors say whose tests are tables.
+MESSAGES = {
+    **{name: message_of(row) for name, row in ROWS.items()},
+    **{name: scene.says for name, scene in SCENES.items()},
+}
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_each_quoted_message_exists(quoted: str) -> None:
+    """What the page quotes is part of a message that a test has seen."""
+    assert [name for name, message in MESSAGES.items() if quoted in message]
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_each_message_is_explained(name: str) -> None:
+    """Each message of the tables has a part that the page quotes."""
+    assert [quoted for quoted in QUOTED if quoted in MESSAGES[name]]
+
+
+def test_no_message_is_explained_twice() -> None:
+    """A message has one place on the page."""
+    assert len(QUOTED) == len(set(QUOTED)) > 40
