@@ -24,6 +24,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple
 
@@ -205,9 +206,15 @@ class Reader:
 
 def exists(name: str) -> bool:
     """Return whether a module, or a function in a module, exists."""
-    module, _, function = name.partition(".")
-    found = importlib.util.find_spec(module)
-    return bool(found and (not function or hasattr(importlib.import_module(module), function)))
+    module, _, function = name.rpartition(".")
+    with suppress(ModuleNotFoundError):
+        if importlib.util.find_spec(name):
+            return True
+    return bool(
+        module
+        and importlib.util.find_spec(module)
+        and hasattr(importlib.import_module(module), function)
+    )
 
 
 def can_run(line: str) -> bool:
