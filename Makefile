@@ -12,9 +12,9 @@ RUNS ?= 1000000
 WORKERS := -n auto --maxprocesses 4 --dist worksteal
 # langchain-tests installs plugins that only tests/integrations needs; loading them takes seconds.
 LEAN := $(addprefix -p no:,anyio benchmark codspeed langsmith_plugin recording socket syrupy)
-# What covers the package; scripts/matrix.py measures the first two with the oldest dependencies
-# too, which cover the branches that differ.
-MEASURED := tests/unit tests/loopback tests/integrations
+# Coverage of "make test" is measured with the oldest dependencies, and of these with the newest too:
+# they cover the branches that differ, and what "make test" leaves out.
+NEWEST := tests/unit tests/loopback tests/integrations
 # Without bytecode, each program that a test starts would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -54,7 +54,7 @@ docs: $(VENV)/dev.stamp ## build docs/_build/html; warnings are errors
 
 cover: $(VENV)/dev.stamp ## branch coverage with the newest and oldest dependencies
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(MEASURED)
+	@$(BIN)/python -m coverage run -m pytest -q $(WORKERS) $(NEWEST)
 	@$(BIN)/python scripts/matrix.py --coverage oldest
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage report

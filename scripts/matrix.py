@@ -30,8 +30,6 @@ FUTURE = "urllib3-future"
 # Python 3.12 no longer supports.
 RUN_ON = {OLDEST: VERSIONS[:4], FUTURE: ["3.11", "3.12", "3.13", "3.10", "3.9"]}
 FUTURE_TESTS = "tests/loopback/test_another_urllib3.py"
-# Those that cover the package.
-MEASURED = ["tests/unit", "tests/loopback"]
 # Its patch numbers begin at 900, by which it can be told from urllib3.
 IS_FUTURE = "import urllib3; assert int(urllib3.__version__.split('.')[2]) >= 900"
 # Editable installs write to the source tree, so they take turns.
@@ -146,7 +144,7 @@ def test_command(leg: str, coverage: bool, jobs: int) -> List[str]:
     measured = ["-m", "coverage", "run"] if coverage else []
     workers = min(4, (os.cpu_count() or 1) // jobs + 1)  # some tests wait
     options = ["-q", "-p", "no:cacheprovider", "-n", str(workers), "--dist", "worksteal"]
-    tests = [FUTURE_TESTS] if leg == FUTURE else MEASURED if coverage else []
+    tests = [FUTURE_TESTS] if leg == FUTURE else []
     return [python_of(leg), *measured, "-m", "pytest", *options, *tests]
 
 
