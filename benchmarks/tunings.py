@@ -7,6 +7,7 @@ To add one, write a function that undoes it by `patch(owner, name, value)`, and 
 
 from __future__ import annotations
 
+from http.client import HTTPConnection
 from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 from requests.adapters import HTTPAdapter
@@ -61,6 +62,10 @@ def _read_through_urllib3(patch: Patch) -> None:
     patch(body, "_http_response", lambda _: None)
 
 
+def _send_heads_at_once(patch: Patch) -> None:
+    patch(connection._Watched, "endheaders", HTTPConnection.endheaders)  # noqa: SLF001
+
+
 TUNINGS: Dict[str, Tuning] = {
     "prepared requests": Tuning(
         "What requests finds out about a URL is found out once.",
@@ -71,6 +76,11 @@ TUNINGS: Dict[str, Tuning] = {
         "The connection pool for a URL is looked up by the URL, not by all settings.",
         (SHORT_CHAT,),
         _look_up_each_pool,
+    ),
+    "one packet": Tuning(
+        "The head and the body of a question are sent together.",
+        (SHORT_CHAT,),
+        _send_heads_at_once,
     ),
     "shared TLS contexts": Tuning(
         "The trusted certificates are loaded once per process.",

@@ -65,6 +65,9 @@ _IDLE_MARGIN = 1.0
 #: Keeps routers from forgetting a connection while a model thinks, and notices a dead one.
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 45, "TCP_KEEPALIVE": 45, "TCP_KEEPINTVL": 15}
 
+#: The longest body, in bytes, that is copied behind its head.
+_SHORT_BODY = 64 * 1024
+
 _KEEP_ALIVE_TIMEOUT = re.compile(r"(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
@@ -92,6 +95,10 @@ class _Watched:
     #: When it is too late to use it again.
     idle_until = 0.0
     _handle: Optional[socket.socket] = None
+    #: Whether what is sent next is the head of a request.
+    _at_head = False
+    #: A head that waits for its body.
+    _head = b""
 
     def watch(self, sock: socket.socket) -> None:
         """Watch a duplicate, since a TLS handshake takes the socket object out of use."""
@@ -115,10 +122,31 @@ class _Watched:
                 self._handle = None
         call.raise_if_ended()  # a proxy's answer that is cut off looks like a short one
 
+    def endheaders(self, *args: Any, **options: Any) -> None:
+        self._at_head, self._head = hasattr(self, "sock"), b""
+        super().endheaders(*args, **options)  # type: ignore[misc]
+
     def send(self, data: Any) -> None:
-        has_sock = hasattr(self, "sock")
-        if has_sock and self.sock is None:
+        """
+        Send the head of a request with its body, and all else at once.
+
+        Together they are one packet, and wait once for the socket and for Python's lock.
+        """
+        at_head, self._at_head = self._at_head, False  # connecting may send too, to a proxy
+        if hasattr(self, "sock") and self.sock is None:
             self.connect()
+        if at_head:
+            self._head = data
+            return
+        head, self._head = self._head, b""
+        if head and isinstance(data, bytes) and len(data) <= _SHORT_BODY:
+            data = head + data
+        elif head:
+            self._send(head)
+        self._send(data)
+
+    def _send(self, data: Any) -> None:
+        has_sock = hasattr(self, "sock")
         call = _current_call()
         if has_sock and self._handle is None:  # connected: urllib3 would keep that time limit
             self.sock.settimeout(call.within(call.limits[1]))
@@ -127,6 +155,8 @@ class _Watched:
         super().send(data)  # type: ignore[misc]
 
     def getresponse(self, *args: Any, **options: Any) -> Any:
+        if self._head:
+            self.send(b"")
         response = super().getresponse(*args, **options)  # type: ignore[misc]
         self.idle_limit = _idle_limit(response.headers.get("keep-alive") or "")
         return response
