@@ -59,6 +59,16 @@ def test_one_pass(server: Server, client: Client) -> None:
         next(stream)
 
 
+def test_the_text_is_what_was_yielded(server: Server, client: Client) -> None:
+    """A program that prints `text` and then the deltas prints nothing twice."""
+    server.says("a", "b", "c")
+    stream = client.stream("Hi")
+    texts = [stream.text]
+    for delta in stream:
+        texts += [delta, stream.text]
+    assert texts == ["", "a", "a", "b", "ab", "c", "abc"]
+
+
 def test_result(server: Server, client: Client) -> None:
     """`result` returns the whole answer, which may differ from the deltas, and always the same."""
     server.says("  Hel", "lo  ", final="Hello", response_id="r1")
