@@ -44,7 +44,7 @@ _WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer do
 
 class Subject(NamedTuple):
     """
-    Whom to check.
+    What to check.
 
     Args:
         transport: the transport of the site.
@@ -78,7 +78,7 @@ def examine(subject: Subject, ask: Optional[Callable[[], Stream]]) -> Health:
     Check a site, step by step. The first failure is the last step; it is reported, not raised.
 
     Args:
-        subject: whom to check.
+        subject: what to check.
         ask: a function that asks a short question, or None.
     """
     site, probe = _Site(subject), _Probe(ask)
@@ -101,11 +101,15 @@ def _run(name: str, step: _Step) -> Check:
 
 
 class _Site:
-    """The site without its answers: what stands in front of it, and what it lets the client do."""
+    """The steps that ask no question: what stands in front of a site, and what it allows."""
 
     def __init__(self, subject: Subject) -> None:
-        self._transport, self._bot, self._custom_id = subject[:3]
-        self._is_of_page, self._api, self._has_token = subject[3:]
+        self._transport = subject.transport
+        self._bot = subject.bot
+        self._custom_id = subject.custom_id
+        self._is_of_page = subject.is_of_page
+        self._api = subject.api
+        self._has_token = subject.has_token
         self._front_page_bots: Tuple[Bot, ...] = ()
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
@@ -187,7 +191,7 @@ class _Site:
         with self._transport.calling() as call:
             self._transport.nonce.forget()
             self._transport.issued_nonce(call)
-            self._offers_chat(call, with_nonce=True)  # no nonce is checked where it is given
+            self._offers_chat(call, with_nonce=True)  # start_session checks no nonce
             call.finish()
         return _Finding("fetched as a user" if self._transport.has_login else "fetched as a guest")
 
@@ -242,7 +246,7 @@ class _Site:
 
 def _judge_web_server(response: Response) -> _Finding:
     """
-    Return what a response of start_session tells about what it has passed on its way.
+    Return what a response of start_session shows of caches and other output on its way.
 
     Raises:
         ChatGPT4OnlineError: it was not received.

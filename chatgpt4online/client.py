@@ -189,10 +189,11 @@ class Client:
             raise ValueError("the page has no AI Engine chatbot")
         if index >= len(bots):
             raise ValueError(f"there is no chatbot with index {index}: the page has {len(bots)}")
-        return cls._of(bots[index], url, options)
+        return cls._for_bot(bots[index], url, options)
 
     @classmethod
-    def _of(cls: Type[C], bot: Bot, page: str, options: ClientOptions) -> C:
+    def _for_bot(cls: Type[C], bot: Bot, page: str, options: ClientOptions) -> C:
+        """Return a client for a chatbot that was found on a page."""
         if not routes.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site: make a client of {bot.site}")
         if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
@@ -282,7 +283,7 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
-        headers = validate.headers(headers)  # the caller's may contain secrets, and show them
+        headers = validate.headers(headers)  # whose repr, unlike a dict's, shows no values
         return self.stream(
             message,
             messages=messages,
@@ -350,12 +351,13 @@ class Client:
             response = self._transport.send(self._question(body, headers), call)
             return Stream(response, chat_id, began)
 
-    def _question(self, body: bytes, own: validate.Headers) -> Request:
+    def _question(self, body: bytes, headers: validate.Headers) -> Request:
         widget = self._transport.widget()
-        return Request(routes.CHAT, widget, body, content_type="application/json", own=own)
+        return Request(routes.CHAT, widget, body, content_type="application/json", own=headers)
 
     @contextmanager
     def _naming_the_site(self) -> Iterator[None]:
+        """Put site and route into a `MessageError`."""
         try:
             yield
         except MessageError as error:
@@ -629,7 +631,7 @@ class Client:
         return reduced
 
     def __copy__(self) -> Client:
-        """Return a client with these settings and connections of its own."""
+        """Return a client with these settings and connections of its own. Nothing is pickled."""
         clone = type(self).__new__(type(self))
         clone.__setstate__(self.__getstate__())
         return clone

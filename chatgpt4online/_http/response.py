@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, 
 import requests
 
 from chatgpt4online._protocol import fields, prelude
-from chatgpt4online._protocol.advice import BLOCKING_HEADERS, Asked
+from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import (
@@ -20,6 +20,7 @@ from chatgpt4online._protocol.failures import (
     page_error,
 )
 from chatgpt4online._protocol.fields import check_size, parse_json, plain_text
+from chatgpt4online._protocol.headers import is_from_firewall
 from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from chatgpt4online.types import Event
 
@@ -176,7 +177,7 @@ class Response:
         return ProtocolError("the answer is broken JSON")
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
-        if any(self.headers.get(name) for name in BLOCKING_HEADERS):
+        if is_from_firewall(self.headers):
             return page_error(self.status, self.headers, "", now=time(), asked=self._asked())
         if not first:
             return StreamInterrupted("the answer is empty")

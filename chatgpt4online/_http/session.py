@@ -111,7 +111,7 @@ class Upload:
 
 
 class _Prepared:
-    """What is the same each time that a URL is asked: the request, and how it is sent."""
+    """What is the same each time that a URL is asked: the request, and the arguments to send it."""
 
     def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
         self.request = request
@@ -284,15 +284,15 @@ class UserSession:
         return cookies.has_replaced(self.session.cookies, cookie)
 
     def after_fork(self) -> None:
-        """Do nothing: it is the caller's."""
+        """Do nothing: the session is the caller's."""
 
     def close(self) -> None:
-        """Do nothing: it is the caller's."""
+        """Do nothing: the session is the caller's."""
 
 
 class PlainSession(UserSession):
     """
-    A session of our own where urllib3 is not the one that our connections are made for.
+    A session of our own, without connections of our own: for an urllib3 that does not take them.
 
     Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
     """
@@ -336,7 +336,7 @@ def may_cross(name: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether a URL is of this machine: no proxy of the environment is asked for it."""
+    """Return whether a URL is of this machine, for which the environment's proxies do not count."""
     host = (urlsplit(url).hostname or "").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
         return True
@@ -350,7 +350,7 @@ def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
     """
     Return scheme, host and port of the proxy for a URL, without its login; None without one.
 
-    Of what is not a URL, which sending finds out too, nothing is returned but an empty str.
+    Return an empty str if it is not a URL; sending raises then.
     """
     proxy = select_proxy(url, proxies) if proxies else None
     if not proxy:

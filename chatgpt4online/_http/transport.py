@@ -54,8 +54,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("chatgpt4online")
 
-#: Headers of the caller's that hold for the widget's requests only.
-_OF_CONTENT = ("accept", "content-type")
+#: Of the caller's headers, these are for the widget's requests only.
+_WIDGET_ONLY = ("accept", "content-type")
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -81,7 +81,7 @@ class CallGroup:
     def add(self, call: Call) -> None:
         """Add a call. Once the group has ended, the call ends too."""
         self._calls[id(call)] = call
-        if self._has_ended:  # looked at last, so that `end` cannot miss the call
+        if self._has_ended:  # checked last, so that `end` cannot miss the call
             call.end("closed")
 
     def end(self) -> None:
@@ -167,7 +167,7 @@ class Transport:
             self._register(call)
             yield call
         except BaseException as error:
-            call.end("closed")  # where Ctrl-C struck between two keepers of its connection
+            call.end("closed")  # Ctrl-C may strike while nothing owns its connection
             call.finish()
             tracebacks.clear(error)
             raise
@@ -177,13 +177,13 @@ class Transport:
         own_group = group.get()
         if own_group is not None:
             own_group.add(call)
-        if self._is_closed:  # looked at last, so that `close` cannot miss the call
+        if self._is_closed:  # checked last, so that `close` cannot miss the call
             raise ValueError("the client is closed")
 
     def close(self) -> None:
         """End all calls in progress, and close the connections of an own session."""
         self._is_closed = True
-        # The one that fetches a nonce is the last, or another would fetch one in its place.
+        # The call that fetches a nonce ends last, or a waiting call would begin another fetch.
         for call in sorted(self._calls, key=self.nonce.is_fetched_by):
             call.end("closed")
         _close_idle(self._session, self._deferred)
@@ -276,16 +276,16 @@ class Transport:
         return self._repeat(request, call, self._exchange_page)
 
     def widget(self, **further: Optional[str]) -> Headers:
-        """Return what the site's widget sends, with the caller's changes; None is not sent."""
+        """Return the widget's headers, with the caller's changes; one that is None is not sent."""
         return widget_headers(self._settings.headers, accept_encoding="identity", **further)
 
     def plain(self, **further: Optional[str]) -> Headers:
         """
         Return the headers of a request that no widget makes, with the caller's changes.
 
-        What they say of the content stays as the route needs it.
+        Accept and Content-Type stay as the route needs them.
         """
-        theirs = {n: each for n, each in self._settings.headers.items() if n not in _OF_CONTENT}
+        theirs = {n: each for n, each in self._settings.headers.items() if n not in _WIDGET_ONLY}
         return {**plain_headers(**further), **theirs}
 
     def issued_nonce(self, call: Call) -> IssuedNonce:
@@ -390,7 +390,7 @@ class Transport:
         return request
 
     def use_root(self, root: str) -> None:
-        """Take a root that was found, not one that the site has moved to."""
+        """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
         self.root = self._original_root = root
 
     def _move_root(self, root: str) -> None:
@@ -425,7 +425,7 @@ class Transport:
             raise self._moved(request, response) or response.error()
 
     def _asked(self, request: Request, call: Call) -> Asked:
-        """Return what advice about a refusal depends on."""
+        """Return what advice about a refusal depends on: the route, and as whom it was asked."""
         credential = request.credential or self._settings.login
         by = "guest"
         if credential is not None and not request.is_url:
@@ -521,7 +521,7 @@ def _joined(base: str, location: str) -> str:
     try:
         return routes.printable_url(urljoin(base, location))
     except ValueError:
-        return location  # not a URL, which its reader finds out too
+        return location  # not a URL, and refused as one that is not the site's
 
 
 def _close_idle(session: Session, deferred: Deque[Body]) -> None:

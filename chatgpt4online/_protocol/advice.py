@@ -2,12 +2,12 @@
 What to do about a refusal: one sentence, from the route, the method, the login and the response.
 
 Nothing is said that a client cannot know. The rules are tried in order; the first that applies
-speaks.
+is used.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, NamedTuple, Optional, Tuple
+from typing import Callable, NamedTuple, Optional, Tuple
 
 from . import routes
 
@@ -34,8 +34,8 @@ class Asked(NamedTuple):
         by: ``"guest"``, ``"user"`` (with `auth`), ``"token"``, or ``"withheld"`` where a login was
             not sent, since the site has moved to another origin.
         size: the bytes of an upload, or None.
-        site: where the site is by now.
-        proxy: the proxy between, without its login; empty if there is none.
+        site: where the site is now, after redirects.
+        proxy: the address of the proxy on the way, without its login; empty if there is none.
     """
 
     route: str = ""
@@ -126,8 +126,12 @@ def _server_error(refusal: Refusal) -> str:
     )
 
 
-def _to(site: str) -> str:
-    return f" to {site}" if site else ""
+def _moved(refusal: Refusal) -> str:
+    site = refusal.asked.site
+    return (
+        f"The site has moved{f' to {site}' if site else ''}, and the login was not sent there: give"
+        " the client that address."
+    )
 
 
 def _is_user(refusal: Refusal) -> bool:
@@ -151,13 +155,7 @@ _RULES: Tuple[Rule, ...] = (
         lambda r: r.status == 404,
         lambda _: "No WordPress REST API answers there: check the site's address.",
     ),
-    (
-        lambda r: r.asked.by == "withheld" and r.status in (401, 403),
-        lambda r: (
-            f"The site has moved{_to(r.asked.site)}, and the login was not sent there: give the"
-            " client that address."
-        ),
-    ),
+    (lambda r: r.asked.by == "withheld" and r.status in (401, 403), _moved),
     (
         lambda r: r.status == 401 and not r.code and r.wants_password,
         lambda _: (
@@ -203,9 +201,3 @@ _RULES: Tuple[Rule, ...] = (
     (lambda r: r.status >= 500, _server_error),
     (lambda _: True, lambda _: "Check the address and the request."),
 )
-
-#: What headers say that a firewall or CDN answered, whatever the status.
-BLOCKING_HEADERS: Mapping[str, str] = {
-    "cf-mitigated": "Cloudflare",
-    "x-amzn-waf-action": "AWS WAF",
-}

@@ -22,8 +22,9 @@ from chatgpt4online.errors import (
 )
 
 from . import routes
-from .advice import BLOCKING_HEADERS, UNKNOWN, Asked, Refusal, advice, advice_on_upload
+from .advice import UNKNOWN, Asked, Refusal, advice, advice_on_upload
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
+from .headers import is_from_firewall
 
 #: So many of the last bytes of a stream are kept, for what PHP may print before it breaks off.
 LONGEST_TAIL = 2048
@@ -238,8 +239,7 @@ def _error_type(status: int, headers: Mapping[str, str], body: str, code: str) -
 
 
 def _is_challenge(headers: Mapping[str, str], body: str) -> bool:
-    is_named = any(headers.get(name) for name in BLOCKING_HEADERS)
-    return is_named or re.search(_CHALLENGE, body) is not None
+    return is_from_firewall(headers) or re.search(_CHALLENGE, body) is not None
 
 
 def page_error(

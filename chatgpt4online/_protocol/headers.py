@@ -1,4 +1,4 @@
-"""Headers and cookies: those of the widget and of other requests, and those not to send."""
+"""Headers and cookies: what the widget and other requests send, and what responses' ones mean."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ NONCE_HEADER = "x-wp-nonce"
 REST_ROOT_REL = "https://api.w.org/"
 
 _PHP_SESSION = "PHPSESSID="
+
+#: Cloudflare and AWS WAF send these, whatever the status.
+_FIREWALL_HEADERS = ("cf-mitigated", "x-amzn-waf-action")
+
 #: One link of a Link header, with its parameters (RFC 8288).
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s";,]+))*)', re.IGNORECASE)
 
@@ -77,6 +81,11 @@ def linked_root(link_header: str) -> Optional[str]:
         if re.search(rf'rel\s*=\s*"?{re.escape(REST_ROOT_REL)}"?', parameters, re.IGNORECASE):
             return str(target)
     return None
+
+
+def is_from_firewall(headers: Mapping[str, str]) -> bool:
+    """Return whether headers, in lower case, say that a firewall or CDN answered by itself."""
+    return any(headers.get(name) for name in _FIREWALL_HEADERS)
 
 
 def without_php_session(cookie: Optional[str]) -> Optional[str]:

@@ -157,7 +157,7 @@ class _Chat:
 
 
 _HELP = """\
-A pasted block is one question; so is what stands between two \"\"\".
+A pasted block is one question; so is the text between two \"\"\".
 A line that begins with a space is always a question."""
 
 

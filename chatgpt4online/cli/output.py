@@ -62,8 +62,8 @@ class ExitStatus(enum.IntEnum):
 # ------------------------------------------------------------------------------- standard streams
 
 
-#: The standard streams, and what to do with what their encoding lacks: print a question mark
-#: instead of failing, and read what `options.check_encoding` finds.
+#: The standard streams, and how they handle errors of encoding: output prints question marks, and
+#: input keeps the bytes for `options.check_encoding` to find.
 _STREAMS = {"stdin": "surrogateescape", "stdout": "replace", "stderr": "replace"}
 
 
@@ -99,7 +99,7 @@ def _print_error(line: str) -> None:
     try:
         sys.stderr.write(line)
         sys.stderr.flush()
-    except (OSError, ValueError):  # there is nobody to tell
+    except (OSError, ValueError):  # which cannot be reported
         discard(sys.stderr)
 
 
@@ -122,7 +122,7 @@ def print_json(value: Dict[str, Any]) -> None:
 
 
 def print_whole(text: str) -> None:
-    """Print a text so that what other programs print meanwhile does not come into its lines."""
+    """Print a text so that the output of parallel programs does not get into its lines."""
     for piece in _pieces(text):
         sys.stdout.write(piece)
         sys.stdout.flush()
@@ -192,15 +192,18 @@ def reply_printer(options: argparse.Namespace) -> Printer:
 def _print_at_end(open_stream: OpenStream) -> Reply:
     """Print a whole answer at once, so that parallel runs do not mix their answers."""
     with open_stream() as stream:
-        text = None
         try:
             reply = stream.result()
-            text = full_text(reply)
-        finally:
-            text = stream.text if text is None else text
-            if text:
-                print_whole(for_terminal(text if text.endswith("\n") else text + "\n"))
+        except BaseException:
+            _print_text(stream.text)
+            raise
+    _print_text(full_text(reply))
     return reply
+
+
+def _print_text(text: str) -> None:
+    if text:
+        print_whole(for_terminal(text if text.endswith("\n") else text + "\n"))
 
 
 def _print_plain(open_stream: OpenStream) -> Reply:
@@ -230,14 +233,14 @@ def _print_rendered(open_stream: OpenStream) -> Reply:
     with _running(console.status("waiting for the answer")):
         stream = open_stream()
     with stream:
-        text = None
+        live = Live(_Tail(stream), console=console, transient=True, refresh_per_second=10)
         try:
-            live = Live(_Tail(stream), console=console, transient=True, refresh_per_second=10)
             with _running(live):
                 reply = stream.result()
-            text = full_text(reply)
-        finally:
-            console.print(_markdown(stream.text if text is None else text))
+        except BaseException:
+            console.print(_markdown(stream.text))
+            raise
+    console.print(_markdown(full_text(reply)))
     return reply
 
 
