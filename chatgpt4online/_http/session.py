@@ -240,11 +240,12 @@ class UserSession:
         call.cookie = request.headers.get("Cookie")
         session = self.session
         proxies = {**session.proxies, **self._proxies}
+        # With the session's own, since requests lets the environment replace them otherwise.
         settings = session.merge_environment_settings(
-            outgoing.url, proxies, True, session.verify, session.cert
-        )  # given like this, since requests lets the environment replace a session's own
+            outgoing.url, dict(proxies), True, session.verify, session.cert
+        )
         if is_loopback(outgoing.url):
-            settings["proxies"] = {**session.proxies, **self._proxies}
+            settings["proxies"] = proxies
         call.proxy = _proxy_address(outgoing.url, settings["proxies"])
         try:
             response = session.send(

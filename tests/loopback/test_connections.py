@@ -19,6 +19,7 @@ from support import (
     Framing,
     Peer,
     RawServer,
+    Serve,
     answering,
     at_once,
     background,
@@ -285,11 +286,9 @@ def test_broken_framing_after_the_answer_costs_only_its_connection(rest: bytes) 
 # A finished call no longer affects its connection.
 
 
-@pytest.mark.parametrize("action", ["close", "leave", "drop", "read"])
-def test_using_a_finished_stream_does_not_affect_its_connection(action: str) -> None:
-    """Nothing done to a finished stream affects the next answer on its connection."""
-    proceed = threading.Event()
-    answer = Framing().answer([live("a"), live("b"), end("ab")])
+def answering_twice(events: List[bytes], proceed: threading.Event) -> Serve:
+    """Answer two questions on one connection, and hold the second answer after its first event."""
+    answer = Framing().answer(events)
 
     def serve(peer: Peer) -> None:
         peer.question()
@@ -299,6 +298,14 @@ def test_using_a_finished_stream_does_not_affect_its_connection(action: str) -> 
         peer.wait(proceed)
         peer.send(b"".join(answer.parts[1:]) + answer.last)
 
+    return serve
+
+
+@pytest.mark.parametrize("action", ["close", "leave", "drop", "read"])
+def test_using_a_finished_stream_does_not_affect_its_connection(action: str) -> None:
+    """Nothing done to a finished stream affects the next answer on its connection."""
+    proceed = threading.Event()
+    serve = answering_twice([live("a"), live("b"), end("ab")], proceed)
     with RawServer(serve) as server, Client(server.url, timeout=SOON) as client:
         finished = [client.stream("Hi")]
         assert finished[0].result() == "ab"
@@ -321,16 +328,7 @@ def test_using_a_finished_stream_does_not_affect_its_connection(action: str) -> 
 def test_a_deadline_ends_with_its_call() -> None:
     """The deadline of a finished call does not affect the next call on the same connection."""
     proceed = threading.Event()
-    answer = Framing().answer([live("a"), end("ab")])
-
-    def serve(peer: Peer) -> None:
-        peer.question()
-        peer.send(answer.bytes)
-        peer.question()
-        peer.send(answer.head + answer.parts[0])
-        peer.wait(proceed)
-        peer.send(b"".join(answer.parts[1:]) + answer.last)
-
+    serve = answering_twice([live("a"), end("ab")], proceed)
     with RawServer(serve) as server, Client(server.url, timeout=SOON) as client:
         assert client.nonce == NONCE
         timer = threading.Timer(0.4, proceed.set)
