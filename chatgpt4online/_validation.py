@@ -35,7 +35,7 @@ _SCHEME = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 #: ``http:/host``, ``http:host``, ``http//host`` and ``http://https://host``.
 _MISSPELT_SCHEME = re.compile("https?(:(?!//)|//|://https?:)", re.IGNORECASE)
 #: This machine, and names that no public host has: few of them speak TLS.
-_LOCAL_HOST = re.compile(r"(.+\.)?localhost|127(\.[0-9]+){1,3}|::1|.+\.(local|test)")
+_LOCAL_HOST = re.compile(r"(.+\.)?localhost\.?|127(\.[0-9]+){1,3}|::1|.+\.(local|test)\.?")
 
 
 def from_environment(value: Optional[str], name: str, default: T) -> Union[str, T]:

@@ -136,7 +136,7 @@ class Stream:
         try:
             if self._call.ended:
                 self._call.raise_if_ended()
-            return self._received(self._next_item())
+            item = self._received(self._next_item())
         except (ChatGPT4OnlineError, CallEnded) as error:
             self._error = self._response.translate(error)
             self._error.text = self.text
@@ -146,6 +146,9 @@ class Stream:
             self.close()
             tracebacks.clear(error)
             raise
+        if self._reply is not None:
+            self._call_back(self._reply, item)
+        return item
 
     def _next_item(self) -> Optional[_Item]:
         item = next(self._items, None)
@@ -187,9 +190,17 @@ class Stream:
         self._response.finish()
         self._response.log_answer(reply.seconds, reply.chat_id or "")
         self._call.finish()
-        for callback in self._callbacks:
-            callback(reply)
         return delta
+
+    def _call_back(self, reply: Reply, last: Union[str, Event, None]) -> None:
+        """Call the caller's functions. If one raises, the last delta is still there to be read."""
+        try:
+            for callback in self._callbacks:
+                callback(reply)
+        except BaseException as error:
+            self._ahead = last
+            tracebacks.clear(error)
+            raise
 
     def _parse(self, end: End) -> Reply:
         if end.answer is not None:

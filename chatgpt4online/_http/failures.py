@@ -18,6 +18,9 @@ from chatgpt4online.errors import ChatGPT4OnlineError, StreamInterrupted, Timeou
 from . import tracebacks
 from .call import Call, CallEnded
 
+#: The most characters of a reason that are shown: it may be a line of 64 KiB that the site sent.
+_LONGEST_REASON = 200
+
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
 
 
@@ -181,7 +184,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, (OSError, HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
     ):
-        words = plain_text(getattr(inner, "strerror", None) or str(inner))
+        words = plain_text(getattr(inner, "strerror", None) or str(inner))[:_LONGEST_REASON]
         return words or type(inner).__name__
     if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
         return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"

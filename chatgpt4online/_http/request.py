@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, FrozenSet, Optional
 
 import requests
 
+from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.failures import check_success
 from chatgpt4online._protocol.prelude import PLUGIN_KEYS
 from chatgpt4online._validation import Limits
@@ -71,7 +72,7 @@ class Request:
         credential: Optional[Credential] = None,
         with_nonce: bool = True,
         idempotent: bool = False,
-        check: Callable[[object, int], Dict[str, Any]] = check_success,
+        check: Callable[[object, int, Asked], Dict[str, Any]] = check_success,
         keys: FrozenSet[str] = PLUGIN_KEYS,
         progress: Optional[Callable[[int, int], object]] = None,
         own: Headers = MappingProxyType({}),

@@ -137,7 +137,7 @@ class Response:
             yield data
 
     def json(
-        self, check: Callable[[object, int], Dict[str, Any]], keys: FrozenSet[str]
+        self, check: Callable[[object, int, Asked], Dict[str, Any]], keys: FrozenSet[str]
     ) -> Dict[str, Any]:
         """
         Return the JSON object of an answer, after a check that it reports success.
@@ -149,11 +149,11 @@ class Response:
         return self._json(self._begin(keys)[0], check)
 
     def _json(
-        self, body: bytearray, check: Callable[[object, int], Dict[str, Any]]
+        self, body: bytearray, check: Callable[[object, int, Asked], Dict[str, Any]]
     ) -> Dict[str, Any]:
         try:
             if body.startswith(b"{"):
-                return check(self._parse(body), self.status)
+                return check(self._parse(body), self.status, self._asked)
             raise self._not_json(bytes(body))
         except ChatGPT4OnlineError as error:
             raise self.translate(error) from None

@@ -57,6 +57,9 @@ log = logging.getLogger("chatgpt4online")
 #: Of the caller's headers, these are for the widget's requests only.
 _WIDGET_ONLY = ("accept", "content-type")
 
+#: What sending may raise besides `READ_ERRORS`. Warnings are raised if the caller says so.
+_SENDING_ERRORS = (requests.RequestException, Warning)
+
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
 
@@ -413,7 +416,7 @@ class Transport:
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
-        except (requests.RequestException, *READ_ERRORS, CallEnded, ProtocolError) as error:
+        except (*_SENDING_ERRORS, *READ_ERRORS, CallEnded, ProtocolError) as error:
             raise translate(
                 error, call, self.site, request.route, idempotent=request.idempotent
             ) from cause(error)

@@ -47,7 +47,7 @@ _LONGEST_REFUSAL = 10_000
 # -------------------------------------------------------------------- JSON under a success status
 
 
-def check_success(answer: object, status: int) -> Dict[str, Any]:
+def check_success(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
     """
     Return the JSON object of the plugin's answer if it reports success.
 
@@ -62,15 +62,15 @@ def check_success(answer: object, status: int) -> Dict[str, Any]:
         if answer.get("success") is True:
             return answer
         if answer.get("success") is False:
-            raise reply_error(plain_text(answer.get("message")))
+            raise reply_error(plain_text(answer.get("message")), asked)
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = as_int(as_dict(answer.get("data")).get("status")) or status
-            raise _status_error(status, {}, "", answer)
-    _raise_if_blocked(answer, status)
+            raise _status_error(status, {}, "", answer, asked=asked)
+    _raise_if_blocked(answer, status, asked)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
 
 
-def _raise_if_blocked(answer: object, status: int) -> None:
+def _raise_if_blocked(answer: object, status: int, asked: Asked) -> None:
     """
     Raise BlockedError if JSON under a success status is a firewall's.
 
@@ -78,10 +78,10 @@ def _raise_if_blocked(answer: object, status: int) -> None:
     """
     message = plain_text(as_dict(answer).get("message"))
     if _is_challenge({}, message):
-        raise _status_error(status, {}, message, {"message": message})
+        raise _status_error(status, {}, message, {"message": message}, asked=asked)
 
 
-def check_object(answer: object, status: int) -> Dict[str, Any]:
+def check_object(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
     """
     Return the JSON object of an answer from WordPress itself.
 
@@ -89,13 +89,13 @@ def check_object(answer: object, status: int) -> Dict[str, Any]:
         ProtocolError: it is another JSON value.
         BlockedError: it is a firewall's.
     """
-    _raise_if_blocked(answer, status)
+    _raise_if_blocked(answer, status, asked)
     if isinstance(answer, dict):
         return answer
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
 
 
-def check_user(answer: object, status: int) -> Dict[str, Any]:
+def check_user(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
     """
     Return the JSON object of the user that a request is authenticated as.
 
@@ -107,7 +107,7 @@ def check_user(answer: object, status: int) -> Dict[str, Any]:
     """
     if isinstance(answer, dict) and as_int(answer.get("id")):
         return answer
-    _raise_if_blocked(answer, status)
+    _raise_if_blocked(answer, status, asked)
     raise ProtocolError(f"the site answered {status} without naming a user")
 
 

@@ -222,6 +222,36 @@ def test_on_reply_that_fails(server: Server, client: Client) -> None:
     assert stream.result() == "Hello"
 
 
+def test_on_reply_that_fails_before_the_last_delta(server: Server, client: Client) -> None:
+    """If a callback raises, the delta that came with the end can still be read."""
+    server.says(STATUS, final="Hello")
+    stream = client.stream("Hi")
+
+    def fail(_: Reply) -> None:
+        raise KeyError
+
+    stream.on_reply(fail)
+    with pytest.raises(KeyError):
+        list(stream)
+    assert list(stream) == ["Hello"]
+
+
+def test_on_reply_that_fails_with_an_error_of_ours(server: Server, client: Client) -> None:
+    """An error of another call, raised in a callback, still names that call's site and route."""
+    server.says("Hello")
+    stream = client.stream("Hi")
+
+    def fail(_: Reply) -> None:
+        raise ReplyError("No", site="https://other.example", route="other/v1")
+
+    stream.on_reply(fail)
+    with pytest.raises(ReplyError) as caught:
+        list(stream)
+    error = caught.value
+    assert (error.site, error.route, error.text) == ("https://other.example", "other/v1", "")
+    assert caught.traceback[-1].name == "fail"
+
+
 def test_interrupted_by_the_caller(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,8 @@ from chatgpt4online import (
     StatusError,
     Usage,
 )
+from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_files, parse_nonce, parse_reply, parse_upload
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success, reply_error
@@ -350,6 +352,12 @@ def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> 
     assert type(caught.value) is error_type
     assert (caught.value.status, caught.value.code) == (status, answer["code"])
     assert caught.value.message == answer["message"]
+
+
+def test_advice_with_status_200() -> None:
+    """WordPress's refusal with status 200 advises by the route that was asked."""
+    with pytest.raises(NotFoundError, match=r"needs AI Engine 1\.6\.76 or newer"):
+        check_success(REFUSALS[0][0], 200, Asked(routes.CHAT))
 
 
 @pytest.mark.parametrize(

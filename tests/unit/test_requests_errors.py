@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from http.client import RemoteDisconnected
+from http.client import BadStatusLine, RemoteDisconnected
 from typing import Any, Dict, Iterator, NamedTuple, Tuple, Type
 
 import pytest
@@ -74,10 +74,12 @@ FAILED: Dict[str, Failed] = {
     "TLS": Failed(errors.SSLError(), "SSLError"),
     "a proxy": Failed(errors.ProxyError(), "ProxyError"),
     "chunks": Failed(errors.ChunkedEncodingError(), "ChunkedEncodingError"),
+    "a long line": Failed(requests.ConnectionError(BadStatusLine("x" * 60_000)), "x" * 200 + "."),
     "compression": Failed(errors.ContentDecodingError(), "ContentDecodingError"),
     "a header": Failed(errors.InvalidHeader(SECRET), "InvalidHeader"),
     "a URL": Failed(LocationParseError(SECRET), "LocationParseError"),
     "a value": Failed(ValueError(SECRET), "ValueError"),
+    "a warning": Failed(UserWarning(SECRET), "UserWarning"),
     "anything else": Failed(requests.RequestException(SECRET), "RequestException"),
 }
 

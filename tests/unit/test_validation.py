@@ -83,6 +83,8 @@ SITES = {
     "localhost": "http://localhost",
     "LocalHost:8080/wp/": "http://localhost:8080/wp",
     "user:secret@localhost:8080": "http://localhost:8080",
+    "localhost.": "http://localhost.",
+    "site.test.": "http://site.test.",
     "blog.localhost": "http://blog.localhost",
     "127.0.0.1:8000": "http://127.0.0.1:8000",
     "127.1.2.3": "http://127.1.2.3",
