@@ -26,7 +26,8 @@ name                        of                   what happens when it is missing
 ``ConnectionCls``,          urllib3, pools and   a plain session of requests is used: calls work,
 ``QueueCls``,               managers             with less exact deadlines (see `session`)
 ``pool_classes_by_scheme``
-``pool``                    urllib3, pools       a pool is looked up for each request (8 %)
+``pool``                    urllib3, pools       a pool is looked up for each request (8 %); a
+                                                 connection put back during `close` stays open
 ``pools``                   urllib3, managers    idle connections may outlive the client's `close`
 ==========================  ===================  ================================================
 """
@@ -37,6 +38,7 @@ import http.client
 import re
 import socket
 from collections import deque
+from contextlib import suppress
 from functools import lru_cache
 from queue import Empty, Full
 from typing import Any, Deque, Dict, List, Optional, Tuple, Type
@@ -307,6 +309,7 @@ class _IdleConnections:
     def __init__(self, maxsize: int = 0) -> None:
         self._maxsize = maxsize
         self._idle: Deque[Any] = deque()
+        self._is_closed = False
 
     def put(self, item: Any, block: bool = True, timeout: Optional[float] = None) -> None:
         """Keep a connection; urllib3 also puts None for each that may come, which is ignored."""
@@ -317,6 +320,15 @@ class _IdleConnections:
             raise Full
         item.idle_until = monotonic() + item.idle_limit
         self._idle.append(item)
+        if self._is_closed:  # looked at last, so that `close` cannot miss the connection
+            self.close()
+
+    def close(self) -> None:
+        """Close all connections, and those that are put back from now on."""
+        self._is_closed = True
+        with suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
     def get(self, block: bool = True, timeout: Optional[float] = None) -> Any:
         """Return a connection; raise `queue.Empty` if there is none that may be used."""
@@ -335,6 +347,16 @@ class _IdleConnections:
         return len(self._idle)
 
 
+class _Pool:
+    """What our pools add to urllib3's: they also close what is put back while they close."""
+
+    def close(self) -> None:
+        idle = getattr(self, "pool", None)
+        super().close()  # type: ignore[misc]
+        if isinstance(idle, _IdleConnections):
+            idle.close()
+
+
 @lru_cache(maxsize=None)
 def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _Pools:
     """
@@ -349,7 +371,7 @@ def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _P
     for scheme, pool in originals.items():
         connection = type("Connection", (*ours[scheme], _original(pool.ConnectionCls)), {})
         members = {"ConnectionCls": connection, "QueueCls": _IdleConnections}
-        pools[scheme] = type("Pool", (pool,), members)
+        pools[scheme] = type("Pool", (_Pool, pool), members)
     return pools
 
 
