@@ -14,10 +14,13 @@ from requests.adapters import HTTPAdapter
 LIMIT = 64 * 1024
 
 _SET_COOKIE = ("Set-Cookie", "Set-Cookie2")
-#: A number of seconds, a year, or a missing value that http.cookiejar cannot compute with. It then
-#: warns, and drops all cookies of the response.
+#: A number of seconds, a year, a month such as that of ``Thu, 01 Mai 2026 10:00:00 GMT``, or a
+#: missing value that http.cookiejar cannot compute with. It then warns, and drops all cookies of
+#: the response.
 _BROKEN = re.compile(
     r"(;\s*max-age\s*=\s*\"?\s*[-+]?\d{9})\d+"
+    r"|;\s*expires\s*=[\s\"]*[a-z]{3}, \d\d"
+    r" (?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{3} [^;]*"
     r"|(;\s*expires\s*=[^;]*?\d{4})\d+"
     r"|;\s*(?:max-age|version)\s*(?=;|\Z)",
     re.IGNORECASE,
