@@ -159,7 +159,10 @@ def is_untrusted(error: BaseException) -> bool:
 def _is_plain_http(error: BaseException) -> bool:
     inner = _innermost(error)
     reasons = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER")
-    return isinstance(inner, ssl.SSLError) and str(inner.reason).startswith(reasons)
+    if not isinstance(inner, ssl.SSLError):
+        return False
+    # Made in Python, as by urllib3's module for pyOpenSSL, it has no reason.
+    return str(getattr(inner, "reason", "")).startswith(reasons)
 
 
 def _says_407(error: BaseException) -> bool:

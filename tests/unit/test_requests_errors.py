@@ -71,6 +71,7 @@ FAILED: Dict[str, Failed] = {
     "an error of the system": Failed(
         requests.ConnectionError(OSError(-2, "Name or service not known")), "Name or service"
     ),
+    "TLS without a reason": Failed(ssl.SSLError("read error"), "read error"),
     "TLS": Failed(errors.SSLError(), "SSLError"),
     "a proxy": Failed(errors.ProxyError(), "ProxyError"),
     "chunks": Failed(errors.ChunkedEncodingError(), "ChunkedEncodingError"),
