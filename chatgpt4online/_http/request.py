@@ -72,7 +72,7 @@ class Request:
         credential: Optional[Credential] = None,
         with_nonce: bool = True,
         idempotent: bool = False,
-        check: Callable[[object, int, Asked], Dict[str, Any]] = check_success,
+        check: Callable[[object, int, Callable[[], Asked]], Dict[str, Any]] = check_success,
         keys: FrozenSet[str] = PLUGIN_KEYS,
         progress: Optional[Callable[[int, int], object]] = None,
         own: Headers = MappingProxyType({}),

@@ -30,6 +30,9 @@ from .call import Call, CallEnded
 from .failures import cause, translate
 from .framing import BLOCK
 
+#: Returns the JSON object of an answer that reports success, and raises for any other.
+Check = Callable[[object, int, Callable[[], Asked]], Dict[str, Any]]
+
 log = logging.getLogger("chatgpt4online")
 
 #: So few bytes decide what most bodies are.
@@ -137,7 +140,9 @@ class Response:
             yield data
 
     def json(
-        self, check: Callable[[object, int, Asked], Dict[str, Any]], keys: FrozenSet[str]
+        self,
+        check: Check,
+        keys: FrozenSet[str],
     ) -> Dict[str, Any]:
         """
         Return the JSON object of an answer, after a check that it reports success.
@@ -148,9 +153,7 @@ class Response:
         """
         return self._json(self._begin(keys)[0], check)
 
-    def _json(
-        self, body: bytearray, check: Callable[[object, int, Asked], Dict[str, Any]]
-    ) -> Dict[str, Any]:
+    def _json(self, body: bytearray, check: Check) -> Dict[str, Any]:
         try:
             if body.startswith(b"{"):
                 return check(self._parse(body), self.status, self._asked)

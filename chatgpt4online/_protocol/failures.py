@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timezone
 from email.utils import parsedate_to_datetime
-from typing import Any, Dict, List, Mapping, Optional, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Type
 from urllib.parse import urlsplit
 
 from chatgpt4online.errors import (
@@ -47,7 +47,14 @@ _LONGEST_REFUSAL = 10_000
 # -------------------------------------------------------------------- JSON under a success status
 
 
-def check_success(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
+def _unknown() -> Asked:
+    """Say that it is not known what was asked."""
+    return UNKNOWN
+
+
+def check_success(
+    answer: object, status: int, asked: Callable[[], Asked] = _unknown
+) -> Dict[str, Any]:
     """
     Return the JSON object of the plugin's answer if it reports success.
 
@@ -62,15 +69,15 @@ def check_success(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[s
         if answer.get("success") is True:
             return answer
         if answer.get("success") is False:
-            raise reply_error(plain_text(answer.get("message")), asked)
+            raise reply_error(plain_text(answer.get("message")), asked())
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = as_int(as_dict(answer.get("data")).get("status")) or status
-            raise _status_error(status, {}, "", answer, asked=asked)
+            raise _status_error(status, {}, "", answer, asked=asked())
     _raise_if_blocked(answer, status, asked)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
 
 
-def _raise_if_blocked(answer: object, status: int, asked: Asked) -> None:
+def _raise_if_blocked(answer: object, status: int, asked: Callable[[], Asked]) -> None:
     """
     Raise BlockedError if JSON under a success status is a firewall's.
 
@@ -78,10 +85,12 @@ def _raise_if_blocked(answer: object, status: int, asked: Asked) -> None:
     """
     message = plain_text(as_dict(answer).get("message"))
     if _is_challenge({}, message):
-        raise _status_error(status, {}, message, {"message": message}, asked=asked)
+        raise _status_error(status, {}, message, {"message": message}, asked=asked())
 
 
-def check_object(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
+def check_object(
+    answer: object, status: int, asked: Callable[[], Asked] = _unknown
+) -> Dict[str, Any]:
     """
     Return the JSON object of an answer from WordPress itself.
 
@@ -95,7 +104,9 @@ def check_object(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[st
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
 
 
-def check_user(answer: object, status: int, asked: Asked = UNKNOWN) -> Dict[str, Any]:
+def check_user(
+    answer: object, status: int, asked: Callable[[], Asked] = _unknown
+) -> Dict[str, Any]:
     """
     Return the JSON object of the user that a request is authenticated as.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from functools import partial
 from typing import Any, Dict, List, Tuple, Union
 
 import pytest
@@ -357,7 +358,7 @@ def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> 
 def test_advice_with_status_200() -> None:
     """WordPress's refusal with status 200 advises by the route that was asked."""
     with pytest.raises(NotFoundError, match=r"needs AI Engine 1\.6\.76 or newer"):
-        check_success(REFUSALS[0][0], 200, Asked(routes.CHAT))
+        check_success(REFUSALS[0][0], 200, partial(Asked, routes.CHAT))
 
 
 @pytest.mark.parametrize(
