@@ -11,6 +11,8 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+from contextlib import suppress
+from io import BytesIO
 from threading import Lock
 from typing import Any, Optional
 
@@ -53,7 +55,7 @@ class Body:
 
     def __init__(self, response: requests.Response, call: Call) -> None:
         self._response = response
-        self._raw: Any = response.raw
+        self._raw: Any = _unread(response)
         self._call = call
         self._reading = Lock()  # `close` only tries it, since a handler may call that
         self._is_released = False
@@ -124,7 +126,7 @@ class Body:
 
     def _is_decoded(self) -> bool:
         """Return whether it comes without urllib3 around it and decoded, as VCR.py's do."""
-        return isinstance(self._raw, http.client.HTTPResponse)
+        return isinstance(self._raw, (http.client.HTTPResponse, BytesIO))
 
     @property
     def was_cut(self) -> bool:
@@ -259,6 +261,14 @@ class _Connection:
         """The socket, or None if there is none, or none that is known."""
         sock = getattr(getattr(self._raw, "connection", None), "sock", None)
         return sock if isinstance(sock, (socket.socket, socket.SocketType)) else None
+
+
+def _unread(response: requests.Response) -> Any:
+    """Return what the body is read from: a copy, if a hook of the caller's has read it."""
+    if getattr(response.raw, "closed", False):
+        with suppress(RuntimeError):  # a hook has read it piece by piece, so that it is gone
+            return BytesIO(response.content)
+    return response.raw
 
 
 def _http_response(raw: Any) -> Any:

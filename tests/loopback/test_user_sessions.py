@@ -12,7 +12,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from chatgpt4online import Client, NotFoundError, StatusError
+from chatgpt4online import Client, NotFoundError, StatusError, StreamInterrupted
 from chatgpt4online.testing import Server
 
 PASSWORD = "hunter2"
@@ -96,6 +96,21 @@ def test_auth_of_a_session(server: Server, session: requests.Session) -> None:
     session.auth = ("ada", PASSWORD)
     ask(server.url, session=session)
     assert [r.headers["authorization"] for r in server.requests] == ["Basic YWRhOmh1bnRlcjI="] * 2
+
+
+def test_hook_that_reads(server: Server, session: requests.Session) -> None:
+    """A hook may read a whole response, as to log it: the answer is not lost."""
+    seen: List[str] = []
+    session.hooks["response"] = [lambda response, **_: seen.append(response.text)]
+    ask(server.url, session=session)
+    assert "Echo" in seen[-1]
+
+
+def test_hook_that_keeps_nothing(server: Server, session: requests.Session) -> None:
+    """After a hook that reads a response and keeps nothing of it, there is no answer."""
+    session.hooks["response"] = [lambda response, **_: list(response.iter_content()) and None]
+    with Client(server.url, session=session) as client, pytest.raises(StreamInterrupted):
+        client.chat("Hi")
 
 
 def test_hooks_of_a_session(server: Server, session: requests.Session) -> None:
