@@ -49,23 +49,30 @@ class Guard:
     """
     Keeps tests on this machine, unit tests off sockets, and the settings of the machine hidden.
 
-    Patching for each test would take a tenth of the time of all tests.
+    Fixtures for this would take a tenth of the time of all tests.
     """
 
     def __init__(self) -> None:
         self._is_live = True  # until the first test
         self._is_unit = False
         self._hidden: Dict[str, str] = {}
+        real = socket.socket
+        self._methods = {
+            "connect": self._connecting(real.connect),
+            "connect_ex": self._connecting(real.connect_ex),
+            "listen": self._listening(real.listen),
+        }
+        self._getaddrinfo = self._looking_up(socket.getaddrinfo)
 
     def install(self) -> None:
-        """Patch the module `socket`."""
-        for name in ("connect", "connect_ex"):
-            setattr(socket.socket, name, self._connecting(getattr(socket.socket, name)))
-        socket.socket.listen = self._listening(socket.socket.listen)  # type: ignore[method-assign]
-        socket.getaddrinfo = self._looking_up(socket.getaddrinfo)
+        """Patch the module `socket`, also after a plugin, as pytest-socket, has restored it."""
+        for name, method in self._methods.items():
+            setattr(socket.socket, name, method)
+        socket.getaddrinfo = self._getaddrinfo
 
     def begin(self, item: pytest.Item) -> None:
         """Apply the rules for a test: all, unless it is marked as live."""
+        self.install()
         self._is_live = item.get_closest_marker("live") is not None
         self._is_unit = item.path.parent.name == "unit"
         if self._is_live:
@@ -123,8 +130,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Set up the guard and the plugins."""
-    guard.install()
+    """Set up the plugins."""
     if config.pluginmanager.hasplugin("hypothesispytest"):  # importing hypothesis is slow
         set_up_hypothesis()
     set_up_coverage(config)
