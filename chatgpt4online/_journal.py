@@ -53,7 +53,7 @@ class Journal:
 
     Raises:
         ValueError: another process is writing to the file, or it is not a journal (and stays as it
-            is).
+            is), or no file at all.
         OSError: the file cannot be opened.
     """
 
@@ -66,6 +66,8 @@ class Journal:
         self._is_writing = False
         self._is_closed = False
         self._files = ExitStack()
+        if path.exists() and not path.is_file():  # a pipe would block
+            raise ValueError(f"the journal {path} is not a file")
         try:
             # Unbuffered, so that a forked child has nothing left to write.
             file = open(path, "ab", buffering=0, opener=_disk.open_private)  # noqa: SIM115

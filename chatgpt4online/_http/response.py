@@ -75,7 +75,7 @@ class Response:
         self.headers: Mapping[str, str] = response.headers
         self.call = call
         #: The last bytes of a stream.
-        self.tail = b""
+        self.tail: bytes = b""
         self._site = site
         self._route = route
         self._idempotent = idempotent

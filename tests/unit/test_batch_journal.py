@@ -324,3 +324,9 @@ def test_a_closed_journal_writes_to_no_file(path: Path) -> None:
     finally:
         journal.close()
     assert not journal.writes_to(path)
+
+
+def test_what_is_not_a_file(tmp_path: Path) -> None:
+    """A folder, or a pipe that would block, is not opened as a journal."""
+    with pytest.raises(ValueError, match="is not a file"):
+        Journal(tmp_path, {})
