@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
 import ssl
-from http.client import HTTPException, LineTooLong
 from typing import Optional
 
 import requests
@@ -20,6 +20,13 @@ from .call import Call, CallEnded
 
 #: The most characters of a reason that are shown: it may be a line of 64 KiB that the site sent.
 _LONGEST_REASON = 200
+
+_BROKEN_URL = (
+    http.client.InvalidURL,
+    LocationValueError,
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+)
 
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
 
@@ -116,8 +123,8 @@ def _why_no_proxy(error: Exception, call: Call, reason: str) -> str:
 def _is_broken_url(error: Exception) -> bool:
     """Return whether a URL was refused; where there is a proxy, the site's was accepted before."""
     inner = _innermost(error)
-    kinds = (LocationValueError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
-    return isinstance(inner, kinds) or type(inner) is ValueError
+    is_broken = isinstance(error, _BROKEN_URL) or isinstance(inner, _BROKEN_URL)
+    return is_broken or type(inner) is ValueError
 
 
 def _timeout(phase: str, idempotent: bool, proxy: Optional[str]) -> Timeout:
@@ -173,8 +180,10 @@ def _says_407(error: BaseException) -> bool:
 def _has_large_headers(error: BaseException) -> bool:
     """Return whether http.client refused headers: over 100, or a line of over 64 KiB."""
     inner = _innermost(error)
-    is_many = isinstance(inner, HTTPException) and re.search("more than .* headers", str(inner))
-    return isinstance(inner, LineTooLong) or bool(is_many)
+    is_many = isinstance(inner, http.client.HTTPException) and re.search(
+        "more than .* headers", str(inner)
+    )
+    return isinstance(inner, http.client.LineTooLong) or bool(is_many)
 
 
 def _reason(error: BaseException) -> str:
@@ -184,7 +193,7 @@ def _reason(error: BaseException) -> str:
     Others' errors are only named, since they may quote what was sent.
     """
     inner = _innermost(error)
-    if isinstance(inner, (OSError, HTTPException)) and not isinstance(
+    if isinstance(inner, (OSError, http.client.HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
     ):
         words = plain_text(getattr(inner, "strerror", None) or str(inner))[:_LONGEST_REASON]
