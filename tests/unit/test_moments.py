@@ -14,7 +14,7 @@ import pytest
 
 import chatgpt4online
 from chatgpt4online import Client, Outcome, Reply, _workers, batch
-from chatgpt4online._http import deadlines
+from chatgpt4online._http import connection, deadlines, sse
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.credentials import bearer
 from chatgpt4online._http.nonce import IssuedNonce, Nonce
@@ -172,6 +172,44 @@ def test_a_deferred_body_that_another_thread_takes() -> None:
         transport._deferred = Raced()
         transport._try_release()
         transport._deferred = deque()
+
+
+class Idle:
+    """An idle connection."""
+
+    idle_limit = 60.0
+    closed = False
+
+    def close(self) -> None:
+        """Close it."""
+        self.closed = True
+
+
+def test_a_connection_that_is_put_back_while_its_pool_closes() -> None:
+    """No connection stays open in a pool that has been closed."""
+    idle, before, after = connection._IdleConnections(), Idle(), Idle()
+    idle.put(before)
+    idle.close()
+    idle.put(after)
+    assert before.closed
+    assert after.closed
+    assert idle.qsize() == 0
+
+
+class InterruptedParser:
+    """A parser that Ctrl-C interrupts before it has begun."""
+
+    def events(self) -> None:
+        """Raise what Ctrl-C raises."""
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_before_a_parser_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events of an interrupted stream are not another one's."""
+    monkeypatch.setattr(sse, "_parser", InterruptedParser())
+    with pytest.raises(KeyboardInterrupt):
+        next(sse._data(iter([HEL])))
+    assert sse._begun.get() is None
 
 
 def test_a_task_that_raises() -> None:
