@@ -201,8 +201,7 @@ class _Site:
         request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
         with self._transport.calling() as call:
             try:
-                with self._transport.send(request, call) as response:
-                    return _judge_web_server(response)
+                return self._transport.send(request, call, _judge_web_server)
             except NotFoundError:
                 return _Finding("not examined: AI Engine is older than 2.4.4")
             finally:
@@ -244,13 +243,7 @@ class _Site:
         return bot.custom_id == self._custom_id if self._custom_id else bot.id == self._bot
 
 
-def _judge_web_server(response: Response) -> _Finding:
-    """
-    Return what a response of start_session shows of caches and other output on its way.
-
-    Raises:
-        ChatGPT4OnlineError: it was not received.
-    """
+def _beginning(response: Response) -> bytes:
     body = b""
     while len(body) < LIMIT:
         data = response.read()
@@ -258,6 +251,18 @@ def _judge_web_server(response: Response) -> _Finding:
             break
         body += data
     response.finish()
+    return body
+
+
+def _judge_web_server(response: Response) -> _Finding:
+    """
+    Return what a response of start_session shows of caches and other output on its way.
+
+    Raises:
+        ChatGPT4OnlineError: it was not received.
+    """
+    with response:
+        body = _beginning(response)
     seconds = announced_timeout(response.headers.get("keep-alive", ""))
     printed = printed_before(body)
     problems = [

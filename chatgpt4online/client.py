@@ -347,9 +347,8 @@ class Client:
             if contents:
                 file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})
-            began = monotonic()
-            response = self._transport.send(self._question(body, headers), call)
-            return Stream(response, chat_id, began)
+            read = partial(Stream, chat_id=chat_id, began=monotonic())
+            return self._transport.send(self._question(body, headers), call, read)
 
     def _question(self, body: bytes, headers: validate.Headers) -> Request:
         widget = self._transport.widget()

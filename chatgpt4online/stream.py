@@ -109,7 +109,7 @@ class Stream:
 
         A blocked reader gets `StreamInterrupted` at once. A finished stream keeps its answer.
         """
-        if self._reply is None:
+        if self._reply is None and self._error is None:
             self._call.end("closed")
             self._response.close()
 
@@ -138,10 +138,11 @@ class Stream:
                 self._call.raise_if_ended()
             item = self._received(self._next_item())
         except (ChatGPT4OnlineError, CallEnded) as error:
-            self._error = self._response.translate(error)
-            self._error.text = self.text
-            self.close()
-            raise self._error from error.__cause__
+            failure = self._response.translate(error)
+            failure.text = self.text
+            self._response.close()  # but the call goes on if the question is sent again
+            self._error = failure
+            raise failure from error.__cause__
         except BaseException as error:
             self.close()
             tracebacks.clear(error)

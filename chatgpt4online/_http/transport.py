@@ -207,14 +207,23 @@ class Transport:
             if not body.try_release():
                 self.defer_release(body)
 
-    def send(self, request: Request, call: Call) -> Response:
+    def send(self, request: Request, call: Call, read: Callable[[Response], T]) -> T:
         """
-        Send a request and return its response, whose status is one of success.
+        Send a request and return what is read of its response, whose status is one of success.
+
+        Args:
+            request: what to send.
+            call: the call that it belongs to.
+            read: takes the response. It may raise a refusal, since some sites refuse under 200.
 
         Raises:
             ChatGPT4OnlineError: what went wrong, with `site` and `route`.
         """
-        return self._repeat(request, call, self._exchange)
+
+        def exchange(request: Request, nonce: Optional[IssuedNonce], call: Call) -> T:
+            return read(self._exchange(request, nonce, call))
+
+        return self._repeat(request, call, exchange)
 
     def fetch(self, request: Request, call: Call, parse: Callable[[Dict[str, Any]], T]) -> T:
         """

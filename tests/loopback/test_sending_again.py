@@ -28,6 +28,7 @@ from support import (
     full_listener,
     head,
     holding,
+    json_reply,
     live,
     reply,
     session_reply,
@@ -36,6 +37,7 @@ from support import (
 )
 
 from chatgpt4online import (
+    AuthError,
     ChatGPT4OnlineError,
     Client,
     StreamInterrupted,
@@ -62,6 +64,30 @@ def session(request: pytest.FixtureRequest) -> Iterator[Optional[requests.Sessio
     """Return what a client is given as its session, in both ways."""
     with requests.Session() as given:
         yield given if request.param == "caller's session" else None
+
+
+# ------------------------------------------------------------------------------- what was refused
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "each time"])
+def test_a_nonce_that_is_refused_under_200(
+    again: bool, session: Optional[requests.Session]
+) -> None:
+    """Where a site hides statuses, a refused nonce is renewed once, as under its own status."""
+    refusal = {"code": "rest_cookie_invalid_nonce", "message": "No", "data": {"status": 403}}
+    answers = [json_reply("200 OK", refusal)] * (2 if again else 1) + [ANSWER]
+
+    def serve(peer: Peer) -> None:
+        while peer.question():
+            peer.send(answers.pop(0))
+
+    with RawServer(serve) as server, Client(server.url, session=session) as client:
+        if again:
+            with pytest.raises(AuthError, match="refused, too"):
+                client.chat("Hi")
+        else:
+            assert client.chat("Hi") == "Hello"
+        assert (len(server.questions), len(server.sessions)) == (2, 2)
 
 
 # ----------------------------------------------------------------------------- what may have run
