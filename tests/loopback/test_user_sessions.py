@@ -107,7 +107,7 @@ def test_hook_that_reads(server: Server, session: requests.Session) -> None:
 
 
 def test_hook_that_keeps_nothing(server: Server, session: requests.Session) -> None:
-    """After a hook that reads a response and keeps nothing of it, there is not an answer."""
+    """A hook that reads a response and keeps nothing of it leaves an error, never an answer."""
     session.hooks["response"] = [lambda response, **_: list(response.iter_content()) and None]
     with Client(server.url, session=session) as client, pytest.raises(StreamInterrupted):
         client.chat("Hi")
