@@ -52,9 +52,11 @@ NOT_RUN = {"apache", "ini", "nginx", "text"}
 COMMANDS = {
     "chatgpt4online": f'exec {shlex.quote(sys.executable)} -m chatgpt4online "$@"',
     "mail": "cat > mail.txt",
-    "make": f'exec {shutil.which("make")} -n -C {shlex.quote(str(ROOT))} "$@"',
     "python": f'exec {shlex.quote(sys.executable)} "$@"',
 }
+MAKE = shutil.which("make")
+if MAKE:
+    COMMANDS["make"] = f'exec {MAKE} -n -C {shlex.quote(str(ROOT))} "$@"'
 DOCTEST = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
