@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Callable, List, NamedTuple
+from typing import List
 
 import pytest
+from support.commands import Run
 
-from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 
 DOWN = "http://127.0.0.1:9"
 
 
-class Result(NamedTuple):
-    """A command's exit status and output."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> List[Any]:
-        """The JSON objects on standard output."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Check = Callable[..., Result]
-
-
-@pytest.fixture
-def check(capsys: pytest.CaptureFixture[str]) -> Check:
-    """Return a function that runs ``check``."""
-
-    def run(*words: str) -> Result:
-        try:
-            status = main(["check", *words])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Result(status, *capsys.readouterr())
-
-    return run
-
-
-def test_check(check: Check, server: Server) -> None:
+def test_check(run: Run, server: Server) -> None:
     """`check` prints a line per step, asks nothing without --ask, and exits with 0."""
-    result = check(server.url)
+    result = run("check", server.url)
     assert result.status == 0
     assert [line.split()[0] for line in result.out.splitlines()] == ["ok"] * 4
     assert not server.questions
-    assert check(DOWN).status == 1
+    assert run("check", DOWN).status == 1
 
 
-def test_a_warning_is_no_failure(check: Check) -> None:
+def test_a_warning_is_no_failure(run: Run) -> None:
     """A warning leaves the exit status at 0."""
     with Server(prints="<br />Warning: x\n") as server:
-        result = check(server.url)
+        result = run("check", server.url)
     assert result.status == 0
     assert "warning  web server" in result.out
 
@@ -70,30 +39,28 @@ def test_a_warning_is_no_failure(check: Check) -> None:
         (["--max-seconds", "0.001"], "failed", "failed   in time"),
     ],
 )  # fmt: skip
-def test_expectations(
-    words: List[str], level: str, line: str, check: Check, server: Server
-) -> None:
+def test_expectations(words: List[str], level: str, line: str, run: Run, server: Server) -> None:
     """An answer that is not as expected, or too late, fails the check."""
     server.says("At ", "nine.", pace=0.01)
-    result = check(server.url, "--ask", "When do you open?", *words)
+    result = run("check", server.url, "--ask", "When do you open?", *words)
     assert line in result.out
     assert result.status == (level == "failed")
 
 
-def test_a_failed_answer_is_not_judged(check: Check, server: Server) -> None:
+def test_a_failed_answer_is_not_judged(run: Run, server: Server) -> None:
     """Without an answer, there is nothing to expect of it."""
     server.fails("Too tired.")
-    result = check(server.url, "--ask", "--expect", "nine", "--max-seconds", "5")
+    result = run("check", server.url, "--ask", "--expect", "nine", "--max-seconds", "5")
     assert result.status == 1
     assert "expected" not in result.out
     assert "in time" not in result.out
 
 
-def test_json(check: Check, server: Server) -> None:
+def test_json(run: Run, server: Server) -> None:
     """With --json, a site is one object with its level, its checks, and the whole answer."""
     text = "At nine, " * 20 + "or later."
     server.says(text)
-    result = check(server.url, "--ask", "When?", "--expect", "never", "--json")
+    result = run("check", server.url, "--ask", "When?", "--expect", "never", "--json")
     (row,) = result.objects
     assert result.status == 1
     assert (row["site"], row["level"], row["text"]) == (server.url, "failed", text)
@@ -102,22 +69,22 @@ def test_json(check: Check, server: Server) -> None:
     assert [each["name"] for each in row["checks"]][-3:] == ["answer", "streaming", "expected"]
 
 
-def test_json_without_an_answer(check: Check) -> None:
+def test_json_without_an_answer(run: Run) -> None:
     """What there is not is null."""
-    (row,) = check(DOWN, "--ask", "--json").objects
+    (row,) = run("check", DOWN, "--ask", "--json").objects
     assert (row["level"], row["text"], row["seconds"]) == ("failed", None, None)
     assert row["first_seconds"] is None
 
 
-def test_several_sites(check: Check, server: Server) -> None:
+def test_several_sites(run: Run, server: Server) -> None:
     """Each site is checked, whatever became of those before it; one failure sets the status."""
     with Server() as other:
-        result = check(server.url, DOWN, other.url, "--ask")
+        result = run("check", server.url, DOWN, other.url, "--ask")
         headings = [line for line in result.out.splitlines() if line.startswith("http")]
         assert headings == [server.url, DOWN, other.url]
         assert len(other.questions) == 1
     assert result.status == 1
-    rows = check(server.url, DOWN, "--json").objects
+    rows = run("check", server.url, DOWN, "--json").objects
     assert [(row["site"], row["level"]) for row in rows] == [(server.url, "ok"), (DOWN, "failed")]
 
 
@@ -134,8 +101,8 @@ def test_several_sites(check: Check, server: Server) -> None:
         (["a.test", "ftp://b.test"], "https://"),
     ],
 )
-def test_usage_errors(words: List[str], complaint: str, check: Check) -> None:
+def test_usage_errors(words: List[str], complaint: str, run: Run) -> None:
     """A usage error is one line, with exit status 2, before any site is asked."""
-    result = check(*words)
+    result = run("check", *words)
     assert (result.status, result.out) == (2, "")
     assert complaint in result.err
