@@ -81,7 +81,6 @@ def _size(cookie: Cookie) -> int:
 
 def _all(jar: CookieJar) -> List[Cookie]:
     """Return the cookies of a jar, to which another thread may add some meanwhile."""
-    try:
-        return list(jar)
-    except RuntimeError:  # its dicts changed while they were read
-        return _all(jar)
+    while True:
+        with suppress(RuntimeError):  # its dicts changed while they were read
+            return list(jar)

@@ -193,10 +193,6 @@ class OwnSession:
                 request.headers["Cookie"] = cookie
         return request
 
-    def has_replaced(self, cookie: Optional[str]) -> bool:
-        """Return whether a cookie of a ``Cookie`` header has another value by now."""
-        return cookies.has_replaced(self.session.cookies, cookie)
-
     def _plain_session(self) -> PlainSession:
         plain = self._plain
         if plain is None:
@@ -279,10 +275,6 @@ class UserSession:
         if cookie:
             request.headers["Cookie"] = cookie
         return request
-
-    def has_replaced(self, cookie: Optional[str]) -> bool:
-        """Return whether a cookie of a ``Cookie`` header has another value by now."""
-        return cookies.has_replaced(self.session.cookies, cookie)
 
     def after_fork(self) -> None:
         """Do nothing: the session is the caller's."""

@@ -31,7 +31,7 @@ from chatgpt4online._protocol.headers import (
 from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
-from . import discovery, retry, tracebacks
+from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import origin_of
@@ -379,7 +379,8 @@ class Transport:
         )
 
     def _is_overtaken(self, nonce: IssuedNonce) -> bool:
-        return self.nonce.is_replaced(nonce) or self._session.has_replaced(nonce.cookie)
+        jar = self._session.session.cookies
+        return self.nonce.is_replaced(nonce) or cookies.has_replaced(jar, nonce.cookie)
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
         return isinstance(error, StatusError) and is_stale_nonce(
