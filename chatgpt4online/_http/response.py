@@ -35,9 +35,6 @@ Check = Callable[[object, int, Callable[[], Asked]], Dict[str, Any]]
 
 log = logging.getLogger("chatgpt4online")
 
-#: So few bytes decide what most bodies are.
-_FEW = 64
-
 #: The most bytes of a page that are read.
 _LONGEST_PAGE = 4 * 1024 * 1024
 
@@ -98,21 +95,13 @@ class Response:
 
         Of a stream these are the first, of anything else all, or the first of a page.
         """
-        head = bytearray()
-        may_be_stream = True
+        finder = prelude.StartFinder(keys)
         while True:
-            data = self.read()
-            size = len(head)
-            head += data
-            has_line_end = b"\n" in data or b"\r" in data
-            # Looking at the same bytes again and again would take quadratic time.
-            if not data or (may_be_stream and (size < _FEW or has_line_end)):
-                start = prelude.find_start(bytes(head), ended=not data, keys=keys)
-                if start is not None:
-                    del head[: start.at]
-                    return head, start.is_stream
-                may_be_stream = size <= prelude.LIMIT
-            if len(head) > fields.LIMIT:
+            start = finder.feed(self.read())
+            if start is not None:
+                del finder.head[: start.at]
+                return finder.head, start.is_stream
+            if len(finder.head) > fields.LIMIT:
                 raise self.translate(_too_large())
 
     def items(self) -> Iterator[Union[str, Event, End, Failure]]:

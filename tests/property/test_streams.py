@@ -131,6 +131,9 @@ FRAGMENTS = st.sampled_from(
 )
 ANY_BYTES = st.one_of(st.binary(), st.lists(FRAGMENTS, max_size=20).map(b"".join))
 
+PRINTED = st.sampled_from([b"x", b" ", b"<!--", b"-->", b"<", b"{", b'{"success":true}'])
+STARTS = st.lists(st.one_of(FRAGMENTS, PRINTED), max_size=20).map(b"".join)
+
 
 @quick
 @given(ANY_BYTES, offsets)
@@ -156,6 +159,18 @@ def test_start_once_found_stays(body: bytes, more: bytes) -> None:
     """More bytes do not change where an answer has been found to start."""
     found = prelude.find_start(body, ended=False)
     assert found in (None, prelude.find_start(body + more, ended=False))
+
+
+@quick
+@given(STARTS, offsets)
+@example(b" " * prelude.LIMIT + b"data: {}\n", [prelude.LIMIT + 1])
+@example(b"x" * (prelude.LIMIT - 1) + b'\ndata: {"type":"live","data":""}\n', [prelude.LIMIT + 9])
+@example(b"<!--" + b"x" * prelude.LIMIT + b"-->\ndata: {}\n", [9, prelude.LIMIT + 9])
+def test_start_under_any_cuts(body: bytes, where: List[int]) -> None:
+    """A body starts at the same place however it is cut."""
+    finder = prelude.StartFinder()
+    starts = [finder.feed(piece) for piece in [*filter(None, cut(body, where)), b""]]
+    assert next(filter(None, starts)) == prelude.find_start(body, ended=True)
 
 
 @quick

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatgpt4online._protocol.prelude import INDEX_KEYS, LIMIT, USER_KEYS, Start, find_start
+from chatgpt4online._protocol.prelude import (
+    INDEX_KEYS,
+    LIMIT,
+    USER_KEYS,
+    Start,
+    StartFinder,
+    find_start,
+)
 
 BOM = b"\xef\xbb\xbf"
 HEL = b'data: {"type":"live","data":"Hel"}\n\n'
@@ -162,6 +169,54 @@ def test_more_bytes_do_not_change_a_decision(parts: List[bytes]) -> None:
     assert len(set(decisions)) <= 1
     if decisions:
         assert start(body) == decisions[0]
+
+
+class Watched(bytearray):
+    """Bytes that count how many of them are looked through."""
+
+    looked_at = 0
+
+    def _span(self, start: int = 0, end: Optional[int] = None) -> None:
+        self.looked_at += max(0, min(len(self), len(self) if end is None else end) - start)
+
+    def find(self, sub: Any, *span: Any) -> int:
+        """Find something."""
+        self._span(*span)
+        return super().find(sub, *span)
+
+    def rfind(self, sub: Any, *span: Any) -> int:
+        """Find something from the end."""
+        self._span(*span)
+        return super().rfind(sub, *span)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a copy of some."""
+        self._span(*key.indices(len(self))[:2])
+        return super().__getitem__(key)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x\n" * 30_000,
+        b"\r\n" * 30_000,
+        b"x" * 60_000,
+        b"<!--" + b"-\n" * 30_000,
+        b"<!---->\n" * 7_000,
+        b'x data: {"type"' * 4_000,
+        b"x\ndata: " * 8_000,
+        b'x\ndata: {"type": "live"}' * 2_000,
+        b'{"success":\n' * 5_000,
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_each_byte_is_looked_at_a_few_times(body: bytes) -> None:
+    """However a body is cut, each of its bytes is looked at a limited number of times."""
+    finder = StartFinder()
+    finder.head = head = Watched()
+    pieces = [body[at : at + 1] for at in range(len(body))]
+    assert [finder.feed(piece) for piece in pieces] == [None] * len(pieces)
+    assert head.looked_at < 30 * len(body)
 
 
 def test_an_answer_may_quote_anything() -> None:
