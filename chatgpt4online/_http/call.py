@@ -75,6 +75,8 @@ class Call:
         self.finished: bool = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
+        #: Whether what went wrong last would go wrong each time.
+        self.is_final = False
         #: How often the present request has been sent, and when that began.
         self.attempts = 0
         self.began: float = 0.0

@@ -145,15 +145,16 @@ def _after_sending(idempotent: bool) -> str:
     return "The site may have run the request: check before you ask again"
 
 
-def is_final(error: Optional[BaseException]) -> bool:
-    """
-    Return whether a failure would be the same each time, as with a bad certificate.
+def is_final(error: BaseException) -> bool:
+    """Return whether a failure would be the same each time, as with a certificate or a URL."""
+    tests = (is_untrusted, _is_plain_http, _says_407, _has_large_headers, _is_of_value)
+    return any(test(error) for test in tests)
 
-    Args:
-        error: what another library raised, or None.
-    """
-    tests = (is_untrusted, _is_plain_http, _says_407, _has_large_headers)
-    return error is not None and any(test(error) for test in tests)
+
+def _is_of_value(error: BaseException) -> bool:
+    """Return whether a value was refused, such as a URL or a header: it stays as it is."""
+    kinds = (ValueError, http.client.InvalidURL)
+    return isinstance(error, kinds) or isinstance(_innermost(error), kinds)
 
 
 def is_untrusted(error: BaseException) -> bool:

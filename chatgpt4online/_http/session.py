@@ -149,7 +149,7 @@ class OwnSession:
             prepared = self._prepared[key] = self._prepare(outgoing)
         request = self._filled(prepared.request, outgoing)
         call.cookie = request.headers.get("Cookie")
-        call.proxy = _proxy_address(outgoing.url, prepared.settings["proxies"])
+        _name_proxy(call, outgoing.url, prepared.settings["proxies"])
         try:
             with call:
                 response = self.session.send(request, timeout=_timeout(call), **prepared.settings)
@@ -242,7 +242,7 @@ class UserSession:
         )
         if is_loopback(outgoing.url):
             settings["proxies"] = proxies
-        call.proxy = _proxy_address(outgoing.url, settings["proxies"])
+        _name_proxy(call, outgoing.url, settings["proxies"])
         try:
             response = session.send(
                 request, timeout=_timeout(call), allow_redirects=False, **settings
@@ -339,21 +339,28 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def _proxy_address(url: str, proxies: Mapping[str, str]) -> Optional[str]:
+def _name_proxy(call: Call, url: str, proxies: Mapping[str, str]) -> None:
     """
-    Return scheme, host and port of the proxy for a URL, without its login; None without one.
+    Set `Call.proxy` to scheme, host and port of the proxy for a URL; to None without one.
 
-    Return an empty str if it is not a URL; sending raises then.
+    Raises:
+        InvalidProxyURL: it is not a URL with a host, on which requests fails in several ways.
     """
     proxy = select_proxy(url, proxies) if proxies else None
-    if not proxy:
-        return None
+    call.proxy = _address(proxy) if proxy else None
+    if call.proxy == "":
+        raise requests.exceptions.InvalidProxyURL
+
+
+def _address(url: str) -> str:
+    """Return scheme, host and port of a URL, without its login; an empty str if it is none."""
     try:
-        parts = urlsplit(proxy if "://" in proxy else "//" + proxy)
+        parts = urlsplit(url if "://" in url else "//" + url)
+        host = parts.hostname
     except ValueError:
         return ""
     scheme = f"{parts.scheme}://" if parts.scheme else ""
-    return scheme + parts.netloc.rpartition("@")[2]
+    return scheme + parts.netloc.rpartition("@")[2] if host else ""
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -374,7 +374,7 @@ class Transport:
             sent=call.sent,
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
             overtaken=nonce is not None and self._is_overtaken(nonce),
-            final=is_final(error.__cause__),
+            final=call.is_final,
             moved=self.root != self._original_root and not request.is_url,
         )
 
@@ -414,6 +414,7 @@ class Transport:
         """Send a request once."""
         began = monotonic()
         update = _ignore if nonce is None else partial(self.nonce.update, nonce)
+        call.is_final = False
         try:
             call.raise_if_ended()
             response = Response(
@@ -427,6 +428,7 @@ class Transport:
                 defer_release=self.defer_release,
             )
         except (*_SENDING_ERRORS, *READ_ERRORS, CallEnded, ProtocolError) as error:
+            call.is_final = is_final(error)
             raise translate(
                 error, call, self.site, request.route, idempotent=request.idempotent
             ) from cause(error)

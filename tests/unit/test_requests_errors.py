@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from http.client import BadStatusLine, RemoteDisconnected
+from http.client import BadStatusLine, InvalidURL, RemoteDisconnected
 from typing import Any, Dict, Iterator, NamedTuple, Tuple, Type
 
 import pytest
@@ -27,6 +27,7 @@ ROOT = SITE + "/wp-json/"
 ANSWER = 'data: {"type":"end","data":"{\\"success\\":true,\\"reply\\":\\"Hello\\"}"}\n\n'
 POOL: Any = None
 SECRET = "s3cret"
+UNSENDABLE = "URL can't contain control characters"
 
 
 def unconnected(reason: Exception) -> MaxRetryError:
@@ -77,9 +78,18 @@ FAILED: Dict[str, Failed] = {
     "chunks": Failed(errors.ChunkedEncodingError(), "ChunkedEncodingError"),
     "a long line": Failed(requests.ConnectionError(BadStatusLine("x" * 60_000)), "x" * 200 + "."),
     "compression": Failed(errors.ContentDecodingError(), "ContentDecodingError"),
-    "a header": Failed(errors.InvalidHeader(SECRET), "InvalidHeader"),
-    "a URL": Failed(LocationParseError(SECRET), "LocationParseError"),
-    "a value": Failed(ValueError(SECRET), "ValueError"),
+    "a header": Failed(errors.InvalidHeader(SECRET), "InvalidHeader", (1, 1)),
+    "a URL": Failed(errors.InvalidURL(SECRET), "InvalidURL", (1, 1)),
+    "a URL of a proxy": Failed(errors.InvalidProxyURL(SECRET), "InvalidProxyURL", (1, 1)),
+    "a URL for urllib3": Failed(LocationParseError(SECRET), "LocationParseError", (1, 1)),
+    "a URL for http.client": Failed(InvalidURL(UNSENDABLE), UNSENDABLE, (1, 1)),
+    "a URL in a pool": Failed(
+        requests.ConnectionError(unconnected(LocationParseError(SECRET))), "", (1, 1)
+    ),
+    "a scheme": Failed(errors.InvalidSchema(SECRET), "InvalidSchema", (1, 1)),
+    "a missing scheme": Failed(errors.MissingSchema(SECRET), "MissingSchema", (1, 1)),
+    "a host name": Failed(UnicodeError(SECRET), "UnicodeError", (1, 1)),
+    "a value": Failed(ValueError(SECRET), "ValueError", (1, 1)),
     "a warning": Failed(UserWarning(SECRET), "UserWarning"),
     "anything else": Failed(requests.RequestException(SECRET), "RequestException"),
 }
@@ -125,6 +135,24 @@ def test_errors_of_requests(
     assert getattr(error, "phase", "") == failed.phase
     sent = [call.request.url for call in site.calls].count(ROOT + route)
     assert sent == failed.sent[route == routes.START_SESSION]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://[::1", f"http://:x:{SECRET}@", "http://:3128", "ftp://x", "http://x:99999"]
+)
+@pytest.mark.parametrize("is_own", [True, False])
+def test_broken_proxy_of_the_environment(
+    proxy: str, is_own: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A proxy's URL that cannot be used is tried once, since that stays so."""
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    caplog.set_level("DEBUG", "chatgpt4online")
+    session = None if is_own else requests.Session()
+    with Client(SITE, session=session) as client, pytest.raises(TransportError) as caught:
+        client.chat("Hi")
+    assert "the proxy's URL cannot be used" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert "sent again" not in caplog.text
 
 
 def test_read_timeout_of_a_mock(site: responses.RequestsMock) -> None:
