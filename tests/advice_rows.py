@@ -170,6 +170,9 @@ SCENES = {
     "broken_proxy": Saying(ValueError, "proxy must be a URL such as http://host:port", UP),
     "broken_proxy_of_the_environment": Saying(TransportError, "the proxy's URL cannot be used", UP),
     "socks_without_pysocks": Saying(TransportError, "a SOCKS proxy needs PySocks", UP),
+    "bug_in_a_hook": Saying(
+        TransportError, "the session's own auth, hook or adapter failed: ValueError in ", UP
+    ),
     "reset_on_reuse": Saying(TransportError, "the connection broke: ", "Nothing was changed"),
     "reset_of_a_list": Saying(TransportError, "Nothing was changed: try again later"),
     "silent": Saying(

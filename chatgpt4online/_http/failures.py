@@ -89,9 +89,9 @@ def _translated(
 def _why_no_answer(error: Exception, call: Call, idempotent: bool) -> str:
     """Return what happened before an answer had begun, and what to do."""
     reason = _reason(error)
-    fault_of_proxy = _why_no_proxy(error, call, reason)
-    if fault_of_proxy:
-        return fault_of_proxy
+    fault = _fault_of_session(error, call, idempotent) or _why_no_proxy(error, call, reason)
+    if fault:
+        return fault
     if is_untrusted(error):
         return (
             f"the site's certificate is not trusted: {reason}. With a certificate authority of your"
@@ -104,6 +104,14 @@ def _why_no_answer(error: Exception, call: Call, idempotent: bool) -> str:
     if call.sent:
         return f"the connection broke: {reason}. {_after_sending(idempotent)}."
     return f"no answer: {reason}. Is the site up, and reachable?"
+
+
+def _fault_of_session(error: Exception, call: Call, idempotent: bool) -> str:
+    """Return which bug in the caller's session ended the request; empty if none did."""
+    if not _callers_line(error):
+        return ""
+    fate = f" {_after_sending(idempotent)}." if call.sent and not idempotent else ""
+    return f"the session's own auth, hook or adapter failed: {_reason(error)}.{fate}"
 
 
 def _why_no_proxy(error: Exception, call: Call, reason: str) -> str:
@@ -147,7 +155,10 @@ def _after_sending(idempotent: bool) -> str:
 
 def is_final(error: BaseException) -> bool:
     """Return whether a failure would be the same each time, as with a certificate or a URL."""
-    tests = (is_untrusted, _is_plain_http, _says_407, _has_large_headers, _is_of_value)
+    tests = (
+        *(is_untrusted, _is_plain_http, _says_407, _has_large_headers, _is_of_value),
+        _callers_line,
+    )
     return any(test(error) for test in tests)
 
 
@@ -191,8 +202,12 @@ def _reason(error: BaseException) -> str:
     """
     Return the words of the innermost error, which contain no URL, header or password.
 
-    Others' errors are only named, since they may quote what was sent.
+    Others' errors are only named, since they may quote what was sent. Those of the caller's own
+    code are named with its line.
     """
+    line = _callers_line(error)
+    if line:
+        return f"{type(error).__name__} in {line}"
     inner = _innermost(error)
     if isinstance(inner, (OSError, http.client.HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
@@ -202,6 +217,13 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
         return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"
     return type(inner).__name__
+
+
+def _callers_line(error: BaseException) -> str:
+    """Return which line of the caller's has a bug that raised an error; empty if it is no bug."""
+    failures = (OSError, requests.RequestException, HTTPError)
+    is_bug = isinstance(error, (ValueError, AttributeError)) and not isinstance(error, failures)
+    return tracebacks.callers_line(error) if is_bug else ""
 
 
 def _innermost(error: BaseException) -> BaseException:

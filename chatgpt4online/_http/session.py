@@ -231,7 +231,7 @@ class UserSession:
 
     def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
         """Send a request for a call, as `OwnSession.send` does."""
-        call.sent = True  # as far as can be known
+        call.sent = False
         request = self._prepare(outgoing)
         call.cookie = request.headers.get("Cookie")
         session = self.session
@@ -243,6 +243,7 @@ class UserSession:
         if is_loopback(outgoing.url):
             settings["proxies"] = proxies
         _name_proxy(call, outgoing.url, settings["proxies"])
+        call.sent = True  # as far as can be known
         try:
             response = session.send(
                 request, timeout=_timeout(call), allow_redirects=False, **settings

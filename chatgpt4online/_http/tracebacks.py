@@ -7,6 +7,7 @@ are the frames of this package and of the libraries below it, never those of the
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from functools import wraps
 from types import FrameType
@@ -21,6 +22,11 @@ _PACKAGES = frozenset(
         *("ssl", "urllib"),
     }
 )
+
+#: Those whose errors may quote what was sent. Python's own modules are recognized by their place.
+_LIBRARIES = _PACKAGES | {"OpenSSL", "eventlet", "gevent", "idna"}
+
+_PYTHON = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120 - pathlib would be imported for it
 
 
 def clear(error: BaseException) -> None:
@@ -38,6 +44,30 @@ def strip(error: BaseException) -> None:
     """Take the tracebacks from an error and its causes."""
     for each in _chain(error):
         each.__traceback__ = None
+
+
+def callers_line(error: BaseException) -> str:
+    """
+    Return file and line of the caller's code that raised an error; empty if a library raised it.
+
+    What Python's own modules raise counts as raised by the code that called them.
+    """
+    place, traceback = "", error.__traceback__
+    while traceback is not None:
+        frame = traceback.tb_frame
+        path = frame.f_code.co_filename
+        if not _is_pythons(path):
+            is_callers = _root(frame) not in _LIBRARIES
+            place = f"{os.path.basename(path)}, line {traceback.tb_lineno}" if is_callers else ""  # noqa: PTH119
+        traceback = traceback.tb_next
+    return place
+
+
+def _is_pythons(path: str) -> bool:
+    """Return whether a source file is of a module that comes with Python."""
+    if not path.startswith(_PYTHON):
+        return path.startswith("<frozen")
+    return not path[len(_PYTHON) :].startswith(("site-packages", "dist-packages"))
 
 
 def clears_frames(function: F) -> F:
@@ -74,4 +104,9 @@ def _is_from_below(error: BaseException) -> bool:
 
 
 def _is_inner(frame: FrameType) -> bool:
-    return str(frame.f_globals.get("__name__")).partition(".")[0] in _PACKAGES
+    return _root(frame) in _PACKAGES
+
+
+def _root(frame: FrameType) -> str:
+    """Return the name of a frame's package."""
+    return str(frame.f_globals.get("__name__")).partition(".")[0]

@@ -203,6 +203,18 @@ def socks_without_pysocks(scene: Scene) -> None:
 # ------------------------------------------------------------------------------------ connections
 
 
+def bug_in_a_hook(scene: Scene) -> None:
+    """Use a session with a hook that has a bug."""
+
+    def hook(response: requests.Response, **_: Any) -> None:
+        response.close()
+        raise ValueError
+
+    with requests.Session() as session:
+        session.hooks["response"] = [hook]
+        chat(scene.server.url, session=session)
+
+
 def reset_on_reuse(_: Scene) -> None:
     """Ask twice on one connection, which is reset the second time."""
 

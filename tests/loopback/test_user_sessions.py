@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import gc
+import inspect
+import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Dict, Iterator, List
+from types import CodeType
+from typing import Any, Callable, Dict, Iterator, List
 from urllib.parse import urlsplit
 
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from chatgpt4online import Client, NotFoundError, StatusError, StreamInterrupted
+from chatgpt4online import Client, NotFoundError, StatusError, StreamInterrupted, TransportError
 from chatgpt4online.testing import Server
 
 PASSWORD = "hunter2"
@@ -158,6 +162,82 @@ def test_errors_of_a_session(server: Server) -> None:
             client.chat("Hi")
         assert caught.value is error
     assert server.requests == []
+
+
+def failing_auth(_: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Read a key that is not Base64, on the last line of this function."""
+    raise AssertionError(base64.b64decode(PASSWORD))
+
+
+def failing_hook(response: requests.Response, **_: Any) -> None:
+    """Look for something that is not there, on the last line of this function."""
+    response.close()
+    raise AttributeError(PASSWORD)
+
+
+class FailingAdapter(HTTPAdapter):
+    """A caller's adapter with a bug."""
+
+    def send(self, *_: Any, **__: Any) -> requests.Response:
+        """Fail on the last line of this function."""
+        raise ValueError(PASSWORD)
+
+
+def with_auth(session: requests.Session, _: str) -> CodeType:
+    """Give a session a login with a bug."""
+    session.auth = failing_auth
+    return failing_auth.__code__
+
+
+def with_hook(session: requests.Session, _: str) -> CodeType:
+    """Give a session a hook with a bug."""
+    session.hooks["response"] = [failing_hook]
+    return failing_hook.__code__
+
+
+def with_adapter(session: requests.Session, url: str) -> CodeType:
+    """Give a session an adapter with a bug."""
+    session.mount(url, FailingAdapter())
+    return FailingAdapter.send.__code__
+
+
+@pytest.mark.parametrize(
+    ("prepare", "kind", "sent"),
+    [
+        (with_auth, "Error", 0),  # binascii's own
+        (with_hook, "AttributeError", 1),
+        (with_adapter, "ValueError", 0),
+    ],
+)
+@pytest.mark.parametrize("is_nonce_known", [True, False])
+def test_bugs_in_a_session(
+    *,
+    prepare: Callable[[requests.Session, str], CodeType],
+    kind: str,
+    sent: int,
+    is_nonce_known: bool,
+    server: Server,
+    session: requests.Session,
+) -> None:
+    """
+    A bug in a session's auth, hook or adapter is named with its line, and tried once.
+
+    Its text is not shown, since it may quote a password.
+    """
+    with Client(server.url, session=session) as client:
+        if is_nonce_known:
+            client.nonce  # noqa: B018 - it is fetched
+        before = len(server.requests)
+        code = prepare(session, server.url)
+        with pytest.raises(TransportError) as caught:
+            client.chat("Hi")
+    last = code.co_firstlineno + len(inspect.getsourcelines(code)[0]) - 1
+    line = f"{kind} in test_user_sessions.py, line {last}."
+    assert f"the session's own auth, hook or adapter failed: {line}" in str(caught.value)
+    has_run = is_nonce_known and prepare is not with_auth
+    assert ("The site may have run" in str(caught.value)) == has_run
+    assert PASSWORD not in "".join(traceback.format_exception(None, caught.value, None))
+    assert len(server.requests) == before + sent
 
 
 def test_session_that_trusts_no_environment(
