@@ -151,6 +151,7 @@ class Saying(NamedTuple):
 
 
 UP = "Is the site up"
+MAY_HAVE_RUN = f"The site may have run the request: {BEFORE}."
 
 SCENES = {
     "no_listener": Saying(TransportError, "no answer: "),
@@ -158,7 +159,9 @@ SCENES = {
     "no_connection": Saying(Timeout, "no connection within the time limit. Is the site up?"),
     "no_rest_api": Saying(NotFoundError, "there is no WordPress REST API at ", "no such page"),
     "page_without_bots": Saying(ValueError, "the page has no AI Engine chatbot", "index"),
-    "not_wordpress": Saying(ProtocolError, "came instead of an answer: check the site's address"),
+    "not_wordpress": Saying(
+        ProtocolError, "came instead of an answer: check the site's address", UP
+    ),
     "moved_elsewhere": Saying(StatusError, "the site redirects to https://other.example/wp-json/"),
     "moved": Saying(AuthError, ", and the login was not sent there", "incorrect"),
     "untrusted": Saying(TransportError, "the site's certificate is not trusted", UP),
@@ -181,6 +184,10 @@ SCENES = {
     "silent_nonce": Saying(Timeout, "Nothing was changed: try again later"),
     "late": Saying(Timeout, "the deadline passed before the answer was complete"),
     "cut": Saying(StreamInterrupted, "the answer stopped before its end", UP),
+    "empty": Saying(StreamInterrupted, f"the answer is empty. {MAY_HAVE_RUN}", UP),
+    "broken_json": Saying(ProtocolError, f"the answer is broken JSON. {MAY_HAVE_RUN}", UP),
+    "without_reply": Saying(ProtocolError, f"the answer contains no reply. {MAY_HAVE_RUN}", UP),
+    "empty_list": Saying(StreamInterrupted, "the answer is empty"),
     "many_headers": Saying(TransportError, "the site's response headers are too large", UP),
     "large_header": Saying(TransportError, "the site's response headers are too large", UP),
     "challenge": Saying(BlockedError, "A firewall or CDN blocked the request"),

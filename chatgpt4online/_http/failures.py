@@ -12,8 +12,14 @@ import requests
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
 
 from chatgpt4online._protocol.advice import PROXY_LOGIN
-from chatgpt4online._protocol.fields import plain_text
-from chatgpt4online.errors import ChatGPT4OnlineError, StreamInterrupted, Timeout, TransportError
+from chatgpt4online._protocol.fields import plain_text, sentence
+from chatgpt4online.errors import (
+    ChatGPT4OnlineError,
+    ProtocolError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
 
 from . import tracebacks
 from .call import Call, CallEnded
@@ -27,6 +33,11 @@ _BROKEN_URL = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
 )
+
+_MAY_HAVE_RUN = "The site may have run the request: check before you ask again"
+
+#: What an answer raises that cannot be read, whatever the site did before it.
+_UNREADABLE = (ProtocolError, StreamInterrupted)
 
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
 
@@ -53,6 +64,8 @@ def translate(
     """
     if isinstance(error, ChatGPT4OnlineError):
         ours = error
+        if type(ours) in _UNREADABLE and not ours.site and not idempotent:
+            ours.args = (f"{sentence(ours.args[0])} {_MAY_HAVE_RUN}.",)
     else:
         ours = _translated(error, call, reading, idempotent)
     tracebacks.strip(error)
@@ -82,7 +95,8 @@ def _translated(
     if isinstance(error, _TIMEOUTS) or isinstance(_innermost(error), _TIMEOUTS):
         return _timeout("read" if call.sent else "connect", idempotent, call.proxy)
     if reading:
-        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.")
+        fate = "" if idempotent else f" {_MAY_HAVE_RUN}."
+        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.{fate}")
     return TransportError(_why_no_answer(error, call, idempotent))
 
 
@@ -150,7 +164,7 @@ def _after_sending(idempotent: bool) -> str:
     """Return what to do about a request whose fate is unknown."""
     if idempotent:
         return "Nothing was changed: try again later"
-    return "The site may have run the request: check before you ask again"
+    return _MAY_HAVE_RUN
 
 
 def is_final(error: BaseException) -> bool:

@@ -244,7 +244,9 @@ class Transport:
         try:
             return parse(answer)
         except ChatGPT4OnlineError as error:
-            raise translate(error, call, self.site, request.route) from None
+            raise translate(
+                error, call, self.site, request.route, idempotent=request.idempotent
+            ) from None
 
     def ask(self, request: Request, parse: Callable[[Dict[str, Any]], T]) -> T:
         """

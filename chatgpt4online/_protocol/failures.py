@@ -155,10 +155,7 @@ def interrupted(tail: bytes) -> StreamInterrupted:
     lines = [line for line in whole.splitlines() if not line.startswith(_FIELDS)]
     printed = plain_text(b"\n".join(lines).decode("utf-8", "replace"))
     quoted = f" The site printed: {sentence(printed)}" if printed else ""
-    return StreamInterrupted(
-        f"the answer stopped before its end.{quoted} The site may have run the question anyway:"
-        " check before you ask it again."
-    )
+    return StreamInterrupted(f"the answer stopped before its end.{quoted}")
 
 
 def nothing_deleted(*, is_old: bool) -> ReplyError:

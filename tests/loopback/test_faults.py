@@ -33,9 +33,9 @@ from faults import (
 )
 from support import SOON, Peer, RawServer, answering, head, together, wait_for
 
-from chatgpt4online import ChatGPT4OnlineError, Client, StatusError
+from chatgpt4online import ChatGPT4OnlineError, Client, ProtocolError, StatusError
 from chatgpt4online._http import retry
-from chatgpt4online._protocol import fields
+from chatgpt4online._protocol import fields, routes
 
 Way = Callable[[Client, str], object]
 
@@ -146,7 +146,11 @@ def errors_of(fault: Fault, site: Site, client: Client) -> Dict[str, ChatGPT4Onl
 
 
 def check(error: ChatGPT4OnlineError, fault: Fault, site: str) -> None:
-    """Check that an error is the row's, is printable, pickles, and contains no secret."""
+    """
+    Check that an error is the row's, is printable, pickles, and contains no secret.
+
+    One about an answer that cannot be read says whether the question may have run.
+    """
     assert type(error) is fault.error
     assert (getattr(error, "status", 0), getattr(error, "phase", "")) == (fault.status, fault.phase)
     assert fault.text in (error.text, None)
@@ -154,6 +158,10 @@ def check(error: ChatGPT4OnlineError, fault: Fault, site: str) -> None:
     assert (error.site, error.route) == (site, fault.route)
     line = str(error)
     assert line.startswith(f"{site} {fault.route}: ")
+    if isinstance(error, ProtocolError):
+        assert line.count(" The site may have run the request: check before you ask again.") == (
+            fault.route == routes.CHAT
+        )
     assert line.isprintable()
     assert len(line) < 1000
     again = pickle.loads(pickle.dumps(error))

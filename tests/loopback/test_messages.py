@@ -258,6 +258,31 @@ def cut(scene: Scene) -> None:
     chat(scene.server.url)
 
 
+def empty(scene: Scene) -> None:
+    """Get an answer of no bytes."""
+    scene.server.answers(200, body=b"")
+    chat(scene.server.url)
+
+
+def empty_list(scene: Scene) -> None:
+    """Get a list of no bytes."""
+    scene.server.answers(200, body=b"", route="files/list")
+    with Client(scene.server.url, retries=0) as client:
+        client.files.list()
+
+
+def broken_json(scene: Scene) -> None:
+    """Get half of an answer in JSON."""
+    scene.server.answers(200, body=b'{"success": true, "reply": "Half an ')
+    chat(scene.server.url)
+
+
+def without_reply(scene: Scene) -> None:
+    """Get an answer in JSON without a text."""
+    scene.server.answers(200, body={"success": True})
+    chat(scene.server.url)
+
+
 def silent(_: Scene) -> None:
     """Ask a site that answers nothing."""
 
