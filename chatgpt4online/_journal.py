@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Dict, Optional, Tuple, TypeVar
+from typing import Any, BinaryIO, Callable, Dict, Iterable, Optional, Tuple, TypeVar
 
 from . import _disk
 from ._json import finite_json
@@ -28,6 +28,12 @@ _BEGINNING = re.compile(rb'\{"key": "[0-9a-f]{32}", "message": ')
 _EXAMPLE = b'{"key": "%b", "message": ' % (b"0" * 32)
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
+
+#: So often is a journal opened anew that is replaced meanwhile. Some file systems number no files.
+_MORE_OPENINGS = 2
+
+#: Windows replaces no file that is open.
+_IS_CLOSED_FIRST = os.name == "nt"
 
 #: What parsing a line that is not an outcome may raise.
 _NOT_AN_OUTCOME = (
@@ -69,16 +75,27 @@ class Journal:
         if path.exists() and not path.is_file():  # a pipe would block
             raise ValueError(f"the journal {path} is not a file")
         try:
-            # Unbuffered, so that a forked child has nothing left to write.
-            file = open(path, "ab", buffering=0, opener=_disk.open_private)  # noqa: SIM115
-            self._file = self._files.enter_context(file)
+            self._open(path)
             self._reader = self._files.enter_context(path.open("rb"))
-            _journals.add(self)
-            _lock(self._file, path)
             self._read(path)
         except BaseException:
             self._files.close()
             raise
+
+    def _open(self, path: Path) -> None:
+        """Open and lock the file; again if `sort` has replaced it meanwhile."""
+        self._open_once(path)
+        for _ in range(_MORE_OPENINGS):
+            if not self.writes_to(path):
+                self._release()
+                self._open_once(path)
+
+    def _open_once(self, path: Path) -> None:
+        # Unbuffered, so that a forked child has nothing left to write.
+        file = open(path, "ab", buffering=0, opener=_disk.open_private)  # noqa: SIM115
+        self._file = self._files.enter_context(file)
+        _journals.add(self)
+        _lock(self._file, path)
 
     def writes_to(self, path: Path) -> bool:
         """Return whether a path names the file of this journal, which must not be closed."""
@@ -165,10 +182,13 @@ class Journal:
 
     def _close_files(self) -> None:
         if self._is_closed and not self._is_writing:
-            if not self._file.closed:
-                with suppress(OSError):  # it could not be locked
-                    _unlock(self._file)
-            self._files.close()
+            self._release()
+
+    def _release(self) -> None:
+        if not self._file.closed:
+            with suppress(OSError):  # it could not be locked
+                _unlock(self._file)
+        self._files.close()
 
     def after_fork(self) -> None:
         """Close the file in a forked child; the lock stays with the parent process."""
@@ -183,6 +203,25 @@ def in_use(path: Path) -> ValueError:
         f"another run is writing to the journal {path}, in another process or thread: wait for its"
         " end, close it, or use another file"
     )
+
+
+def sort(path: Path, keys: Iterable[Optional[str]]) -> None:
+    """
+    Sort a journal like these keys, one line for each; lines of others follow. It stays locked.
+
+    Raises:
+        ValueError: another run is writing to it.
+        OSError: it cannot be written, and is as it was.
+    """
+    newest: Dict[Optional[str], str] = dict.fromkeys(keys, "")
+    with path.open("rb+") as file:
+        _lock(file, path)
+        newest.update((json.loads(line)["key"], line.decode().rstrip() + "\n") for line in file)
+        if _IS_CLOSED_FIRST:
+            with suppress(OSError):  # it could not be locked
+                _unlock(file)
+            file.close()
+        _disk.replace(str(path), "".join(newest.values()))
 
 
 def _parse(line: bytes) -> Tuple[str, Optional[Reply]]:

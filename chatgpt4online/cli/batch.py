@@ -11,8 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple, Union
 
-from chatgpt4online import _disk
-from chatgpt4online._journal import extra_fields
+from chatgpt4online._journal import extra_fields, sort
 from chatgpt4online._json import json_ready
 from chatgpt4online.types import Outcome
 
@@ -46,7 +45,7 @@ def run_batch(options: argparse.Namespace, stack: contextlib.ExitStack) -> int:
         )
         raise
     if options.ordered:
-        _sort_lines(Path(options.output), keys)
+        sort(Path(options.output), keys)
     return status
 
 
@@ -79,14 +78,6 @@ def _summarize(
     failed = count - answered
     report(f"{answered} answered, {failed} failed; outcomes are in {options.output}")
     return keys, ExitStatus.FAILURE if failed else ExitStatus.SUCCESS
-
-
-def _sort_lines(path: Path, keys: List[Optional[str]]) -> None:
-    """Sort a journal like the questions, one line for each; those of other runs follow."""
-    newest: Dict[Optional[str], str] = dict.fromkeys(keys, "")
-    with path.open(encoding="utf-8") as file:
-        newest.update((json.loads(line)["key"], line) for line in file)
-    _disk.replace(str(path), "".join(newest.values()))
 
 
 # -------------------------------------------------------------------------------------- questions

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatgpt4online import Client, Reply, ServerError, StreamInterrupted, _journal, _workers
-from chatgpt4online._journal import Journal
+from chatgpt4online._journal import Journal, sort
 from chatgpt4online.types import Outcome
 
 MESSAGES = ["one", "zwei 🙂", [{"role": "user", "content": "three"}]]
@@ -50,6 +50,83 @@ def stored(path: Path) -> List[Optional[str]]:
 
 
 ALL = [str(message) for message in MESSAGES]
+
+
+def keys(path: Path) -> List[str]:
+    """Return the key of each line."""
+    return [json.loads(line)["key"] for line in path.read_bytes().splitlines()]
+
+
+@pytest.mark.parametrize("is_closed_first", [True, False])
+def test_sorting(path: Path, is_closed_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal is sorted, with one line for each key; the others follow."""
+    monkeypatch.setattr(_journal, "_IS_CLOSED_FIRST", is_closed_first)
+    write(path)
+    one, two, three = keys(path)
+    sort(path, [three, "none", one])
+    assert keys(path) == [three, one, two]
+    assert stored(path) == ALL
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")
+def test_a_run_that_begins_while_a_journal_is_sorted(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No other run can begin while a journal is sorted, whose lines would be lost."""
+    write(path)
+    order, real, refused = keys(path)[::-1], os.replace, []
+
+    def replace(source: str, target: str) -> None:
+        with pytest.raises(ValueError, match="another run is writing to the journal") as caught:
+            Journal(path, {})
+        refused.append(caught.value)
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    sort(path, order)
+    assert len(refused) == 1
+    assert keys(path) == order
+    Journal(path, {}).close()
+
+
+def test_a_journal_in_use_is_not_sorted(path: Path) -> None:
+    """A journal that a run is writing to is not sorted, which would lose the run's lines."""
+    whole = write(path)
+    journal = Journal(path, {})
+    with pytest.raises(ValueError, match="another run is writing to the journal"):
+        sort(path, keys(path)[::-1])
+    journal.close()
+    assert path.read_bytes() == whole
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows replaces no file that is open")
+def test_a_journal_that_is_sorted_while_it_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that opened a journal just before it was sorted writes to the new file."""
+    whole = write(path)
+    path.unlink()
+    real = _journal._lock
+    sorted_once: List[Path] = []
+
+    def lock(file: Any, where: Path) -> None:
+        if not sorted_once:
+            sorted_once.append(where)
+            path.unlink()
+            path.write_bytes(whole)
+        real(file, where)
+
+    monkeypatch.setattr(_journal, "_lock", lock)
+    assert stored(path) == ALL
+    write(path)
+    assert path.read_bytes() == 2 * whole
+
+
+def test_a_file_system_that_numbers_no_files(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file can be recognized, a journal works."""
+    monkeypatch.setattr(os.path, "samestat", lambda *_: False)
+    write(path)
+    assert stored(path) == ALL
 
 
 def test_a_torn_line_is_cut(path: Path) -> None:
