@@ -11,6 +11,8 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+import struct
+import zlib
 from contextlib import suppress
 from io import BytesIO
 from threading import Lock
@@ -26,8 +28,12 @@ from .call import Call
 from .deadlines import monotonic
 from .framing import BLOCK, Framing, UntilClose, framing_of, inflater_for
 
-#: What reading may raise besides our own errors.
-READ_ERRORS = (OSError, http.client.HTTPException, HTTPError, ValueError, AttributeError)
+#: What reading may raise besides our own errors. The last three come from a caller's adapter that
+#: parses or decompresses by itself.
+READ_ERRORS = (
+    *(OSError, http.client.HTTPException, HTTPError, ValueError, AttributeError),
+    *(EOFError, zlib.error, struct.error),
+)
 
 #: How long a connection waits, in seconds, for the end of a body whose answer is complete.
 DEFERRED_TIME = 5.0

@@ -221,16 +221,23 @@ def _reason(error: BaseException) -> str:
     """
     line = _callers_line(error)
     if line:
-        return f"{type(error).__name__} in {line}"
+        return f"{_name(error)} in {line}"
     inner = _innermost(error)
     if isinstance(inner, (OSError, http.client.HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
     ):
         words = plain_text(getattr(inner, "strerror", None) or str(inner))[:_LONGEST_REASON]
-        return words or type(inner).__name__
+        return words or _name(inner)
     if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
         return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"
-    return type(inner).__name__
+    return _name(inner)
+
+
+def _name(error: BaseException) -> str:
+    """Return the name of an error's type, with its module if it is as bare as `zlib.error`."""
+    kind = type(error)
+    is_bare = kind.__name__.lower() == "error"
+    return f"{kind.__module__}.{kind.__name__}" if is_bare else kind.__name__
 
 
 def _callers_line(error: BaseException) -> str:

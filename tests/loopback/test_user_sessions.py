@@ -204,7 +204,7 @@ def with_adapter(session: requests.Session, url: str) -> CodeType:
 @pytest.mark.parametrize(
     ("prepare", "kind", "sent"),
     [
-        (with_auth, "Error", 0),  # binascii's own
+        (with_auth, "binascii.Error", 0),
         (with_hook, "AttributeError", 1),
         (with_adapter, "ValueError", 0),
     ],

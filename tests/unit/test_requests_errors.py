@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-from http.client import BadStatusLine, InvalidURL, RemoteDisconnected
+import struct
+import zlib
+from http.client import BadStatusLine, IncompleteRead, InvalidURL, RemoteDisconnected
 from typing import Any, Dict, Iterator, NamedTuple, Tuple, Type
 
 import pytest
 import requests
 import responses
+from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     ConnectTimeoutError,
     LocationParseError,
@@ -18,7 +22,7 @@ from urllib3.exceptions import (
 from urllib3.exceptions import ProtocolError as BrokenConnection
 from urllib3.exceptions import SSLError as TLSFailure
 
-from chatgpt4online import ChatGPT4OnlineError, Client, Timeout, TransportError
+from chatgpt4online import ChatGPT4OnlineError, Client, StreamInterrupted, Timeout, TransportError
 from chatgpt4online._http import retry
 from chatgpt4online._protocol import routes
 
@@ -91,6 +95,11 @@ FAILED: Dict[str, Failed] = {
     "a host name": Failed(UnicodeError(SECRET), "UnicodeError", (1, 1)),
     "a value": Failed(ValueError(SECRET), "ValueError", (1, 1)),
     "a warning": Failed(UserWarning(SECRET), "UserWarning"),
+    "an early end": Failed(EOFError(), "EOFError"),
+    "compression of an adapter": Failed(zlib.error(SECRET), "zlib.error"),
+    "a format of an adapter": Failed(struct.error(SECRET), "struct.error"),
+    "half a body": Failed(IncompleteRead(b""), "IncompleteRead"),
+    "no address": Failed(socket.herror(1, "Unknown host"), "Unknown host"),
     "anything else": Failed(requests.RequestException(SECRET), "RequestException"),
 }
 
@@ -153,6 +162,54 @@ def test_broken_proxy_of_the_environment(
     assert "the proxy's URL cannot be used" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert "sent again" not in caplog.text
+
+
+class BrokenBody(HTTPAdapter):
+    """A caller's adapter whose answer cannot be read, and raises this."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.count = 0
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:  # type: ignore[override]
+        """Return an answer."""
+        self.count += 1
+        response = requests.Response()
+        response.request, response.status_code, response.raw = request, 200, self
+        return response
+
+    def read1(self, *_: Any, **__: Any) -> bytes:
+        """Fail."""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EOFError(SECRET),
+        zlib.error(SECRET),
+        struct.error(SECRET),
+        IncompleteRead(b""),
+        socket.herror(1, "Unknown host"),
+        ssl.SSLError("read error"),
+        UnicodeError(SECRET),
+        AttributeError(SECRET),
+    ],
+    ids=lambda error: type(error).__module__ + type(error).__name__,
+)
+@pytest.mark.usefixtures("site")
+def test_body_of_an_adapter(error: Exception) -> None:
+    """An answer that an adapter of the caller's cannot read is an interrupted one."""
+    with requests.Session() as session:
+        adapter = BrokenBody(error)
+        session.mount(ROOT + routes.CHAT, adapter)
+        with Client(SITE, session=session) as client, pytest.raises(StreamInterrupted) as caught:
+            client.chat("Hi")
+    assert "the answer stopped before its end: " in str(caught.value)
+    assert "The site may have run the request" in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert adapter.count == 1
 
 
 def test_read_timeout_of_a_mock(site: responses.RequestsMock) -> None:
