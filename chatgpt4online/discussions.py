@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Set, Union
+from operator import attrgetter
+from typing import Iterator, List, Optional, Union
 
 from . import _validation as validate
 from ._http.transport import Transport
+from ._paging import each_once
 from ._protocol import routes
 from ._protocol.answers import parse_discussions
 from ._protocol.request import (
@@ -34,16 +36,14 @@ class Discussions:
 
     def __iter__(self) -> Iterator[Discussion]:
         """Yield each discussion once, in the site's order."""
-        known: Set[str] = set()
-        page, read = self.list(), 0
-        # A site that ignores the offset returns the same discussions again.
-        while not known.issuperset(each.chat_id for each in page):
-            for discussion in page:
-                if discussion.chat_id not in known:
-                    known.add(discussion.chat_id)
-                    yield discussion
-            read += len(page)
+        return each_once(self._pages(), attrgetter("chat_id"))
+
+    def _pages(self) -> Iterator[List[Discussion]]:
+        read = 0
+        while True:
             page = self.list(offset=read)
+            read += len(page)
+            yield page
 
     def list(self, *, offset: int = 0, limit: int = 10) -> List[Discussion]:
         """

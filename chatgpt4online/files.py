@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import count
+from operator import attrgetter
 from types import MappingProxyType
 from typing import (
     TYPE_CHECKING,
@@ -16,7 +18,6 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
-    Set,
     Union,
 )
 
@@ -27,6 +28,7 @@ from ._http.call import Call
 from ._http.request import Request
 from ._http.session import Headers
 from ._http.transport import Transport
+from ._paging import each_once
 from ._protocol import routes
 from ._protocol.answers import parse_deleted, parse_files, parse_upload
 from ._protocol.request import (
@@ -82,16 +84,7 @@ class Files:
 
     def __iter__(self) -> Iterator[File]:
         """Yield each file once, the newest first."""
-        known: Set[str] = set()
-        page, number = self.list(), 1
-        # A site that ignores the page's number returns the same files again.
-        while not known.issuperset(file.id for file in page):
-            for file in page:
-                if file.id not in known:
-                    known.add(file.id)
-                    yield file
-            number += 1
-            page = self.list(page=number)
+        return each_once((self.list(page=number) for number in count(1)), attrgetter("id"))
 
     def upload(
         self,

@@ -56,6 +56,7 @@ LAYERS = [
     "_http.discovery",
     "_http.transport",
     "stream",
+    "_paging",
     "files",
     "discussions",
     "public_api",
