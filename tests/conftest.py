@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 from support import tls_context
@@ -30,6 +30,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 LEAK_LIMIT = 5.0
+
+#: The folders whose tests open connections. Repeating costs 2 ms per test, even if it passes.
+CONNECTED = {"docs", "integrations", "live", "loopback", "soak"}
+#: How a test fails on a busy machine, which misses a limit of tenths of a second, or frees a
+#: connection too late, but not three times in a row.
+BUSY = ["s after its time", "was silent for longer", r"\.connections"]
 
 #: Makes coverage.py measure the processes that are started with it.
 MEASURED = "COVERAGE_PROCESS_START"
@@ -137,6 +143,16 @@ def pytest_configure(config: pytest.Config) -> None:
     sock = getattr(getattr(config, "failures_db", None), "sock", None)
     if sock is not None:  # of pytest-rerunfailures; Nagle's algorithm costs 40 ms per test
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    """Let tests that open connections be repeated, where pytest-rerunfailures is installed."""
+    if not hasattr(config, "failures_db") or config.option.usepdb:
+        return
+    repeat = pytest.mark.flaky(reruns=2, only_rerun=BUSY)
+    for item in items:
+        if item.path.parent.name in CONNECTED and not item.get_closest_marker("flaky"):
+            item.add_marker(repeat)
 
 
 def pytest_collection_finish() -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import Dict, Iterator, Set
-
-import pytest
+from typing import Callable, Dict, Iterable, Iterator, Set
 
 import chatgpt4online
 
@@ -115,6 +113,11 @@ TESTING = [name for name in TREES if name.split(".")[0] == "testing"]
 PROTOCOL = [name for name in TREES if name.split(".")[0] == "_protocol"]
 
 
+def failing(modules: Iterable[str], find: Callable[[str], Set[str]]) -> Dict[str, Set[str]]:
+    """Return the modules in which something is found, with what it is."""
+    return {module: found for module in modules for found in [find(module)] if found}
+
+
 def run_time_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield a module's nodes, except those that only a type checker reads."""
     for node in ast.iter_child_nodes(tree):
@@ -158,38 +161,50 @@ def ours(names: Set[str]) -> Set[str]:
     return found
 
 
-@pytest.mark.parametrize("module", LAYERED)
-def test_imports_from_above(module: str) -> None:
-    """A module imports only from modules before it in `LAYERS`, which lists every module."""
-    assert module in LAYERS, f"add {module} to LAYERS, below all that it imports"
+def imported_from_below(module: str) -> Set[str]:
+    """Return what a module imports although it is not before it in `LAYERS`."""
     above = set(LAYERS[: LAYERS.index(module)])
     if module == "cli.connect":
         above.add("testing")  # for --demo and serve
-    below = ours(imported(module)) - above
-    assert not below, f"{module} is above {below} in LAYERS: move what it needs, or it, elsewhere"
+    return ours(imported(module)) - above
 
 
-@pytest.mark.parametrize("module", TESTING)
-def test_testing_stands_alone(module: str) -> None:
+def test_imports_from_above() -> None:
+    """A module imports only from modules before it in `LAYERS`, which lists every module."""
+    unlisted = set(LAYERED) - set(LAYERS)
+    assert not unlisted, f"add {unlisted} to LAYERS, below all that they import"
+    below = failing(LAYERED, imported_from_below)
+    assert not below, f"move what these need from below in LAYERS, or them, elsewhere: {below}"
+
+
+def test_testing_stands_alone() -> None:
     """`testing` imports nothing else of the package, so that it cannot share its mistakes."""
-    others = ours(imported(module)) - set(TESTING)
-    assert not others, f"repeat in testing what {module} needs of {others}, with its source"
+    others = failing(TESTING, lambda module: ours(imported(module)) - set(TESTING))
+    assert not others, f"repeat in testing what these need, with its source: {others}"
 
 
-@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
-def test_pure_modules_import_no_input_or_output(module: str) -> None:
-    """A pure module imports nothing for I/O, clocks, random numbers or threads."""
+def outside_world(module: str) -> Set[str]:
+    """Return what a module imports for I/O, clocks, random numbers or threads."""
     outside = {name for name in imported(module) if any(is_below(name, at) for at in OUTSIDE_WORLD)}
-    more = outside - ALLOWED.get(module, set())
-    assert not more, f"{module} is pure: let its caller use {more}, and pass the result in"
+    return outside - ALLOWED.get(module, set())
 
 
-@pytest.mark.parametrize("module", [*PURE, *PROTOCOL])
-def test_pure_modules_read_no_clock_or_file(module: str) -> None:
-    """A pure module reads no clock, file or terminal."""
+def test_pure_modules_import_no_input_or_output() -> None:
+    """A pure module imports nothing for I/O, clocks, random numbers or threads."""
+    found = failing([*PURE, *PROTOCOL], outside_world)
+    assert not found, f"these are pure: let their callers use it, and pass the result in: {found}"
+
+
+def hidden_input(module: str) -> Set[str]:
+    """Return the functions that a module calls and that read a clock, file or terminal."""
     calls = [node.func for node in ast.walk(TREES[module]) if isinstance(node, ast.Call)]
-    found = {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & HIDDEN_INPUT
-    assert not found, f"{module} is pure: let its caller call {found}, and pass the result in"
+    return {getattr(call, "attr", getattr(call, "id", "")) for call in calls} & HIDDEN_INPUT
+
+
+def test_pure_modules_read_no_clock_or_file() -> None:
+    """A pure module reads no clock, file or terminal."""
+    found = failing([*PURE, *PROTOCOL], hidden_input)
+    assert not found, f"these are pure: let their callers call it, and pass the result in: {found}"
 
 
 def is_below(name: str, package: str) -> bool:
@@ -223,11 +238,15 @@ def strings(tree: Tree) -> Set[str]:
 FIELDS = {text for name in PROTOCOL for text in strings(TREES[name]) if CAMEL_CASE.fullmatch(text)}
 
 
-@pytest.mark.parametrize("module", sorted({*LAYERED} - {*PROTOCOL}))
-def test_the_protocol_is_in_one_place(module: str) -> None:
+def protocol_spellings(module: str) -> Set[str]:
+    """Return the plugin's routes, namespaces, cookies, headers and fields that a module spells."""
+    return {text for text in strings(TREES[module]) if text in FIELDS or SPELLING.search(text)}
+
+
+def test_the_protocol_is_in_one_place() -> None:
     """Only ``_protocol`` spells the plugin's routes, namespaces, cookies, headers and fields."""
-    found = {text for text in strings(TREES[module]) if text in FIELDS or SPELLING.search(text)}
-    assert not found, f"{module} spells {found}: give it a name, or a function, in _protocol"
+    found = failing({*LAYERED} - {*PROTOCOL}, protocol_spellings)
+    assert not found, f"give what these spell a name, or a function, in _protocol: {found}"
 
 
 def test_fields_are_found() -> None:

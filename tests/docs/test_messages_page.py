@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from advice_rows import ROWS, SCENES, message_of
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "errors.rst"
@@ -20,16 +19,20 @@ MESSAGES = {
 }
 
 
-@pytest.mark.parametrize("quoted", QUOTED)
-def test_each_quoted_message_exists(quoted: str) -> None:
+def test_each_quoted_message_exists() -> None:
     """What the page quotes is part of a message that a test has seen."""
-    assert [name for name, message in MESSAGES.items() if quoted in message]
+    messages = MESSAGES.values()
+    assert [quoted for quoted in QUOTED if not any(quoted in each for each in messages)] == []
 
 
-@pytest.mark.parametrize("name", MESSAGES)
-def test_each_message_is_explained(name: str) -> None:
+def test_each_message_is_explained() -> None:
     """Each message of the tables has a part that the page quotes."""
-    assert [quoted for quoted in QUOTED if quoted in MESSAGES[name]]
+    wrong = {
+        name: message
+        for name, message in MESSAGES.items()
+        if not any(quoted in message for quoted in QUOTED)
+    }
+    assert not wrong
 
 
 def test_no_message_is_explained_twice() -> None:

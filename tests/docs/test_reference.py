@@ -66,27 +66,31 @@ def test_the_landing_page_describes_each_page() -> None:
     assert described == listed
 
 
-@pytest.mark.parametrize(
-    "page", sorted([*ROOT.glob("*.rst"), *DOCS.glob("*.rst")]), ids=lambda page: page.name
-)
-def test_no_page_lists_its_own_headings(page: Path) -> None:
+def test_no_page_lists_its_own_headings() -> None:
     """The theme shows a page's headings next to it, and an error in place of a second list."""
-    assert ".. contents::" not in page.read_text(encoding="utf-8")
+    pages = [*ROOT.glob("*.rst"), *DOCS.glob("*.rst")]
+    wrong = [page.name for page in pages if ".. contents::" in page.read_text(encoding="utf-8")]
+    assert not wrong
 
 
 # -------------------------------------------------------------------------------------- reference
 
 
-@pytest.mark.parametrize("name", sorted(check_docs.public_names()))
-def test_the_reference_lists(name: str) -> None:
-    """A public name has an entry, which lists all members of a class, or each by itself."""
+def is_listed(name: str) -> bool:
+    """Return whether the reference lists a dotted name."""
     *_, owner, last = name.split(".")
     if owner not in CONTENTS:
-        assert last in CONTENTS
-        return
+        return last in CONTENTS
     names = re.findall(r"^    :members:(.*)$", CONTENTS[owner], re.MULTILINE)
     single = re.findall(r"^    \.\. attribute:: (\w+)$", CONTENTS[owner], re.MULTILINE)
-    assert last in single or (names and (not names[0].strip() or last in names[0]))
+    return last in single or bool(names and (not names[0].strip() or last in names[0]))
+
+
+def test_the_reference_lists_every_public_name() -> None:
+    """A public name has an entry, which lists all members of a class, or each by itself."""
+    names = list(check_docs.public_names())
+    assert len(names) > 100
+    assert [name for name in names if not is_listed(name)] == []
 
 
 def built(folder: Path, objects: Dict[str, List[Any]]) -> Path:

@@ -18,6 +18,7 @@ from support.commands import Run, Terminal
 
 import chatgpt4online.__main__
 from chatgpt4online import Client, Reply
+from chatgpt4online._http import retry
 from chatgpt4online.cli import COMMANDS, main, output, site
 from chatgpt4online.testing import Server
 
@@ -193,8 +194,9 @@ def test_usage_errors_show_the_usage(run: Run, line: str, usage: str, message: s
     assert message in second
 
 
-def test_other_errors_show_no_usage(run: Run) -> None:
+def test_other_errors_show_no_usage(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error that is not about the command line is one line."""
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
     assert run("ask", "Hello", "--site", "http://127.0.0.1:9").err.count("\n") == 1
     assert run("batch", "/no/such/file", "-o", "out", "--demo").err.count("\n") == 1
 

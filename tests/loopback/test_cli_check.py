@@ -7,9 +7,16 @@ from typing import List
 import pytest
 from support.commands import Run
 
+from chatgpt4online._http import retry
 from chatgpt4online.testing import Server
 
 DOWN = "http://127.0.0.1:9"
+
+
+@pytest.fixture(autouse=True)
+def _short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly wait between attempts to reach a site that is down."""
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 
 def test_check(run: Run, server: Server) -> None:

@@ -96,13 +96,13 @@ ORDINARY = [
 
 
 @pytest.mark.parametrize("page", CHALLENGES)
-@pytest.mark.parametrize("status", [200, 403, 429, 503])
-def test_challenges(page: str, status: int) -> None:
+def test_challenges(page: str) -> None:
     """A known firewall's page is a BlockedError, whatever its status."""
-    refusal = error_from_response if status >= 400 else page_error
-    error = refusal(status, {}, f"<html>{page}</html>", now=NOW)
-    assert type(error) is BlockedError
-    assert "A firewall or CDN blocked the request: ask the site's owner" in str(error)
+    for status in (200, 403, 429, 503):
+        refusal = error_from_response if status >= 400 else page_error
+        error = refusal(status, {}, f"<html>{page}</html>", now=NOW)
+        assert type(error) is BlockedError, status
+        assert "A firewall or CDN blocked the request: ask the site's owner" in str(error), status
 
 
 @pytest.mark.parametrize("page", ORDINARY)

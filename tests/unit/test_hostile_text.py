@@ -87,12 +87,13 @@ HOSTILE = {
 
 
 @pytest.mark.timeout(10)  # quadratic time would take minutes
-@pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("parser", PARSERS)
-def test_hostile_text_is_parsed_in_linear_time(parser: str, text: str) -> None:
+def test_hostile_text_is_parsed_in_linear_time(parser: str) -> None:
     """Hostile text is parsed in linear time, and raises nothing but the package's errors."""
-    with suppress(ChatGPT4OnlineError):
-        PARSERS[parser](HOSTILE[text])
+    for name, text in HOSTILE.items():
+        print(name)  # noqa: T201 - the last one is shown if this fails
+        with suppress(ChatGPT4OnlineError):
+            PARSERS[parser](text)
 
 
 def test_a_huge_reference_is_a_replacement_character() -> None:
@@ -120,8 +121,8 @@ PLACES: Dict[str, Callable[[str], Any]] = {
 }
 
 
-@pytest.mark.parametrize("text", ["&#{};", "&#{}", "&#x{};", "&#X{}"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_huge_reference_in_any_place(place: str, text: str) -> None:
+def test_a_huge_reference_in_any_place(place: str) -> None:
     """Wherever a site puts a reference with thousands of digits, it becomes U+FFFD."""
-    assert "\ufffd" in str(PLACES[place]("a " + text.format("9" * 4500)))
+    for text in ("&#{};", "&#{}", "&#x{};", "&#X{}"):
+        assert "\ufffd" in str(PLACES[place]("a " + text.format("9" * 4500))), text
