@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set, Tuple,
 from urllib.parse import urlsplit
 
 import requests
-from requests.cookies import get_cookie_header
 from requests.utils import default_headers, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
@@ -186,9 +185,7 @@ class OwnSession:
             request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(outgoing.body))
         if "cookie" not in request.headers:
-            jar = self.session.cookies
-            header = get_cookie_header(jar, request)  # type: ignore[no-untyped-call]
-            cookie = without_php_session(header)
+            cookie = without_php_session(cookies.header(self.session.cookies, request))
             if cookie:
                 request.headers["Cookie"] = cookie
         return request
