@@ -16,8 +16,8 @@ from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without
 
 from . import cookies
 from .call import Call
-from .connection import are_replaced, is_known_urllib3, new_session
 from .cookies import CookieAdapter
+from .pool import are_replaced, is_known_urllib3, new_session
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]
@@ -284,7 +284,7 @@ class PlainSession(UserSession):
     """
     A session of our own, without connections of our own: for an urllib3 that does not take them.
 
-    Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
+    Calls work, with less exact deadlines: see `pool.is_known_urllib3`.
     """
 
     _may_add_credential = False
