@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, NamedTuple, Tuple
 
 from requests.adapters import HTTPAdapter
 
-from chatgpt4online._http import body, connection, session, tls
+from chatgpt4online._http import body, connection, pool, session, tls
 
 #: Sets an attribute: `setattr`, or a test's ``monkeypatch.setattr``.
 Patch = Callable[[Any, str, Any], object]
@@ -44,14 +44,14 @@ def _prepare_each_request(patch: Patch) -> None:
 
 def _look_up_each_pool(patch: Patch) -> None:
     name = "get_connection_with_tls_context"
-    patch(connection.Adapter, name, getattr(HTTPAdapter, name, None))
+    patch(pool.Adapter, name, getattr(HTTPAdapter, name, None))
 
 
 def _load_certificates_each_time(patch: Patch) -> None:
     def new_conn(self: Any) -> Any:
-        return super(connection._SharedTLS, self)._new_conn()  # noqa: SLF001
+        return super(connection.SharedContextConnection, self)._new_conn()
 
-    patch(connection._SharedTLS, "_new_conn", new_conn)  # noqa: SLF001
+    patch(connection.SharedContextConnection, "_new_conn", new_conn)
 
 
 def _load_certificates_after_connecting(patch: Patch) -> None:
@@ -63,7 +63,7 @@ def _read_through_urllib3(patch: Patch) -> None:
 
 
 def _send_heads_at_once(patch: Patch) -> None:
-    patch(connection._Watched, "endheaders", HTTPConnection.endheaders)  # noqa: SLF001
+    patch(connection.WatchedConnection, "endheaders", HTTPConnection.endheaders)
 
 
 TUNINGS: Dict[str, Tuning] = {

@@ -45,6 +45,7 @@ LAYERS = [
     "_http.dialing",
     "_http.cookies",
     "_http.connection",
+    "_http.pool",
     "_http.session",
     "_http.body",
     "_http.sse",

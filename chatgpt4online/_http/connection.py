@@ -1,5 +1,5 @@
 """
-Connections that a call can end at any moment, the pools that keep them, and shared TLS contexts.
+Connections that a call can end at any moment, and the undocumented names that we use.
 
 We stand on what requests, urllib3 and http.client document, and on these undocumented names:
 
@@ -37,26 +37,13 @@ from __future__ import annotations
 import http.client
 import re
 import socket
-from collections import deque
-from contextlib import suppress
-from functools import lru_cache
-from queue import Empty, Full
-from typing import Any, Deque, Dict, List, Optional, Tuple, Type
-from urllib.parse import urlsplit
+from typing import Any, List, Optional, Tuple
 
-import requests
-from urllib3 import PoolManager
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import connection as urllib3_connection
 
 from . import dialing, tls
 from .call import Call, current, shut_down
-from .cookies import CookieAdapter
-from .deadlines import monotonic
-
-#: How many idle connections a client keeps; more threads than that still work.
-POOL_SIZE = 256
 
 #: Seconds after which an idle connection is not used again: routers forget connections.
 LONGEST_IDLE = 60.0
@@ -73,11 +60,8 @@ _SHORT_BODY = 64 * 1024
 _KEEP_ALIVE_TIMEOUT = re.compile(r"(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 
 
-_Pools = Dict[str, Type[HTTPConnectionPool]]
-
-
 class _Response(http.client.HTTPResponse):
-    """A response that any interim one may precede; http.client skips 100 Continue only."""
+    """A response that skips every interim (1xx) one; http.client skips only 100 Continue."""
 
     def begin(self) -> None:
         super().begin()
@@ -86,7 +70,7 @@ class _Response(http.client.HTTPResponse):
             super().begin()
 
 
-class _Watched:
+class WatchedConnection:
     """What our connections add to urllib3's: the current call watches their socket."""
 
     response_class = _Response
@@ -130,7 +114,7 @@ class _Watched:
 
     def send(self, data: Any) -> None:
         """
-        Send the head of a request with its body, and all else at once.
+        Send the head of a request together with its body; send anything else at once.
 
         Together they are one packet, and wait once for the socket and for Python's lock.
         """
@@ -186,7 +170,7 @@ def announced_timeout(keep_alive: str) -> Optional[float]:
     return float(match.group(1)) if match else None
 
 
-class _Direct(_Watched):
+class DirectConnection(WatchedConnection):
     """A connection to the site, or to a proxy that speaks HTTP."""
 
     timeout: Any
@@ -234,7 +218,7 @@ _KEEPALIVE_OPTIONS = _keepalive_options()
 
 
 def _is_patched(function: Any) -> bool:
-    """Return whether a function of urllib3 was replaced by a user's, as for a DNS of their own."""
+    """Return whether a user has replaced a function of urllib3, for example to use their DNS."""
     return getattr(function, "__globals__", None) is not vars(urllib3_connection)
 
 
@@ -245,7 +229,7 @@ def _addresses(host: str, port: int) -> List[dialing.Address]:
     return [dialing.Address(info[0], info[4]) for info in found]
 
 
-def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.socket:
+def _watched_or_closed(connection: WatchedConnection, sock: socket.socket) -> socket.socket:
     """Watch a new socket; close it if that raises."""
     try:
         connection.watch(sock)
@@ -255,8 +239,8 @@ def _watched_or_closed(connection: _Watched, sock: socket.socket) -> socket.sock
     return sock
 
 
-class _BySocks(_Watched):
-    """A connection by a SOCKS proxy. Until it has reached the site, only PySocks can end it."""
+class SocksConnection(WatchedConnection):
+    """A connection through a SOCKS proxy. Until it reaches the site, only PySocks can end it."""
 
     def _new_conn(self) -> socket.socket:
         _current_call().raise_if_ended()
@@ -265,7 +249,7 @@ class _BySocks(_Watched):
         return _watched_or_closed(self, sock)
 
 
-class _SharedTLS:
+class SharedContextConnection:
     """What our TLS connections add: all those of a process share their TLS contexts."""
 
     ca_certs: Any
@@ -296,173 +280,3 @@ class _SharedTLS:
 
 
 _TLS_NAMES = ("ca_certs", "ca_cert_dir", "cert_reqs", "ssl_context", "proxy")
-
-
-class _IdleConnections:
-    """
-    The idle connections of a pool, the last one used first; none that is idle for too long.
-
-    It takes the place of urllib3's `queue.LifoQueue`, which has a lock that a finalizer or a
-    signal handler could find taken by its own thread.
-    """
-
-    def __init__(self, maxsize: int = 0) -> None:
-        self._maxsize = maxsize
-        self._idle: Deque[Any] = deque()
-        self._is_closed = False
-
-    def put(self, item: Any, block: bool = True, timeout: Optional[float] = None) -> None:
-        """Keep a connection; urllib3 also puts None for each that may come, which is ignored."""
-        del block, timeout
-        if item is None:
-            return
-        if len(self._idle) >= self._maxsize > 0:
-            raise Full
-        item.idle_until = monotonic() + item.idle_limit
-        self._idle.append(item)
-        if self._is_closed:  # looked at last, so that `close` cannot miss the connection
-            self.close()
-
-    def close(self) -> None:
-        """Close all connections, and those that are put back from now on."""
-        self._is_closed = True
-        with suppress(IndexError):
-            while True:
-                self._idle.pop().close()
-
-    def get(self, block: bool = True, timeout: Optional[float] = None) -> Any:
-        """Return a connection; raise `queue.Empty` if there is none that may be used."""
-        del block, timeout
-        while True:
-            try:
-                item = self._idle.pop()
-            except IndexError:
-                raise Empty from None
-            if monotonic() < item.idle_until:
-                return item
-            item.close()
-
-    def qsize(self) -> int:
-        """Return how many connections there are."""
-        return len(self._idle)
-
-
-class _Pool:
-    """What our pools add to urllib3's: they also close what is put back while they close."""
-
-    def close(self) -> None:
-        idle = getattr(self, "pool", None)
-        super().close()  # type: ignore[misc]
-        if isinstance(idle, _IdleConnections):
-            idle.close()
-
-
-@lru_cache(maxsize=None)
-def _pools(watched: Type[_Watched], **originals: Type[HTTPConnectionPool]) -> _Pools:
-    """
-    Return pools of our connections.
-
-    Args:
-        watched: how the connections reach the site.
-        originals: urllib3's pools, by scheme.
-    """
-    ours = {"http": (watched,), "https": (_SharedTLS, watched)}
-    pools = {}
-    for scheme, pool in originals.items():
-        connection = type("Connection", (*ours[scheme], _original(pool.ConnectionCls)), {})
-        members = {"ConnectionCls": connection, "QueueCls": _IdleConnections}
-        pools[scheme] = type("Pool", (_Pool, pool), members)
-    return pools
-
-
-def _original(connection: type) -> type:
-    """Return urllib3's own class of connections, where another one has replaced it."""
-    of_urllib3 = (each for each in connection.__mro__ if _is_of_urllib3(each))
-    return next(of_urllib3, connection)
-
-
-def _is_of_urllib3(connection: type) -> bool:
-    return connection.__module__.startswith("urllib3.")
-
-
-def are_replaced() -> bool:
-    """Return whether urllib3's connections are another library's now, as in VCR.py's cassettes."""
-    return not _is_of_urllib3(HTTPConnectionPool.ConnectionCls)
-
-
-def _direct_pools() -> _Pools:
-    return _pools(_Direct, http=HTTPConnectionPool, https=HTTPSConnectionPool)
-
-
-class Adapter(CookieAdapter):
-    """requests' adapter with connections that a call can end before an answer has begun."""
-
-    def __init__(self) -> None:
-        self._known_pools: Dict[Tuple[Any, ...], Any] = {}
-        super().__init__(pool_maxsize=POOL_SIZE)
-
-    def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pools of direct connections ours."""
-        super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = _direct_pools()
-
-    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Make the pools of a proxy's connections ours."""
-        manager = super().proxy_manager_for(proxy, **options)
-        is_socks = proxy.lower().startswith("socks")
-        manager.pool_classes_by_scheme = (
-            _pools(_BySocks, **type(manager).pool_classes_by_scheme)
-            if is_socks
-            else _direct_pools()
-        )
-        return manager
-
-    def get_connection_with_tls_context(
-        self, request: Any, verify: Any, proxies: Any = None, cert: Any = None
-    ) -> Any:
-        """Return the pool for a request. Looking it up by its URL saves 8 % of a short chat."""
-        parts = urlsplit(request.url)
-        key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
-        pool = self._known_pools.get(key)
-        if getattr(pool, "pool", None) is None:  # some urllib3 close those of sites least asked
-            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            self._known_pools[key] = pool
-        return pool
-
-    def close(self) -> None:
-        """
-        Close all connections.
-
-        urllib3 2 keeps those of a pool that an ended answer knows, and those of all pools but ten.
-        """
-        for manager in (self.poolmanager, *self.proxy_manager.values()):
-            pools = getattr(manager, "pools", {})
-            for key in pools.keys():  # noqa: SIM118 - not a dict: it cannot be iterated
-                pools[key].close()
-        for pool in list(self._known_pools.values()):
-            pool.close()
-        super().close()
-
-
-def is_known_urllib3() -> bool:
-    """
-    Return whether urllib3 takes connections and pools of ours.
-
-    urllib3-future, which niquests installs in its place, has connections of another kind.
-    """
-    connection = getattr(HTTPConnectionPool, "ConnectionCls", object)
-    return (
-        issubclass(connection, http.client.HTTPConnection)
-        and hasattr(HTTPConnectionPool, "QueueCls")
-        and hasattr(PoolManager(), "pool_classes_by_scheme")
-    )
-
-
-def new_session() -> requests.Session:
-    """Return a session whose connections a call can end, and which adds no headers."""
-    session = requests.Session()
-    session.headers.clear()
-    adapter = Adapter()
-    for prefix in ("https://", "http://"):
-        session.mount(prefix, adapter)
-    return session

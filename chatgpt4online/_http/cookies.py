@@ -1,14 +1,15 @@
-"""What a hostile or broken site may not do to a jar of cookies."""
+"""Repair and bound the cookies that a site sets, and tell whether one was replaced."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
 from http.cookiejar import Cookie, CookieJar
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import get_cookie_header
 
 #: The most bytes of cookies that a jar keeps for one domain.
 LIMIT = 64 * 1024
@@ -66,13 +67,23 @@ def bound(jar: CookieJar) -> None:
                 jar.clear(largest.domain, largest.path, largest.name)
 
 
-def has_replaced(jar: CookieJar, header: Optional[str]) -> bool:
-    """Return whether a cookie of a ``Cookie`` header has another value in a jar by now."""
-    sent = set((header or "").split("; "))
-    names = {pair.partition("=")[0] for pair in sent}
-    return any(
-        cookie.name in names and f"{cookie.name}={cookie.value}" not in sent for cookie in _all(jar)
-    )
+def header(jar: CookieJar, request: requests.PreparedRequest) -> Optional[str]:
+    """Return the ``Cookie`` header for a request, to whose jar another thread may add meanwhile."""
+    while True:
+        with suppress(RuntimeError):  # its dicts changed while they were read
+            return get_cookie_header(jar, request)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def has_replaced(jar: CookieJar, url: str, sent: Optional[str]) -> bool:
+    """Return whether a jar has another value by now for a cookie that was sent to a URL."""
+    now = _values(header(jar, requests.Request("GET", url).prepare()))
+    return any(now.get(name, value) != value for name, value in _values(sent).items())
+
+
+def _values(cookies: Optional[str]) -> Dict[str, str]:
+    """Return the values in a ``Cookie`` header, by name."""
+    pairs = (pair.partition("=") for pair in (cookies or "").split("; "))
+    return {name: value for name, _, value in pairs}
 
 
 def _size(cookie: Cookie) -> int:

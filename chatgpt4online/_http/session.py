@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set, Tuple,
 from urllib.parse import urlsplit
 
 import requests
-from requests.cookies import get_cookie_header
 from requests.utils import default_headers, select_proxy
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
@@ -17,8 +16,8 @@ from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without
 
 from . import cookies
 from .call import Call
-from .connection import are_replaced, is_known_urllib3, new_session
 from .cookies import CookieAdapter
+from .pool import are_replaced, is_known_urllib3, new_session
 
 #: By name in lower case. None marks a header that is not sent, whatever a session has.
 Headers = Mapping[str, Optional[str]]
@@ -186,9 +185,7 @@ class OwnSession:
             request.body = outgoing.content()  # type: ignore[assignment] # the stubs know no files
             request.headers["Content-Length"] = str(len(outgoing.body))
         if "cookie" not in request.headers:
-            jar = self.session.cookies
-            header = get_cookie_header(jar, request)  # type: ignore[no-untyped-call]
-            cookie = without_php_session(header)
+            cookie = without_php_session(cookies.header(self.session.cookies, request))
             if cookie:
                 request.headers["Cookie"] = cookie
         return request
@@ -288,7 +285,7 @@ class PlainSession(UserSession):
     """
     A session of our own, without connections of our own: for an urllib3 that does not take them.
 
-    Calls work, with less exact deadlines: see `connection.is_known_urllib3`.
+    Calls work, with less exact deadlines: see `pool.is_known_urllib3`.
     """
 
     _may_add_credential = False

@@ -381,8 +381,13 @@ class Transport:
         )
 
     def _is_overtaken(self, nonce: IssuedNonce) -> bool:
-        jar = self._session.session.cookies
-        return self.nonce.is_replaced(nonce) or cookies.has_replaced(jar, nonce.cookie)
+        if self.nonce.is_replaced(nonce):
+            return True
+        session = self._session.session
+        if self._settings.headers.get("cookie") or session.headers.get("cookie"):
+            return False  # the caller's header is sent, whatever the jar contains
+        url = routes.route_url(self.root, routes.START_SESSION)
+        return cookies.has_replaced(session.cookies, url, nonce.cookie)
 
     def _is_stale_nonce(self, error: ChatGPT4OnlineError) -> bool:
         return isinstance(error, StatusError) and is_stale_nonce(

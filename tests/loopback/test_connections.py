@@ -34,7 +34,7 @@ from support import (
 )
 
 from chatgpt4online import Client
-from chatgpt4online._http import body, connection, tls
+from chatgpt4online._http import body, pool, tls
 from chatgpt4online._http.call import Call
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -383,7 +383,7 @@ def test_many_sites() -> None:
     with ExitStack() as stack:
         servers = [stack.enter_context(RawServer(serve)) for _ in range(12)]
         stack.enter_context(Call())
-        with connection.new_session() as session:
+        with pool.new_session() as session:
             assert all(session.get(server.url).ok for server in servers * 2)
         for server in servers:
             assert server.gone.get(timeout=SOON) == 0

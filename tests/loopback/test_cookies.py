@@ -115,6 +115,30 @@ def test_a_jar_that_changes() -> None:
     assert jar.reads == []
 
 
+class InterruptedJar(RequestsCookieJar):
+    """A jar from which another thread removes cookies while it is read the first time."""
+
+    errors = 1
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Fail the first time."""
+        if self.errors:
+            self.errors -= 1
+            raise RuntimeError("dictionary changed size during iteration")
+        super().add_cookie_header(request)
+
+
+def test_a_header_of_a_jar_that_changes() -> None:
+    """A question's cookies are read again if another thread changes the jar meanwhile."""
+    with RawServer(answering(PHP.answer(HELLO).bytes)) as server, Client(server.url) as client:
+        session = client._transport._session.session
+        session.cookies = jar = InterruptedJar()
+        jar.set("a", "1")
+        assert client.chat("Hi") == "Hello"
+        assert jar.errors == 0
+        assert server.questions[0].headers["cookie"] == "a=1"
+
+
 @settings(max_examples=200)
 @given(
     st.lists(

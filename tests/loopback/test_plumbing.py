@@ -32,7 +32,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.util import connection as urllib3_connection
 
 from chatgpt4online import Client, Timeout, TransportError
-from chatgpt4online._http import connection, tls
+from chatgpt4online._http import connection, pool, tls
 
 HELLO = FRAMINGS["length"].answer().bytes
 
@@ -354,7 +354,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Take the place of the clock of idle connections."""
     clock = Clock()
-    monkeypatch.setattr(connection, "monotonic", clock.read)
+    monkeypatch.setattr(pool, "monotonic", clock.read)
     return clock
 
 
@@ -422,7 +422,7 @@ def test_connections_that_were_idle_for_too_long_are_closed(clock: Clock) -> Non
 
 def test_a_full_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections beyond those that a client keeps are closed once they are idle."""
-    monkeypatch.setattr(connection, "POOL_SIZE", 1)
+    monkeypatch.setattr(pool, "POOL_SIZE", 1)
     meeting = threading.Barrier(3)
 
     def serve(peer: Peer) -> None:

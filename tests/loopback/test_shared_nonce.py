@@ -317,6 +317,43 @@ def test_refusals_that_replace_a_cookie(*, own: bool) -> None:
         assert len(server.questions) == MOST_RENEWALS + 1
 
 
+def refusing(peer: Peer) -> None:
+    """Name each visitor by a cookie, as the plugin does, and refuse each nonce."""
+    while True:
+        received = peer.receive()
+        if received is None:
+            return
+        nonce = {"success": True, "restNonce": NONCE}
+        visitor = "Set-Cookie: mwai_session_id=ours; Path=/"
+        peer.send(json_reply("200 OK", nonce, visitor) if received.is_session else STALE)
+
+
+@pytest.mark.parametrize(
+    ("domain", "path"), [("other.example", "/"), ("127.0.0.1", "/blog")], ids=["domain", "path"]
+)
+def test_cookies_of_other_sites_replace_none(domain: str, path: str) -> None:
+    """A session's cookie for another domain or path does not make a refused nonce replaced."""
+    with RawServer(refusing) as server, requests.Session() as session:
+        session.cookies.set("mwai_session_id", "theirs", domain=domain, path=path)
+        with Client(server.url, session=session) as client, pytest.raises(AuthError):
+            client.chat("Hi")
+        assert len(server.questions) == len(server.sessions) == 2
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])
+def test_a_callers_cookie_is_not_replaced(*, own: bool) -> None:
+    """The caller's `Cookie` header is sent whatever the site sets, so that nothing replaces it."""
+    headers = {"cookie": "mwai_session_id=mine"}
+    with RawServer(refusing) as server, requests.Session() as session:
+        session.headers.update(headers)
+        options: Any = {"headers": headers} if own else {"session": session}
+        client = Client(server.url, **options)
+        with client, pytest.raises(AuthError):
+            client.chat("Hi")
+        assert {each.headers["cookie"] for each in server.requests} == {"mwai_session_id=mine"}
+        assert len(server.questions) == len(server.sessions) == 2
+
+
 def test_other_refusals_do_not_renew_the_nonce() -> None:
     """A refusal that is not about the nonce raises without a retry."""
     refusal = json_reply("403 Forbidden", {"code": "rest_forbidden", "message": "Not yours"})

@@ -14,7 +14,7 @@ import pytest
 
 import chatgpt4online
 from chatgpt4online import Client, Outcome, Reply, _workers, batch
-from chatgpt4online._http import connection, deadlines, sse
+from chatgpt4online._http import deadlines, pool, sse
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.credentials import bearer
 from chatgpt4online._http.nonce import IssuedNonce, Nonce
@@ -187,7 +187,7 @@ class Idle:
 
 def test_a_connection_that_is_put_back_while_its_pool_closes() -> None:
     """No connection stays open in a pool that has been closed."""
-    idle, before, after = connection._IdleConnections(), Idle(), Idle()
+    idle, before, after = pool._IdleConnections(), Idle(), Idle()
     idle.put(before)
     idle.close()
     idle.put(after)
