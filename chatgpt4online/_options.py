@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, Typed
 
 import requests
 
-from . import _validation as validate
+from . import _settings
 from ._validation import Timeouts
 from .files import Source
 from .types import File
@@ -58,4 +58,4 @@ class ChatOptions(TypedDict, total=False):
 def hide_headers(options: ChatOptions) -> None:
     """Replace headers by validated ones, whose values no traceback shows that prints variables."""
     if options.get("headers") is not None:
-        options["headers"] = validate.headers(options["headers"])
+        options["headers"] = _settings.headers(options["headers"])

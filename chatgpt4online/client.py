@@ -8,7 +8,6 @@ from time import monotonic
 from typing import (
     TYPE_CHECKING,
     Any,
-    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -26,6 +25,7 @@ from typing import (
 
 import requests
 
+from . import _settings
 from . import _validation as validate
 from ._health import Subject, examine
 from ._http import discovery
@@ -126,29 +126,22 @@ class Client:
         retries: int = 2,
         session: Optional[requests.Session] = None,
     ) -> None:
-        given = validate.from_environment(site, "SITE", routes.DEFAULT_SITE)
-        address = validate.site_url(given)
-        environment = validate.environment if _is_environment_site(address) else _no_credential
-        self._settings: Dict[str, Any] = {
-            "site": address,
-            "bot": validate.optional(
-                validate.identifier,
-                validate.from_environment(bot, "BOT", None if custom_id else routes.DEFAULT_BOT),
-                "bot",
-            ),
-            "custom_id": validate.optional(validate.identifier, custom_id, "custom_id"),
-            "context_id": validate.optional(validate.count, context_id, "context_id"),
-            "auth": validate.login(auth) or validate.login_in(given) or _login(environment),
-            "token": environment("TOKEN") if token is None else validate.token(token),
-            "model": validate.optional(validate.identifier, model, "model"),
-            "history": validate.one_of(history, ("messages", "prompt"), "history"),
-            "headers": validate.headers(headers),
-            "proxy": validate.proxy_url(proxy),
-            "timeout": validate.limits(timeout),
-            "deadline": validate.seconds(deadline, "deadline"),
-            "retries": validate.count(retries, "retries"),
-            "session": validate.session(session),
-        }
+        self._settings: Dict[str, Any] = _settings.client_settings(
+            site=site,
+            bot=bot,
+            custom_id=custom_id,
+            context_id=context_id,
+            auth=auth,
+            token=token,
+            model=model,
+            history=history,
+            headers=headers,
+            proxy=proxy,
+            timeout=timeout,
+            deadline=deadline,
+            retries=retries,
+            session=session,
+        )
         self._page_context = _PageContext(None, None)
         self._start()
 
@@ -182,7 +175,7 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         validate.count(index, "index")
-        site = routes.site_of(validate.page_url(url))
+        site = routes.site_of(_settings.page_url(url))
         with cls(site, bot=routes.DEFAULT_BOT, **options) as client:
             bots = client.bots(url)
         if not bots:
@@ -283,7 +276,7 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
-        headers = validate.headers(headers)  # whose repr, unlike a dict's, shows no values
+        headers = _settings.headers(headers)  # whose repr, unlike a dict's, shows no values
         return self.stream(
             message,
             messages=messages,
@@ -336,7 +329,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
         chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
-        headers = validate.headers(headers)
+        headers = _settings.headers(headers)
         shortcut = shortcut_fields(message)
         with self._naming_the_site():
             history = build_history(message, messages, has_files=bool(files))
@@ -350,7 +343,7 @@ class Client:
             read = partial(Stream, chat_id=chat_id, began=monotonic())
             return self._transport.send(self._question(body, headers), call, read)
 
-    def _question(self, body: bytes, headers: validate.Headers) -> Request:
+    def _question(self, body: bytes, headers: _settings.Headers) -> Request:
         widget = self._transport.widget()
         return Request(routes.CHAT, widget, body, content_type="application/json", own=headers)
 
@@ -447,7 +440,7 @@ class Client:
         Raises:
             ValueError: the client has neither, or the token in the environment is invalid.
         """
-        token = validate.token(self._settings["token"])
+        token = _settings.token(self._settings["token"])
         login: Any = self._settings["auth"]
         if token is None and login is None:
             raise ValueError("the public API needs a token or auth")
@@ -470,7 +463,7 @@ class Client:
         """
         with self._transport.calling() as call:
             bots = discovery.read_page(
-                self._transport, validate.page_url(page, self.site), call
+                self._transport, _settings.page_url(page, self.site), call
             ).bots
             call.finish()
             return list(bots)
@@ -526,7 +519,7 @@ class Client:
         from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
         model = validate.optional(validate.identifier, model, "model")
-        headers = validate.headers(headers) or None
+        headers = _settings.headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
         with self._transport.calling() as call:  # which a closed client refuses
@@ -626,7 +619,7 @@ class Client:
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle the settings, with login and token, and what a subclass has added."""
         reduced: Any = super().__reduce_ex__(protocol)
-        validate.picklable(reduced[2], type_name(self), ("_settings", "_page_context"))
+        _settings.picklable(reduced[2], type_name(self), ("_settings", "_page_context"))
         return reduced
 
     def __copy__(self) -> Client:
@@ -650,21 +643,3 @@ class _PageContext(NamedTuple):
 
     page: Optional[str]
     bot: Optional[Bot]
-
-
-def _is_environment_site(site: str) -> bool:
-    """Return whether the credentials in the environment are for this site."""
-    given = validate.environment("SITE")
-    try:
-        return given is not None and origin_of(validate.site_url(given)) == origin_of(site)
-    except ValueError:  # malformed, which matters only to those who use it
-        return False
-
-
-def _no_credential(_: str) -> None:
-    """Return None in place of a credential from the environment, which is for another site."""
-
-
-def _login(environment: Callable[[str], Optional[str]]) -> validate.Login:
-    user, password = environment("USER"), environment("APP_PASSWORD")
-    return validate.login((user, password)) if user and password else None

@@ -8,6 +8,7 @@ import json
 import pydoc
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict
 
@@ -15,6 +16,8 @@ import pytest
 
 import chatgpt4online
 from chatgpt4online import testing
+
+PACKAGE = Path(chatgpt4online.__file__).parent
 
 # Only loaded by those who use them.
 OPTIONAL = ["__main__", "cli", "integrations", "notebook", "testing"]
@@ -51,6 +54,23 @@ def test_import_is_light(loaded: Dict[str, str]) -> None:
     packages = [name for name, file in others.items() if "site-packages" in file]
     heavy = [name for name in others if any(f"{name}.".startswith(f"{slow}.") for slow in HEAVY)]
     assert (packages, heavy) == ([], [])
+
+
+PURE = [
+    f"import chatgpt4online.{'.'.join(file.relative_to(PACKAGE).with_suffix('').parts)}"
+    for file in [*sorted(PACKAGE.glob("_protocol/[!_]*.py")), PACKAGE / "_validation.py"]
+]
+
+
+@pytest.mark.parametrize(
+    "statement", [*PURE, "from chatgpt4online import WIDGET_HEADERS, Reply, format_prompt"]
+)
+def test_pure_modules_load_no_library(statement: str) -> None:
+    """What is pure loads no library, TLS or module that does I/O, also by what it imports."""
+    loaded = run(f"import json, sys\n{statement}\nprint(json.dumps(list(sys.modules)))")
+    impure = {"requests", "sseclient", "ssl", "urllib3"}
+    assert not impure.intersection(loaded)
+    assert not [name for name in loaded if name.startswith("chatgpt4online._http")]
 
 
 def test_import_leaves_out_what_is_optional(loaded: Dict[str, str]) -> None:

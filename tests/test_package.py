@@ -19,9 +19,9 @@ LAYERS = [
     "_json",
     "types",
     "_printing",
-    "_protocol",
-    "_protocol.routes",  # has the paths that `_validation` cuts off a site's address
     "_validation",
+    "_protocol",
+    "_protocol.routes",
     "_protocol.fields",
     "_protocol.headers",
     "_protocol.request",
@@ -38,6 +38,7 @@ LAYERS = [
     "_http.deadlines",
     "_http.call",
     "_http.credentials",
+    "_settings",
     "_http.nonce",
     "_http.framing",
     "_http.retry",
@@ -82,7 +83,7 @@ LAYERS = [
     "__main__",
     "__init__",
 ]
-PURE = ["errors", "_display", "_json", "types", "_http.framing", "_http.retry"]
+PURE = ["errors", "_display", "_json", "types", "_validation", "_http.framing", "_http.retry"]
 OUTSIDE_WORLD = {
     *("asyncio", "ftplib", "http", "io", "logging", "multiprocessing", "os", "pathlib", "random"),
     *("requests", "secrets", "select", "selectors", "shutil", "signal", "socket", "ssl"),

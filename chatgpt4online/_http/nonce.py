@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Callable, List, Optional
+from contextvars import ContextVar
+from typing import Callable, List, Optional, Tuple
 
 from chatgpt4online.errors import ChatGPT4OnlineError
 
@@ -56,7 +57,7 @@ class Nonce:
         Args:
             call: the call that needs it, in whose time it is fetched or waited for.
             fetch: gets a new nonce from the site. One thread calls it; the others wait for it
-                (single flight).
+                (single flight). A signal handler that interrupts a fetch does not wait for it.
 
         Raises:
             ChatGPT4OnlineError: as `fetch` does.
@@ -66,9 +67,11 @@ class Nonce:
             with self._lock:
                 if self._issued is not None:
                     return self._issued
-                if self._pending is None or self._pending.is_over():
-                    self._pending = _PendingFetch(call)
                 pending = self._pending
+                if pending is None or pending.is_over() or pending in _interrupted.get():
+                    pending = _PendingFetch(call)
+                    _interrupted.set((*_interrupted.get(), pending))  # before others see it
+                    self._pending = pending
             if pending.owner is call:
                 return self._fetch(pending, fetch)
             pending.wait(call)
@@ -93,6 +96,7 @@ class Nonce:
             if self._pending is pending:
                 self._pending = None
         pending.complete(error)
+        _interrupted.set(tuple(each for each in _interrupted.get() if not each.is_over()))
 
     def is_fetched_by(self, call: Call) -> bool:
         """Return whether a call is the one that others wait for."""
@@ -155,3 +159,8 @@ class _PendingFetch:
         self._is_complete = True
         for wakeup in self._waiting:
             wakeup.set()
+
+
+#: The fetches that code called now, in a signal handler say, interrupts, so that waiting for one
+#: would never end. A context variable, since threads of a `Client.map` in a handler inherit that.
+_interrupted: ContextVar[Tuple[_PendingFetch, ...]] = ContextVar("interrupted", default=())

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
-from chatgpt4online import _validation as validate
+from chatgpt4online import _settings
 from chatgpt4online._http.credentials import origin_of
 from chatgpt4online.client import Client
 from chatgpt4online.types import Turn
@@ -71,7 +71,7 @@ def start_test_site(stack: contextlib.ExitStack, **options: Any) -> str:
 def _check_site(options: argparse.Namespace) -> None:
     if options.page and (options.site or options.bot):
         raise UsageError("--page already names the site and the bot: omit --site and --bot")
-    if options.site and validate.login_in(options.site):
+    if options.site and _settings.login_in(options.site):
         raise UsageError(
             "a password on the command line is visible to other users of this machine: set"
             " CHATGPT4ONLINE_APP_PASSWORD in the environment and name the user with --user"
@@ -86,14 +86,14 @@ def _login(options: argparse.Namespace) -> Optional[Tuple[str, str]]:
     """
     if options.user is None:
         return None
-    password = validate.environment("APP_PASSWORD")
+    password = _settings.environment("APP_PASSWORD")
     if password is None:
         raise UsageError("--user needs CHATGPT4ONLINE_APP_PASSWORD in the environment")
-    site, default_site = options.page or options.site, validate.environment("SITE")
+    site, default_site = options.page or options.site, _settings.environment("SITE")
     if site and default_site and _origin(site) != _origin(default_site):
         raise UsageError("CHATGPT4ONLINE_APP_PASSWORD belongs to the site in CHATGPT4ONLINE_SITE")
     return options.user, password
 
 
 def _origin(site: str) -> object:
-    return origin_of(validate.site_url(site))
+    return origin_of(_settings.site_url(site))

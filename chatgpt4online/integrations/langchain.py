@@ -33,7 +33,7 @@ from langchain_core.messages.tool import ToolCall, ToolCallChunk, tool_call, too
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, PrivateAttr, model_validator
 
-from chatgpt4online import _validation as validate
+from chatgpt4online import _settings
 from chatgpt4online.client import Client
 from chatgpt4online.types import Message, Reply
 
@@ -87,7 +87,7 @@ class ChatGPT4Online(BaseChatModel):
     def _hide_login(cls, values: Any, handler: Any) -> Any:
         """Move a login from the site's URL to where nothing shows it."""
         site = values.get("site") if isinstance(values, dict) else None
-        login = validate.login_in(site) if isinstance(site, str) and "@" in site else None
+        login = _settings.login_in(site) if isinstance(site, str) and "@" in site else None
         if login is None:
             return handler(values)
         bare = _without_login(str(site))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import signal
 import threading
 from concurrent.futures import Future
 from itertools import count
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 import requests
@@ -37,6 +39,7 @@ from chatgpt4online import (
     Timeout,
 )
 from chatgpt4online._http.retry import MOST_RENEWALS
+from chatgpt4online._protocol.routes import START_SESSION
 from chatgpt4online.testing import Request, Server
 
 HALF_DAY = 43200
@@ -220,6 +223,57 @@ def test_a_timeout_of_the_fetching_call_does_not_fail_the_others() -> None:
         assert isinstance(owner.exception(SOON), Timeout)
         proceed.set()
         assert other.result(SOON) == "Hello"
+
+
+# A signal handler's calls.
+
+
+@pytest.fixture
+def during_fetch() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Return a function that has a signal handler do something while its thread fetches a nonce."""
+    actions: List[Callable[[], object]] = []
+
+    def strike(record: logging.LogRecord) -> bool:
+        """Raise the signal when the line of start_session's answer is logged."""
+        if actions and START_SESSION in record.getMessage():
+            signal.raise_signal(signal.SIGTERM)
+        return True
+
+    log = logging.getLogger("chatgpt4online")
+    level, before = log.level, signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, lambda *_: actions.pop()())
+    log.setLevel(logging.DEBUG)
+    log.addFilter(strike)
+    yield actions.append
+    log.removeFilter(strike)
+    log.setLevel(level)
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.parametrize("depth", [1, 2], ids=["once", "in a handler in a handler"])
+def test_a_handler_asks_while_its_thread_fetches(
+    client: Client, server: Server, during_fetch: Any, depth: int
+) -> None:
+    """A signal handler that asks while its own thread fetches the nonce gets an answer."""
+    replies: List[str] = []
+
+    def ask(further: int) -> None:
+        if further:
+            during_fetch(lambda: ask(further - 1))
+        replies.append(client.chat("In between", deadline=SOON))
+
+    during_fetch(lambda: ask(depth - 1))
+    assert client.chat("Hi") == "Echo(1 msgs): Hi"
+    assert replies == ["Echo(1 msgs): In between"] * depth
+    assert len(sessions(server)) == 1 + depth
+
+
+def test_a_handler_maps_while_its_thread_fetches(client: Client, during_fetch: Any) -> None:
+    """Threads of a signal handler's `map` get answers while its own thread fetches the nonce."""
+    outcomes: List[Any] = []
+    during_fetch(lambda: outcomes.extend(client.map(["In between"] * 4, deadline=SOON)))
+    assert client.chat("Hi") == "Echo(1 msgs): Hi"
+    assert [outcome.reply for outcome in outcomes] == ["Echo(1 msgs): In between"] * 4
 
 
 # Renewing.

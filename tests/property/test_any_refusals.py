@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import json_values, quick
 
-from chatgpt4online import ChatGPT4OnlineError, ReplyError, StatusError, _validation
+from chatgpt4online import ChatGPT4OnlineError, ReplyError, StatusError, _settings
 from chatgpt4online._protocol.failures import (
     error_from_response,
     page_error,
@@ -151,14 +151,14 @@ def test_redirect_error(status: int, target: str) -> None:
 def test_site(given_site: str) -> None:
     """Any text is normalized to the URL of a site, or raises ValueError."""
     try:
-        site = _validation.site_url(given_site)
+        site = _settings.site_url(given_site)
     except ValueError:
         return
     parts = urlsplit(site)
     assert parts.scheme in ("http", "https")
     assert parts.hostname
     assert not any((parts.username, parts.password, parts.query, parts.fragment))
-    assert _validation.site_url(site) == site
+    assert _settings.site_url(site) == site
     assert site.isascii()
 
 
@@ -167,7 +167,7 @@ def test_site(given_site: str) -> None:
 def test_proxy(value: str) -> None:
     """Any text is the URL of a proxy, or raises ValueError."""
     try:
-        assert _validation.proxy_url(value) == value
+        assert _settings.proxy_url(value) == value
     except ValueError:
         return
 
@@ -177,7 +177,7 @@ def test_proxy(value: str) -> None:
 def test_headers(headers: Dict[str, Any]) -> None:
     """Any headers can be sent by requests and http.client, or raise ValueError."""
     try:
-        accepted = _validation.headers(headers)
+        accepted = _settings.headers(headers)
     except ValueError:
         return
     fields = {name: value for name, value in accepted.items() if value is not None}

@@ -9,6 +9,7 @@ import pytest
 import requests
 from hypothesis import given, strategies
 
+from chatgpt4online import _settings
 from chatgpt4online import _validation as validate
 
 SECRET = "hunter2"
@@ -22,7 +23,7 @@ def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def headers(value: Any) -> Dict[str, Any]:
     """Check headers, and return them as a plain dict."""
-    return dict(validate.headers(value))
+    return dict(_settings.headers(value))
 
 
 def one_of(value: Any) -> str:
@@ -54,11 +55,11 @@ ACCEPTED: List[Tuple[Callable[[Any], Any], Any, Any]] = [
     (headers, {"X-A": "b", "DNT": None}, {"x-a": "b", "dnt": None}),
     (headers, {"x-a": ""}, {"x-a": ""}),
     (headers, {"x-a": "caf\u00e9\tau lait"}, {"x-a": "caf\u00e9\tau lait"}),
-    (validate.proxy_url, None, None),
-    (validate.proxy_url, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
-    (validate.proxy_url, "HTTPS://u:p@proxy.example", "HTTPS://u:p@proxy.example"),
-    (validate.proxy_url, "socks5h://localhost:1080", "socks5h://localhost:1080"),
-    (validate.session, None, None),
+    (_settings.proxy_url, None, None),
+    (_settings.proxy_url, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
+    (_settings.proxy_url, "HTTPS://u:p@proxy.example", "HTTPS://u:p@proxy.example"),
+    (_settings.proxy_url, "socks5h://localhost:1080", "socks5h://localhost:1080"),
+    (_settings.session, None, None),
 ]
 
 SITES = {
@@ -136,89 +137,99 @@ REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.limits, (1, 0), ValueError, "timeout must be more than 0 seconds"),
     (validate.limits, ("1", 2), TypeError, "timeout must be a number of seconds, not str"),
     (validate.limits, {}, TypeError, "timeout must be a number of seconds, not dict"),
-    (validate.headers, [("a", "b")], TypeError, "headers must be a dict, not list"),
-    (validate.headers, "a: b", TypeError, "headers must be a dict, not str"),
-    (validate.headers, {1: "b"}, TypeError, "a header's name must be a str, not int"),
-    (validate.headers, {"a b": "c"}, ValueError, "'a b' cannot be a header's name"),
-    (validate.headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
-    (validate.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
-    (validate.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
-    (validate.headers, {SURROGATE: "c"}, ValueError, "a header's name contains a lone surrogate"),
+    (_settings.headers, [("a", "b")], TypeError, "headers must be a dict, not list"),
+    (_settings.headers, "a: b", TypeError, "headers must be a dict, not str"),
+    (_settings.headers, {1: "b"}, TypeError, "a header's name must be a str, not int"),
+    (_settings.headers, {"a b": "c"}, ValueError, "'a b' cannot be a header's name"),
+    (_settings.headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
+    (_settings.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
+    (_settings.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
+    (_settings.headers, {SURROGATE: "c"}, ValueError, "a header's name contains a lone surrogate"),
     (
-        validate.headers,
+        _settings.headers,
         {"Content-Length": "5"},
         ValueError,
         "the header Content-Length is set for",
     ),
     (
-        validate.headers,
+        _settings.headers,
         {"transfer-encoding": "chunked"},
         ValueError,
         "transfer-encoding is set for",
     ),
-    (validate.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
-    (validate.headers, {"X-A": b"c"}, TypeError, "the header X-A must be a str or None, not bytes"),
-    (validate.proxy_url, 5, TypeError, "proxy must be a str, not int"),
-    (validate.proxy_url, "", ValueError, "proxy must be a URL such as http://host:port"),
-    (validate.proxy_url, "proxy.example:3128", ValueError, "proxy must be a URL such as"),
+    (_settings.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
     (
-        validate.proxy_url,
+        _settings.headers,
+        {"X-A": b"c"},
+        TypeError,
+        "the header X-A must be a str or None, not bytes",
+    ),
+    (_settings.proxy_url, 5, TypeError, "proxy must be a str, not int"),
+    (_settings.proxy_url, "", ValueError, "proxy must be a URL such as http://host:port"),
+    (_settings.proxy_url, "proxy.example:3128", ValueError, "proxy must be a URL such as"),
+    (
+        _settings.proxy_url,
         "ftp://proxy.example",
         ValueError,
         "its scheme may be http, https, socks4",
     ),
-    (validate.proxy_url, "http://", ValueError, "proxy must be a URL such as"),
-    (validate.proxy_url, "http://[", ValueError, "proxy is not a URL"),
-    (validate.proxy_url, "http://proxy.example:port", ValueError, "proxy is not a URL"),
-    (validate.session, requests, TypeError, "session must be a requests.Session, not module"),
-    (validate.session, requests.Session, TypeError, "session must be a requests.Session, not type"),
-    (validate.site_url, 5, TypeError, "site must be a str, not int"),
-    (validate.site_url, "", ValueError, "site is empty"),
-    (validate.site_url, "  ", ValueError, "site is empty"),
-    (validate.site_url, SURROGATE, ValueError, "site contains a lone surrogate"),
-    (validate.site_url, "ftp://example.com", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "https://", ValueError, "site is not the address of a site: 'https://'"),
-    (validate.site_url, "https:///blog", ValueError, "site is not the address of a site"),
-    (validate.site_url, "https://[", ValueError, "site is not a URL"),
-    (validate.site_url, "http:example.com", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "http:/x", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "https:/example.com/blog", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "HTTP//example.com", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "https:\\\\example.com", ValueError, "begins with https:// or http://"),
-    (validate.site_url, "http://https://example.com", ValueError, "begins with https:// or http"),
-    (validate.site_url, "://example.com", ValueError, "site is not the address of a site"),
-    (validate.site_url, "//example.com", ValueError, "site is not the address of a site"),
-    (validate.site_url, "example.com?p=1", ValueError, "without ? or #"),
-    (validate.site_url, "https://example.com:99999", ValueError, "site is not a URL"),
-    (validate.site_url, "https://exa mple.com", ValueError, "site is not the address of a site"),
-    (validate.site_url, "https://example.com\\blog", ValueError, "is not the address of a site"),
-    (validate.site_url, "https://*.com", ValueError, "site is not the address of a site"),
-    (validate.site_url, "https://a%20b.com", ValueError, "site is not the address of a site"),
-    (validate.site_url, "\x1b", ValueError, "site is not the address of a site"),
-    (validate.site_url, "https://example..com", ValueError, "site is not the address of a site"),
-    (validate.site_url, f"https://{'a' * 64}.com", ValueError, "is not the address of a site"),
-    (validate.site_url, "https://example.com/?p=1", ValueError, "without ? or #"),
-    (validate.site_url, "https://example.com/#chat", ValueError, "without ? or #"),
+    (_settings.proxy_url, "http://", ValueError, "proxy must be a URL such as"),
+    (_settings.proxy_url, "http://[", ValueError, "proxy is not a URL"),
+    (_settings.proxy_url, "http://proxy.example:port", ValueError, "proxy is not a URL"),
+    (_settings.session, requests, TypeError, "session must be a requests.Session, not module"),
+    (
+        _settings.session,
+        requests.Session,
+        TypeError,
+        "session must be a requests.Session, not type",
+    ),
+    (_settings.site_url, 5, TypeError, "site must be a str, not int"),
+    (_settings.site_url, "", ValueError, "site is empty"),
+    (_settings.site_url, "  ", ValueError, "site is empty"),
+    (_settings.site_url, SURROGATE, ValueError, "site contains a lone surrogate"),
+    (_settings.site_url, "ftp://example.com", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "https://", ValueError, "site is not the address of a site: 'https://'"),
+    (_settings.site_url, "https:///blog", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "https://[", ValueError, "site is not a URL"),
+    (_settings.site_url, "http:example.com", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "http:/x", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "https:/example.com/blog", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "HTTP//example.com", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "https:\\\\example.com", ValueError, "begins with https:// or http://"),
+    (_settings.site_url, "http://https://example.com", ValueError, "begins with https:// or http"),
+    (_settings.site_url, "://example.com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "//example.com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "example.com?p=1", ValueError, "without ? or #"),
+    (_settings.site_url, "https://example.com:99999", ValueError, "site is not a URL"),
+    (_settings.site_url, "https://exa mple.com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "https://example.com\\blog", ValueError, "is not the address of a site"),
+    (_settings.site_url, "https://*.com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "https://a%20b.com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "\x1b", ValueError, "site is not the address of a site"),
+    (_settings.site_url, "https://example..com", ValueError, "site is not the address of a site"),
+    (_settings.site_url, f"https://{'a' * 64}.com", ValueError, "is not the address of a site"),
+    (_settings.site_url, "https://example.com/?p=1", ValueError, "without ? or #"),
+    (_settings.site_url, "https://example.com/#chat", ValueError, "without ? or #"),
 ]
 
 WITH_SECRETS: List[Tuple[Callable[[Any], Any], Any]] = [
-    (validate.headers, {"Authorization": f"Bearer {SECRET}\n"}),
-    (validate.headers, {"Authorization": f" {SECRET}"}),
-    (validate.headers, {"Authorization": f"{SECRET}\u20ac"}),
-    (validate.proxy_url, f"ftp://user:{SECRET}@proxy.example"),
-    (validate.proxy_url, f"http://user:{SECRET}@"),
-    (validate.proxy_url, f"http://user:{SECRET}@proxy:port"),
-    (validate.proxy_url, f"http://user:{SECRET}@[proxy"),
-    (validate.proxy_url, f"user:{SECRET}@proxy:3128"),
-    (validate.site_url, f"https:/user:{SECRET}@example.com"),
-    (validate.site_url, f"https://user:1/{SECRET}@example.com"),
-    (validate.site_url, f"https://user:{SECRET}/@example.com"),
-    (validate.site_url, f"https://user:1/wp-admin/{SECRET}@example.com"),
-    (validate.site_url, f"https:user:{SECRET}@example.com"),
-    (validate.site_url, f"http//user:{SECRET}@example.com"),
-    (validate.site_url, f"user:{SECRET}://@example.com"),
-    (validate.site_url, f"https://example.com/?key={SECRET}"),
-    (validate.site_url, f"ftp://{SECRET}@example.com"),
+    (_settings.headers, {"Authorization": f"Bearer {SECRET}\n"}),
+    (_settings.headers, {"Authorization": f" {SECRET}"}),
+    (_settings.headers, {"Authorization": f"{SECRET}\u20ac"}),
+    (_settings.proxy_url, f"ftp://user:{SECRET}@proxy.example"),
+    (_settings.proxy_url, f"http://user:{SECRET}@"),
+    (_settings.proxy_url, f"http://user:{SECRET}@proxy:port"),
+    (_settings.proxy_url, f"http://user:{SECRET}@[proxy"),
+    (_settings.proxy_url, f"user:{SECRET}@proxy:3128"),
+    (_settings.site_url, f"https:/user:{SECRET}@example.com"),
+    (_settings.site_url, f"https://user:1/{SECRET}@example.com"),
+    (_settings.site_url, f"https://user:{SECRET}/@example.com"),
+    (_settings.site_url, f"https://user:1/wp-admin/{SECRET}@example.com"),
+    (_settings.site_url, f"https:user:{SECRET}@example.com"),
+    (_settings.site_url, f"http//user:{SECRET}@example.com"),
+    (_settings.site_url, f"user:{SECRET}://@example.com"),
+    (_settings.site_url, f"https://example.com/?key={SECRET}"),
+    (_settings.site_url, f"ftp://{SECRET}@example.com"),
 ]
 
 
@@ -232,8 +243,8 @@ def test_accepted(function: Callable[[Any], Any], value: Any, expected: Any) -> 
 @pytest.mark.parametrize(("given", "site"), SITES.items())
 def test_sites(given: str, site: str) -> None:
     """A site's URL gets a scheme, loses its trailing slashes, and keeps its directory."""
-    assert validate.site_url(given) == site
-    assert validate.site_url(site) == site
+    assert _settings.site_url(given) == site
+    assert _settings.site_url(site) == site
 
 
 @pytest.mark.parametrize(("function", "value", "error_type", "message"), REJECTED)
@@ -260,7 +271,7 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
 
 def test_headers_show_no_value() -> None:
     """The repr of a caller's headers has their names only."""
-    checked = validate.headers({"Authorization": SECRET, "DNT": None})
+    checked = _settings.headers({"Authorization": SECRET, "DNT": None})
     assert f"{checked} {[checked]}" == "<Headers authorization, dnt> [<Headers authorization, dnt>]"
 
 
@@ -281,14 +292,14 @@ PLAIN: List[Tuple[Callable[[Any], Any], str]] = [
     (named(validate.text), "a"),
     (named(validate.identifier), "a"),
     (one_of, "prompt"),
-    (validate.token, "t0ken"),
-    (validate.proxy_url, "http://127.0.0.1:3128"),
-    (validate.site_url, "https://example.com"),
-    (validate.page_url, "https://example.com/chat/"),
-    (lambda value: validate.headers({value: "a"}).popitem()[0], "x-own"),
-    (lambda value: validate.headers({"a": value})["a"], "own"),
-    (lambda value: (validate.login((value, "x")) or ("", ""))[0], "ada"),
-    (lambda value: (validate.login(("ada", value)) or ("", ""))[1], "x"),
+    (_settings.token, "t0ken"),
+    (_settings.proxy_url, "http://127.0.0.1:3128"),
+    (_settings.site_url, "https://example.com"),
+    (_settings.page_url, "https://example.com/chat/"),
+    (lambda value: _settings.headers({value: "a"}).popitem()[0], "x-own"),
+    (lambda value: _settings.headers({"a": value})["a"], "own"),
+    (lambda value: (_settings.login((value, "x")) or ("", ""))[0], "ada"),
+    (lambda value: (_settings.login(("ada", value)) or ("", ""))[1], "x"),
 ]
 
 
@@ -309,7 +320,7 @@ def test_any_str_is_its_characters(text: str) -> None:
 def test_session_of_a_subclass() -> None:
     """A session is returned itself, even if it is of a subclass."""
     session = type("OwnSession", (requests.Session,), {})()
-    assert validate.session(session) is session
+    assert _settings.session(session) is session
 
 
 def test_optional() -> None:
@@ -337,4 +348,4 @@ def test_environment(
     """The argument wins, then an environment variable that is not empty, then the default."""
     for name, content in environment.items():
         monkeypatch.setenv(name, content)
-    assert validate.from_environment(given, "BOT", "default") == value
+    assert _settings.from_environment(given, "BOT", "default") == value
