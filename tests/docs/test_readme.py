@@ -47,12 +47,19 @@ def test_the_commands_are_on_the_first_screen() -> None:
     assert len(before) < 15
 
 
-@pytest.mark.parametrize("link", LINKS)
-def test_links_lead_to_files(link: str) -> None:
-    """Each link is relative, and its file and heading exist."""
+def leads_to_a_file(link: str) -> bool:
+    """Return whether the file of a relative link exists, and has its heading."""
     path, _, fragment = link.partition("#")
+    if not (ROOT / path).is_file():
+        return False
     text = (ROOT / path).read_text(encoding="utf-8")
-    assert not fragment or fragment in map(anchor, headings(text))
+    return not fragment or fragment in map(anchor, headings(text))
+
+
+def test_links_lead_to_files() -> None:
+    """Each link is relative, and its file and heading exist."""
+    assert len(LINKS) > 10
+    assert [link for link in LINKS if not leads_to_a_file(link)] == []
 
 
 def test_each_advantage_links_to_its_page() -> None:
