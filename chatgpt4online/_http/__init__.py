@@ -1,1 +1,5 @@
-"""How bytes travel, for how long, and how often. All the I/O is here, and no plugin field is."""
+"""
+How bytes travel, for how long, and how often.
+
+All network I/O is here; no field of the plugin is.
+"""

@@ -1,9 +1,9 @@
 """
 One call: its time limits, its socket, and ending it from elsewhere.
 
-Read timeouts do not bound a call, since they begin anew with each byte that drips in. To end a
-call, its socket is shut down, whoever is blocked on it: connecting, a TLS handshake, sending, and
-reading headers or body all end at once. Name resolution does not.
+A read timeout does not bound a call, because it restarts with every byte. To end a call, its socket
+is shut down, whoever is blocked on it: connecting, a TLS handshake, sending, and reading headers or
+body all end at once. Name resolution does not.
 
 A signal handler or the garbage collector may end a call at any instruction of its own thread, so
 nothing here takes a lock: each step is one atomic operation.

@@ -1,7 +1,7 @@
 """
 Connections that a call can end at any moment, and the undocumented names that we use.
 
-We stand on what requests, urllib3 and http.client document, and on these undocumented names:
+We stand on what requests, urllib3, http.client and sseclient document, and on these names:
 
 ==========================  ===================  ================================================
 name                        of                   what happens when it is missing
@@ -9,6 +9,12 @@ name                        of                   what happens when it is missing
 ``_new_conn``               urllib3,             a call is not ended while it connects, which has
                             connections          a limit of its own; each connection reads the
                                                  certificates anew (40 ms)
+``host``, ``port``,         urllib3,             a call is not ended while it connects; a dead
+``timeout``                 connections          address costs the whole limit of connecting
+``create_connection``,      urllib3.util,        a user's function of this name is not called
+``allowed_gai_family``      connection
+``socket_options``          urllib3,             no TCP keepalive through a SOCKS proxy
+                            connections
 ``ca_certs``,               urllib3,             each connection reads the certificates anew
 ``ca_cert_dir``,            connections
 ``cert_reqs``, ``proxy``,
@@ -18,17 +24,31 @@ name                        of                   what happens when it is missing
                                                  connecting
 ``response_class``          http.client,         a 103 response is taken for the answer
                             connections
+``begin``, ``headers``      http.client,         likewise; the server's Keep-Alive is not obeyed
+                            responses
 ``_original_response``      urllib3, responses   a body is read through urllib3; a connection is
-                                                 kept only if the end of its body was read
-``fp``, ``chunked``,        http.client,         likewise
-``length``, ``will_close``  responses
+                                                 kept only if the end of its body was read; a
+                                                 broken cookie costs the others of its answer
+``msg``                     http.client,         a broken cookie costs the others of its answer
+                            responses
+``fp``, ``chunked``,        http.client,         a body is read through urllib3; a connection is
+``length``, ``will_close``  responses            kept only if the end of its body was read
 ``_sock``                   socket.SocketIO      likewise
+``connection``              urllib3, responses   while urllib3 reads a body, `close` in another
+                                                 thread does not wake the reader
+``length_remaining``        urllib3, responses   where urllib3 1.26 reads a body that is cut, the
+                                                 error is a `ProtocolError`
 ``ConnectionCls``,          urllib3, pools and   a plain session of requests is used: calls work,
 ``QueueCls``,               managers             with less exact deadlines (see `session`)
 ``pool_classes_by_scheme``
 ``pool``                    urllib3, pools       a pool is looked up for each request (8 %); a
                                                  connection put back during `close` stays open
 ``pools``                   urllib3, managers    idle connections may outlive the client's `close`
+``original_error``          urllib3, ProxyError  an error names a class, and not the reason
+``__module__``              sseclient, as the    where all loggers log at DEBUG level, each event
+                            name of its logger   is logged, which is slower
+``events``                  sseclient, called    a stream would lose events: a test would fail
+                            anew for a stream
 ==========================  ===================  ================================================
 """
 
@@ -65,9 +85,12 @@ class _Response(http.client.HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        while self.status < 200 and self.status != 101:  # RFC 9110, 15.2
-            self.headers = self.msg = None  # type: ignore[assignment] # as before it began
+        while self._is_interim() and hasattr(self, "headers"):
+            self.headers = None  # type: ignore[assignment] # as before it began
             super().begin()
+
+    def _is_interim(self) -> bool:
+        return self.status < 200 and self.status != 101  # RFC 9110, 15.2
 
 
 class WatchedConnection:
@@ -144,7 +167,8 @@ class WatchedConnection:
         if self._head:
             self.send(b"")
         response = super().getresponse(*args, **options)  # type: ignore[misc]
-        self.idle_limit = _idle_limit(response.headers.get("keep-alive") or "")
+        headers = getattr(response, "headers", {})
+        self.idle_limit = _idle_limit(headers.get("keep-alive") or "")
         return response
 
     def options(self) -> List[Any]:
@@ -179,6 +203,9 @@ class DirectConnection(WatchedConnection):
 
     def _new_conn(self) -> socket.socket:
         this: Any = self
+        if not all(hasattr(self, name) for name in _ADDRESS_NAMES):
+            sock: socket.socket = super()._new_conn()  # type: ignore[misc]
+            return _watched_or_closed(self, sock)
         try:
             return self._connect()
         except socket.timeout as error:
@@ -188,8 +215,8 @@ class DirectConnection(WatchedConnection):
 
     def _connect(self) -> socket.socket:
         call = _current_call()
-        create = urllib3_connection.create_connection
-        if _is_patched(create):
+        create = getattr(urllib3_connection, "create_connection", None)
+        if create is not None and _is_patched(create):
             call.raise_if_ended()
             limit = call.within(self.timeout)
             sock = create((self.host, self.port), limit, socket_options=self.options())
@@ -202,6 +229,9 @@ class DirectConnection(WatchedConnection):
                 options=self.options(),
             )
         return _watched_or_closed(self, sock)
+
+
+_ADDRESS_NAMES = ("host", "port", "timeout")
 
 
 def _keepalive_options() -> List[Tuple[int, int, int]]:
@@ -224,8 +254,9 @@ def _is_patched(function: Any) -> bool:
 
 def _addresses(host: str, port: int) -> List[dialing.Address]:
     """Return the addresses of a host with their families, in the system's order."""
-    family = urllib3_connection.allowed_gai_family()  # looked up now: users patch it
-    found = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+    # Looked up now, since users replace it.
+    allowed_family = getattr(urllib3_connection, "allowed_gai_family", lambda: socket.AF_UNSPEC)
+    found = socket.getaddrinfo(host, port, allowed_family(), socket.SOCK_STREAM)
     return [dialing.Address(info[0], info[4]) for info in found]
 
 

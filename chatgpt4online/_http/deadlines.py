@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 #: replace that in every module, and a frozen clock ends calls late.
 monotonic = partial(time.monotonic)
 
-#: Entries of finished calls are dropped when there are more entries than this, and doubled since.
+#: Entries of finished calls are dropped when the heap exceeds this size and has doubled since the
+#: last time.
 _FEWEST_TO_PRUNE = 1000
 
 

@@ -54,7 +54,8 @@ def connect(
         host: name and port, by which the address that works is remembered.
         addresses: the host's addresses, in the system's order.
         call: the call that it is for; ending it ends this.
-        limit: seconds for all addresses together; None is no limit except the call's.
+        limit: seconds for all addresses together (for each, where `socket.socket` was replaced);
+            None is no limit except the call's.
         options: set on each socket.
 
     Raises:
@@ -156,7 +157,11 @@ class _Race:
         self._call.watch(*self._pending)
 
     def _wait(self, seconds: Optional[float]) -> Optional[Tuple[socket.socket, Address]]:
-        """Wait until an attempt succeeds or fails, or so many seconds; None is until the last."""
+        """
+        Wait until an attempt succeeds or fails, for at most `seconds`.
+
+        None waits for the last attempt.
+        """
         waited = 0.0
         while self._pending and (seconds is None or waited < seconds):
             self._call.raise_if_ended()

@@ -6,6 +6,7 @@ import gc
 import http.client
 import socket
 import ssl
+import struct
 import sys
 import threading
 import types
@@ -15,6 +16,7 @@ from typing import Any, Callable, Iterator, List
 import pytest
 from support import (
     FRAMINGS,
+    HELLO,
     PHP,
     SOON,
     Peer,
@@ -33,9 +35,17 @@ from support import (
     together,
     tunnel,
 )
+from urllib3.util import connection as urllib3_connection
 
-from chatgpt4online import Client, StatusError, StreamInterrupted, Timeout
-from chatgpt4online._http import connection, session, tls
+from chatgpt4online import (
+    Client,
+    ProtocolError,
+    StatusError,
+    StreamInterrupted,
+    Timeout,
+    TransportError,
+)
+from chatgpt4online._http import body, connection, cookies, dialing, failures, session, tls
 from chatgpt4online.testing import Server
 
 LIMIT = 0.2
@@ -51,6 +61,18 @@ MODULES = [
     ),
 ]
 
+#: Names that those modules use for too much else. They are hidden from our modules only.
+COMMON = {
+    connection: [
+        *("host", "port", "timeout", "socket_options", "headers"),
+        *("create_connection", "allowed_gai_family"),
+    ],
+    body: ["connection", "length_remaining"],
+    cookies: ["msg"],
+    failures: ["original_error"],
+}
+HIDDEN_FROM = {name: module for module, names in COMMON.items() for name in names}
+
 #: Names without which urllib3 reads the bodies.
 BODIES = ["_original_response", "_sock", "fp", "chunked", "length", "will_close"]
 
@@ -60,12 +82,22 @@ PLAIN = ["ConnectionCls", "QueueCls", "pool_classes_by_scheme"]
 #: Names without which each connection reads the certificates again.
 TLS = ["_new_conn", "ca_certs", "ca_cert_dir", "cert_reqs", "ssl_context", "proxy"]
 
-NAMES = [*BODIES, *PLAIN, *TLS, "response_class", "sock", "pool", "pools"]
+#: Names without which a 103 response is taken for the answer.
+INTERIM = ["response_class", "begin", "headers"]
+
+NAMES = [*BODIES, *PLAIN, *TLS, *INTERIM, "sock", "pool", "pools", *HIDDEN_FROM]
+
+#: Names without which urllib3 connects.
+CONNECTING = ["_new_conn", "host", "port", "timeout"]
+
+
+def only(*names: str) -> pytest.MarkDecorator:
+    """Hide only some of the names."""
+    return pytest.mark.parametrize("hidden", names, indirect=True, scope="module")
+
 
 #: Hides only the names that matter for reading an answer.
-hide_names_for_reading = pytest.mark.parametrize(
-    "hidden", [*BODIES, *PLAIN, "_new_conn", "sock"], indirect=True, scope="module"
-)
+hide_names_for_reading = only(*BODIES, *PLAIN, "_new_conn", "sock")
 
 
 def rename(patch: pytest.MonkeyPatch, name: str) -> None:
@@ -74,7 +106,7 @@ def rename(patch: pytest.MonkeyPatch, name: str) -> None:
     def other(looked_up: str) -> str:
         return f"{name}_new" if looked_up == name else looked_up
 
-    for module in MODULES:
+    for module in [HIDDEN_FROM[name]] if name in HIDDEN_FROM else MODULES:
         for value in list(vars(module).values()):
             if getattr(value, "__module__", None) == module.__name__:
                 _rename_in(patch, value, name)
@@ -251,7 +283,7 @@ def test_interim_responses(hidden: str) -> None:
     """Interim responses are skipped, but raise an error without `response_class`."""
     serve = answering(head("103 Early Hints") + PHP.answer().bytes)
     with RawServer(serve) as server, Client(server.url) as client:
-        if hidden in [*PLAIN, "response_class"]:
+        if hidden in [*PLAIN, *INTERIM]:
             with pytest.raises(StatusError, match="103"):
                 client.chat("Hi")
         else:
@@ -293,3 +325,123 @@ def test_a_cut_answer_is_noticed(hidden: str) -> None:
 
     with RawServer(serve) as site, Client(site.url) as client, pytest.raises(StreamInterrupted):
         client.chat("Hi")
+
+
+def test_who_connects(hidden: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """urllib3 makes the connections if it keeps the address elsewhere."""
+    connects: List[Any] = []
+    connect = dialing.connect
+
+    def recording(*args: Any, **options: Any) -> socket.socket:
+        connects.append(args)
+        return connect(*args, **options)
+
+    monkeypatch.setattr(dialing, "connect", recording)
+    with Client(server.url) as client:
+        client.chat("Hi")
+    assert len(connects) == (hidden not in [*CONNECTING, *PLAIN])
+
+
+@only("create_connection", "allowed_gai_family", "port")
+def test_recipes_of_users(hidden: str, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that a user has put into urllib3 is called if urllib3 still calls it."""
+    calls: List[str] = []
+
+    def recording(name: str) -> Callable[..., Any]:
+        original = getattr(urllib3_connection, name)
+
+        def record(*args: Any, **options: Any) -> Any:
+            calls.append(name)
+            return original(*args, **options)
+
+        return record
+
+    for name in ("create_connection", "allowed_gai_family"):
+        monkeypatch.setattr(urllib3_connection, name, recording(name))
+    with Client(server.url) as client:
+        assert client.chat("Hi")
+    expected = {"create_connection": {"allowed_gai_family"}}
+    assert set(calls) == expected.get(hidden, {"create_connection", "allowed_gai_family"})
+
+
+@only("socket_options", "sock")
+def test_a_socks_proxy(hidden: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions pass a SOCKS proxy, without TCP keepalive if urllib3 takes no options."""
+    options: List[Any] = []
+    watch = connection.WatchedConnection.watch
+
+    def recording(self: Any, sock: socket.socket) -> None:
+        options.append(sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) != 0)
+        watch(self, sock)
+
+    monkeypatch.setattr(connection.WatchedConnection, "watch", recording)
+    site = RawServer(answering(PHP.answer().bytes))
+    proxy = RawServer(socks_proxy)
+    with site, proxy, Client(site.url, proxy=f"socks5://{proxy.address}") as client:
+        assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
+    assert options == [hidden != "socket_options"]
+
+
+def socks_proxy(peer: Peer) -> None:
+    """Serve as a SOCKS5 proxy (RFC 1928) without a password."""
+    peer.read(3)
+    peer.send(b"\x05\x00")
+    host, port = struct.unpack("!4x4sH", peer.read(10))
+    peer.send(b"\x05\x00\x00\x01" + bytes(6))
+    peer.relay(socket.inet_ntoa(host), port)
+
+
+@only("_original_response", "msg", "fp")
+@pytest.mark.filterwarnings("ignore:http.cookiejar bug")
+def test_broken_cookies(hidden: str) -> None:
+    """A broken cookie costs the others of its answer if the headers cannot be changed."""
+    broken = ("Set-Cookie: a=1", "Set-Cookie: b=2; Max-Age=" + "9" * 400)
+    answer = PHP.answer(HELLO, *broken).bytes
+    with RawServer(answering(answer)) as server, Client(server.url) as client:
+        assert [client.chat("Hi"), client.chat("Hi")] == ["Hello"] * 2
+    sent = server.questions[-1].headers.get("cookie", "")
+    assert ("a=1" in sent) == (hidden == "fp")
+
+
+@pytest.fixture
+def read_by_urllib3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let urllib3 read the bodies, as where another name is missing as well."""
+    monkeypatch.setattr(body, "_http_response", lambda _: None)
+
+
+@only("connection")
+@pytest.mark.usefixtures("hidden", "read_by_urllib3")
+def test_closing_the_client_does_not_unblock_a_reader() -> None:
+    """Where the socket is not known, a reader waits until the end of its own time limit."""
+    server = RawServer(SLOW["silent in the body"])
+    with server, Client(server.url, timeout=LIMIT) as client:
+        stream = client.stream("Hi")
+        assert next(stream) == "a"
+        rest = background(lambda: list(stream))
+        client.close()
+        with ends_after(LIMIT):
+            assert isinstance(rest.exception(SOON), StreamInterrupted)
+
+
+@only("length_remaining", "_sock")
+@pytest.mark.usefixtures("read_by_urllib3")
+def test_a_cut_body(hidden: str) -> None:
+    """A truncated response is an error, whoever reads it and whatever is known of its length."""
+    errors = (StreamInterrupted, *([ProtocolError] if hidden == "length_remaining" else []))
+    cut = head("200 OK", "Content-Length: 100") + b'{"success": true, "reply": "Hel'
+
+    def serve(peer: Peer) -> None:
+        if peer.question():
+            peer.send(cut)
+
+    with RawServer(serve) as site, Client(site.url) as client, pytest.raises(errors):
+        client.chat("Hi")
+
+
+@only("original_error", "sock")
+def test_the_reason_of_an_error(hidden: str) -> None:
+    """An error of a proxy names the reason, or a class."""
+    client = Client("https://bot.invalid", proxy="http://127.0.0.1:9", retries=0)
+    with client, pytest.raises(TransportError) as caught:
+        client.chat("Hi")
+    assert ("refused" in str(caught.value)) == (hidden == "sock"), str(caught.value)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import tracemalloc
 from contextlib import suppress
 from time import thread_time
-from typing import Callable, Dict, Iterator, List, Union
+from typing import Any, Callable, Dict, Iterator, List, Union
 
 import pytest
 
@@ -277,3 +278,28 @@ def test_lines_of_a_long_event() -> None:
     assert len(str(*items(b"data: \n" * 60 + long + b"\n"))) == 1_000_000
     with pytest.raises(ProtocolError, match="an event has more than 67 lines"):
         items(b"data: \n" * 70 + long + b"\n")
+
+
+def test_events_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """No event is logged by sseclient, whatever the levels of all other loggers."""
+    caplog.set_level(logging.DEBUG)
+    with caplog.at_level(logging.DEBUG, logger="sseclient"):
+        assert items(HEL + b"odd: field\n\n" + LO) == ["Hel", "lo"]
+    assert caplog.records == []
+    assert logging.getLogger(sse.__name__).level == logging.WARNING
+
+
+def begin_events(*events: bytes) -> Iterator[Any]:
+    """Let the one parser of sseclient begin a stream."""
+    sse._begun.set(iter(events))
+    return iter(sse._parser.events())
+
+
+@pytest.mark.parametrize("left", [b"data: b\n\n", b"data: b\n", b"id: 7\ndata: b"])
+def test_a_parser_begins_anew(left: bytes) -> None:
+    """A stream that the parser begins has nothing of one that it has left or is still parsing."""
+    first = begin_events(b"data: a\n\n" + left, b"data: c\n\n")
+    assert next(first).data == "a"
+    second = [(each.data, each.id) for each in begin_events(b"data: d\n\n", b"data: e\n\n")]
+    assert second == [("d", None), ("e", None)]
+    assert next(first).data.startswith("b")
