@@ -39,6 +39,7 @@ LAYERS = [
     "_http.tracebacks",
     "_http.deadlines",
     "_http.call",
+    "_http.groups",
     "_http.credentials",
     "_settings",
     "_http.nonce",

@@ -8,7 +8,6 @@ import os
 import weakref
 from collections import deque
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from random import SystemRandom
 from time import monotonic
@@ -36,6 +35,7 @@ from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import origin_of
 from .failures import cause, is_final, translate
+from .groups import CallGroup, group
 from .nonce import IssuedNonce, Nonce
 from .request import Request, Settings
 from .response import Response
@@ -71,40 +71,6 @@ class _Moved(Exception):
         super().__init__(target)
         self.target = target
         self.error = error
-
-
-class CallGroup:
-    """The calls that begin in a context where this is the `group`, whichever client makes them."""
-
-    def __init__(self) -> None:
-        # Its `valuerefs` takes one step, so that calls may begin meanwhile.
-        self._calls: weakref.WeakValueDictionary[int, Call] = weakref.WeakValueDictionary()
-        self._has_ended = False
-
-    def add(self, call: Call) -> None:
-        """Add a call. Once the group has ended, the call ends too."""
-        self._calls[id(call)] = call
-        if self._has_ended:  # checked last, so that `end` cannot miss the call
-            call.end("closed")
-
-    def end(self) -> None:
-        """End all calls in progress, and those that begin from now on."""
-        self._has_ended = True
-        for call in self:
-            call.end("closed")
-
-    def __iter__(self) -> Iterator[Call]:
-        """Yield the calls; others may begin meanwhile."""
-        calls = (reference() for reference in self._calls.valuerefs())
-        return (call for call in calls if call is not None)
-
-    def __len__(self) -> int:
-        """Return how many calls there are."""
-        return sum(1 for _ in self)  # `list` would ask for this length
-
-
-#: The group that calls belong to, if any.
-group: ContextVar[Optional[CallGroup]] = ContextVar("group", default=None)
 
 
 class Transport:
