@@ -170,7 +170,7 @@ class _Site:
         Raises:
             AuthError: the nonce was refused.
         """
-        headers = self._transport.plain(accept="application/json")
+        headers = self._transport.headers.plain(accept="application/json")
         request = Request(
             routes.CHAT_INDEX,
             headers,
@@ -197,7 +197,7 @@ class _Site:
 
     def _look_at_web_server(self) -> _Finding:
         """Look at a response that no cache may keep, and that begins with JSON."""
-        headers = self._transport.widget(accept="application/json", content_type=None)
+        headers = self._transport.headers.widget(accept="application/json", content_type=None)
         request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
         with self._transport.calling() as call:
             try:

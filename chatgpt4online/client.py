@@ -30,9 +30,9 @@ from . import _validation as validate
 from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
-from ._http.request import Request, Settings
+from ._http.request import Request
 from ._http.tracebacks import clears_frames
-from ._http.transport import Transport
+from ._http.transport import Settings, Transport
 from ._options import ClientOptions, Unpack
 from ._protocol import routes
 from ._protocol.request import (
@@ -344,8 +344,10 @@ class Client:
             return self._transport.send(self._question(body, headers), call, read)
 
     def _question(self, body: bytes, headers: _settings.Headers) -> Request:
-        widget = self._transport.widget()
-        return Request(routes.CHAT, widget, body, content_type="application/json", own=headers)
+        widget = self._transport.headers.widget()
+        return Request(
+            routes.CHAT, widget, body, content_type="application/json", call_headers=headers
+        )
 
     @contextmanager
     def _naming_the_site(self) -> Iterator[None]:

@@ -55,6 +55,7 @@ LAYERS = [
     "_http.failures",
     "_http.response",
     "_http.request",
+    "_http.headers",
     "_http.discovery",
     "_http.transport",
     "stream",
