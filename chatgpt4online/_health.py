@@ -131,14 +131,12 @@ class _Site:
             except StatusError as error:
                 if isinstance(error, BlockedError) or error.status >= 500 or error.status == 407:
                     raise  # else the REST API may work, which is next
-            call.finish()
         return _Finding(self._transport.site)
 
     def _find_plugin(self) -> _Finding:
         with self._transport.calling() as call:
             names = self._namespaces(call)
             offers_chat = names is None or self._offers_chat(call)
-            call.finish()
         if names is None:
             return _Finding("the site hides its list of routes")
         missing = [name for name in routes.NAMESPACES if name not in names]
@@ -192,7 +190,6 @@ class _Site:
             self._transport.nonce.forget()
             self._transport.issued_nonce(call)
             self._offers_chat(call, with_nonce=True)  # start_session checks no nonce
-            call.finish()
         return _Finding("fetched as a user" if self._transport.has_login else "fetched as a guest")
 
     def _look_at_web_server(self) -> _Finding:
@@ -204,8 +201,6 @@ class _Site:
                 return self._transport.send(request, call, _judge_web_server)
             except NotFoundError:
                 return _Finding("not examined: AI Engine is older than 2.4.4")
-            finally:
-                call.finish()
 
     def _use_token(self) -> _Finding:
         assert self._api is not None  # noqa: S101 - a token makes one
@@ -235,9 +230,7 @@ class _Site:
         if not self._is_of_page:
             return self._front_page_bots
         with self._transport.calling() as call:
-            bots = discovery.read_page(self._transport, self._transport.page, call).bots
-            call.finish()
-            return bots
+            return discovery.read_page(self._transport, self._transport.page, call).bots
 
     def _is_ours(self, bot: Bot) -> bool:
         return bot.custom_id == self._custom_id if self._custom_id else bot.id == self._bot

@@ -336,7 +336,7 @@ class Client:
             build = partial(self._body, history, chat_id, model, extra_body)
             body = build(shortcut)  # before any upload, because this raises for invalid arguments
         contents = read_files(files)
-        with self._transport.calling(timeout, deadline) as call:
+        with self._transport.open_call(timeout, deadline) as call:
             if contents:
                 file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})
@@ -464,11 +464,8 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         with self._transport.calling() as call:
-            bots = discovery.read_page(
-                self._transport, _settings.page_url(page, self.site), call
-            ).bots
-            call.finish()
-            return list(bots)
+            page = _settings.page_url(page, self.site)
+            return list(discovery.read_page(self._transport, page, call).bots)
 
     def map(
         self,
@@ -524,8 +521,8 @@ class Client:
         headers = _settings.headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
-        with self._transport.calling() as call:  # which a closed client refuses
-            call.finish()
+        with self._transport.calling():  # which a closed client refuses
+            pass
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
         scope = {name: self._settings[name] for name in names}
         changes = {"model": model, "extra_body": extra_body}
@@ -579,9 +576,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
         with self._transport.calling() as call:
-            nonce = self._transport.issued_nonce(call).value
-            call.finish()
-            return nonce
+            return self._transport.issued_nonce(call).value
 
     def refresh_nonce(self) -> str:
         """

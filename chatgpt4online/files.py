@@ -123,9 +123,7 @@ class Files:
         content = read_file(path_or_file, name)
         with self._transport.calling() as call:
             purpose = validate.identifier(purpose, "purpose")
-            file = _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
-            call.finish()
-            return file
+            return _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
 
     def list(self, *, page: int = 1, limit: int = 10) -> List[File]:
         """

@@ -1,4 +1,4 @@
-"""The way to one site: sends a request until there is an answer or an error, also elsewhere."""
+"""One site: sends a request until it has an answer or an error."""
 
 from __future__ import annotations
 
@@ -146,7 +146,21 @@ class Transport:
         self._session.after_fork()
 
     @contextmanager
-    def calling(self, timeout: Timeouts = None, deadline: Optional[float] = None) -> Iterator[Call]:
+    def calling(self) -> Iterator[Call]:
+        """
+        Make a call that is finished at the end of the ``with`` block.
+
+        Raises:
+            ValueError: the client is closed.
+        """
+        with self.open_call() as call:
+            yield call
+            call.finish()
+
+    @contextmanager
+    def open_call(
+        self, timeout: Timeouts = None, deadline: Optional[float] = None
+    ) -> Iterator[Call]:
         """
         Begin a call. An error in the ``with`` block finishes it, else whoever takes it over does.
 
@@ -251,9 +265,7 @@ class Transport:
             ChatGPT4OnlineError: as `fetch`.
         """
         with self.calling() as call:
-            value = self.fetch(request, call, parse)
-            call.finish()
-            return value
+            return self.fetch(request, call, parse)
 
     def post(
         self,
