@@ -104,12 +104,8 @@ class _Site:
     """The steps that ask no question: what stands in front of a site, and what it allows."""
 
     def __init__(self, subject: Subject) -> None:
+        self._subject = subject
         self._transport = subject.transport
-        self._bot = subject.bot
-        self._custom_id = subject.custom_id
-        self._is_of_page = subject.is_of_page
-        self._api = subject.api
-        self._has_token = subject.has_token
         self._front_page_bots: Tuple[Bot, ...] = ()
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
@@ -118,9 +114,10 @@ class _Site:
         yield "AI Engine", self._find_plugin
         yield "nonce", self._use_nonce
         yield "web server", self._look_at_web_server
-        if self._has_token:
+        subject = self._subject
+        if subject.has_token:
             yield "token", self._use_token
-        if self._is_of_page or self._custom_id or self._bot != routes.DEFAULT_BOT:
+        if subject.is_of_page or subject.custom_id or subject.bot != routes.DEFAULT_BOT:
             yield "bot", self._find_bot
 
     def _reach(self) -> _Finding:
@@ -203,48 +200,40 @@ class _Site:
                 return _Finding("not examined: AI Engine is older than 2.4.4")
 
     def _use_token(self) -> _Finding:
-        assert self._api is not None  # noqa: S101 - a token makes one
-        self._api.whoami()
+        assert self._subject.api is not None  # noqa: S101 - a token makes one
+        self._subject.api.whoami()
         return _Finding("accepted")
 
     def _find_bot(self) -> _Finding:
-        name = repr(self._custom_id or self._bot)
-        listed = None if self._custom_id else self._listed_bots()
-        if listed is not None and self._bot in listed:
+        subject = self._subject
+        name = repr(subject.custom_id or subject.bot)
+        listed = None if subject.custom_id else self._listed_bots()
+        if listed is not None and subject.bot in listed:
             return _Finding(f"the site lists {name}")
         if listed is not None:
             return _Finding(f"the site has no bot {name}: {_WRONG_BOT}", "failed")
         if any(self._is_ours(bot) for bot in self._bots_of_page()):
             return _Finding(f"{name} is on {self._transport.page}")
-        if self._is_of_page:
+        if subject.is_of_page:
             return _Finding(f"{name} is not on {self._transport.page}: {_WRONG_BOT}", "warning")
         return _Finding(f"{name} was not looked up, which needs a token or a page: {_WRONG_BOT}")
 
     def _listed_bots(self) -> Optional[List[Optional[str]]]:
         try:
-            return None if self._api is None else [bot.id for bot in self._api.bots()]
+            api = self._subject.api
+            return None if api is None else [bot.id for bot in api.bots()]
         except ChatGPT4OnlineError:  # the public API is off, or too old
             return None
 
     def _bots_of_page(self) -> Tuple[Bot, ...]:
-        if not self._is_of_page:
+        if not self._subject.is_of_page:
             return self._front_page_bots
         with self._transport.calling() as call:
             return discovery.read_page(self._transport, self._transport.page, call).bots
 
     def _is_ours(self, bot: Bot) -> bool:
-        return bot.custom_id == self._custom_id if self._custom_id else bot.id == self._bot
-
-
-def _beginning(response: Response) -> bytes:
-    body = b""
-    while len(body) < LIMIT:
-        data = response.read()
-        if not data:
-            break
-        body += data
-    response.finish()
-    return body
+        custom_id = self._subject.custom_id
+        return bot.custom_id == custom_id if custom_id else bot.id == self._subject.bot
 
 
 def _judge_web_server(response: Response) -> _Finding:
@@ -255,7 +244,8 @@ def _judge_web_server(response: Response) -> _Finding:
         ChatGPT4OnlineError: it was not received.
     """
     with response:
-        body = _beginning(response)
+        body = response.beginning(LIMIT)
+        response.finish()
     seconds = announced_timeout(response.headers.get("keep-alive", ""))
     printed = printed_before(body)
     problems = [
