@@ -189,7 +189,8 @@ class Client:
         """Return a client for a chatbot that was found on a page."""
         if not routes.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site: make a client of {bot.site}")
-        if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
+        has_credential = any(options.get(name) is not None for name in ("auth", "token"))
+        if has_credential and origin_of(page) != origin_of(bot.site):
             raise ValueError(f"auth and token need a page on the chatbot's own site, {bot.site}")
         client = cls(
             bot.site,
