@@ -51,7 +51,8 @@ class Subject(NamedTuple):
         bot: the bot's id.
         custom_id: the id of a bot that a page defines, or None.
         is_of_page: whether `transport.page` is the page that named the bot.
-        api: the public API, if the client has a token or a login.
+        api: returns the public API, if the client has a token or a login. It raises ValueError if
+            the token is invalid.
         has_token: whether the client has a token.
     """
 
@@ -59,7 +60,7 @@ class Subject(NamedTuple):
     bot: str
     custom_id: Optional[str]
     is_of_page: bool
-    api: Optional[PublicAPI]
+    api: Optional[Callable[[], PublicAPI]]
     has_token: bool
 
 
@@ -201,7 +202,11 @@ class _Site:
 
     def _use_token(self) -> _Finding:
         assert self._subject.api is not None  # noqa: S101 - a token makes one
-        self._subject.api.whoami()
+        try:
+            api = self._subject.api()
+        except ValueError as error:  # from the environment, which is validated when it is used
+            return _Finding(str(error), "failed")
+        api.whoami()
         return _Finding("accepted")
 
     def _find_bot(self) -> _Finding:
@@ -221,7 +226,7 @@ class _Site:
     def _listed_bots(self) -> Optional[List[Optional[str]]]:
         try:
             api = self._subject.api
-            return None if api is None else [bot.id for bot in api.bots()]
+            return None if api is None else [bot.id for bot in api().bots()]
         except ChatGPT4OnlineError:  # the public API is off, or too old
             return None
 

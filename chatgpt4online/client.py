@@ -564,7 +564,7 @@ class Client:
             bot=self.bot,
             custom_id=self.custom_id,
             is_of_page=self._page_context.bot is not None,
-            api=self.api if has_api else None,
+            api=(lambda: self.api) if has_api else None,
             has_token=settings["token"] is not None,
         )
         return examine(subject, None if ask is None else partial(self.stream, ask))
