@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import weakref
@@ -21,6 +20,7 @@ from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
 from chatgpt4online._protocol.headers import NONCE_HEADER
+from chatgpt4online._protocol.request import encode_json
 from chatgpt4online._validation import Limits, Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
@@ -281,10 +281,8 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        content = json.dumps(body).encode("ascii")
-        request = Request(
-            route, self.headers.widget(accept="application/json"), content, idempotent=idempotent
-        )
+        headers = self.headers.widget(accept="application/json")
+        request = Request(route, headers, encode_json(body, "body"), idempotent=idempotent)
         return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
