@@ -51,7 +51,8 @@ class Subject(NamedTuple):
         bot: the bot's id.
         custom_id: the id of a bot that a page defines, or None.
         is_of_page: whether `transport.page` is the page that named the bot.
-        api: the public API, if the client has a token or a login.
+        api: returns the public API, if the client has a token or a login. It raises ValueError if
+            the token is invalid.
         has_token: whether the client has a token.
     """
 
@@ -59,7 +60,7 @@ class Subject(NamedTuple):
     bot: str
     custom_id: Optional[str]
     is_of_page: bool
-    api: Optional[PublicAPI]
+    api: Optional[Callable[[], PublicAPI]]
     has_token: bool
 
 
@@ -104,12 +105,8 @@ class _Site:
     """The steps that ask no question: what stands in front of a site, and what it allows."""
 
     def __init__(self, subject: Subject) -> None:
+        self._subject = subject
         self._transport = subject.transport
-        self._bot = subject.bot
-        self._custom_id = subject.custom_id
-        self._is_of_page = subject.is_of_page
-        self._api = subject.api
-        self._has_token = subject.has_token
         self._front_page_bots: Tuple[Bot, ...] = ()
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
@@ -118,9 +115,10 @@ class _Site:
         yield "AI Engine", self._find_plugin
         yield "nonce", self._use_nonce
         yield "web server", self._look_at_web_server
-        if self._has_token:
+        subject = self._subject
+        if subject.has_token:
             yield "token", self._use_token
-        if self._is_of_page or self._custom_id or self._bot != routes.DEFAULT_BOT:
+        if subject.is_of_page or subject.custom_id or subject.bot != routes.DEFAULT_BOT:
             yield "bot", self._find_bot
 
     def _reach(self) -> _Finding:
@@ -131,14 +129,12 @@ class _Site:
             except StatusError as error:
                 if isinstance(error, BlockedError) or error.status >= 500 or error.status == 407:
                     raise  # else the REST API may work, which is next
-            call.finish()
         return _Finding(self._transport.site)
 
     def _find_plugin(self) -> _Finding:
         with self._transport.calling() as call:
             names = self._namespaces(call)
             offers_chat = names is None or self._offers_chat(call)
-            call.finish()
         if names is None:
             return _Finding("the site hides its list of routes")
         missing = [name for name in routes.NAMESPACES if name not in names]
@@ -170,7 +166,7 @@ class _Site:
         Raises:
             AuthError: the nonce was refused.
         """
-        headers = self._transport.plain(accept="application/json")
+        headers = self._transport.headers.plain(accept="application/json")
         request = Request(
             routes.CHAT_INDEX,
             headers,
@@ -192,66 +188,57 @@ class _Site:
             self._transport.nonce.forget()
             self._transport.issued_nonce(call)
             self._offers_chat(call, with_nonce=True)  # start_session checks no nonce
-            call.finish()
         return _Finding("fetched as a user" if self._transport.has_login else "fetched as a guest")
 
     def _look_at_web_server(self) -> _Finding:
         """Look at a response that no cache may keep, and that begins with JSON."""
-        headers = self._transport.widget(accept="application/json", content_type=None)
+        headers = self._transport.headers.widget(accept="application/json", content_type=None)
         request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
         with self._transport.calling() as call:
             try:
                 return self._transport.send(request, call, _judge_web_server)
             except NotFoundError:
                 return _Finding("not examined: AI Engine is older than 2.4.4")
-            finally:
-                call.finish()
 
     def _use_token(self) -> _Finding:
-        assert self._api is not None  # noqa: S101 - a token makes one
-        self._api.whoami()
+        assert self._subject.api is not None  # noqa: S101 - a token makes one
+        try:
+            api = self._subject.api()
+        except ValueError as error:  # from the environment, which is validated when it is used
+            return _Finding(str(error), "failed")
+        api.whoami()
         return _Finding("accepted")
 
     def _find_bot(self) -> _Finding:
-        name = repr(self._custom_id or self._bot)
-        listed = None if self._custom_id else self._listed_bots()
-        if listed is not None and self._bot in listed:
+        subject = self._subject
+        name = repr(subject.custom_id or subject.bot)
+        listed = None if subject.custom_id else self._listed_bots()
+        if listed is not None and subject.bot in listed:
             return _Finding(f"the site lists {name}")
         if listed is not None:
             return _Finding(f"the site has no bot {name}: {_WRONG_BOT}", "failed")
         if any(self._is_ours(bot) for bot in self._bots_of_page()):
             return _Finding(f"{name} is on {self._transport.page}")
-        if self._is_of_page:
+        if subject.is_of_page:
             return _Finding(f"{name} is not on {self._transport.page}: {_WRONG_BOT}", "warning")
         return _Finding(f"{name} was not looked up, which needs a token or a page: {_WRONG_BOT}")
 
     def _listed_bots(self) -> Optional[List[Optional[str]]]:
         try:
-            return None if self._api is None else [bot.id for bot in self._api.bots()]
+            api = self._subject.api
+            return None if api is None else [bot.id for bot in api().bots()]
         except ChatGPT4OnlineError:  # the public API is off, or too old
             return None
 
     def _bots_of_page(self) -> Tuple[Bot, ...]:
-        if not self._is_of_page:
+        if not self._subject.is_of_page:
             return self._front_page_bots
         with self._transport.calling() as call:
-            bots = discovery.read_page(self._transport, self._transport.page, call).bots
-            call.finish()
-            return bots
+            return discovery.read_page(self._transport, self._transport.page, call).bots
 
     def _is_ours(self, bot: Bot) -> bool:
-        return bot.custom_id == self._custom_id if self._custom_id else bot.id == self._bot
-
-
-def _beginning(response: Response) -> bytes:
-    body = b""
-    while len(body) < LIMIT:
-        data = response.read()
-        if not data:
-            break
-        body += data
-    response.finish()
-    return body
+        custom_id = self._subject.custom_id
+        return bot.custom_id == custom_id if custom_id else bot.id == self._subject.bot
 
 
 def _judge_web_server(response: Response) -> _Finding:
@@ -262,7 +249,8 @@ def _judge_web_server(response: Response) -> _Finding:
         ChatGPT4OnlineError: it was not received.
     """
     with response:
-        body = _beginning(response)
+        body = response.beginning(LIMIT)
+        response.finish()
     seconds = announced_timeout(response.headers.get("keep-alive", ""))
     printed = printed_before(body)
     problems = [

@@ -32,7 +32,7 @@ from typing import (
 from uuid import uuid4
 
 from . import _validation as validate
-from ._http.transport import CallGroup, group
+from ._http.groups import CallGroup, group
 from ._journal import Journal, in_use
 from ._protocol.fields import plain_text
 from ._workers import Question, Result, Threads, Worker, ask

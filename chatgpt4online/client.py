@@ -30,9 +30,9 @@ from . import _validation as validate
 from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
-from ._http.request import Request, Settings
+from ._http.request import Request
 from ._http.tracebacks import clears_frames
-from ._http.transport import Transport
+from ._http.transport import Settings, Transport
 from ._options import ClientOptions, Unpack
 from ._protocol import routes
 from ._protocol.request import (
@@ -189,7 +189,8 @@ class Client:
         """Return a client for a chatbot that was found on a page."""
         if not routes.is_same_site(page, bot.site):
             raise ValueError(f"the chatbot belongs to another site: make a client of {bot.site}")
-        if {"auth", "token"}.intersection(options) and origin_of(page) != origin_of(bot.site):
+        has_credential = any(options.get(name) is not None for name in ("auth", "token"))
+        if has_credential and origin_of(page) != origin_of(bot.site):
             raise ValueError(f"auth and token need a page on the chatbot's own site, {bot.site}")
         client = cls(
             bot.site,
@@ -336,7 +337,7 @@ class Client:
             build = partial(self._body, history, chat_id, model, extra_body)
             body = build(shortcut)  # before any upload, because this raises for invalid arguments
         contents = read_files(files)
-        with self._transport.calling(timeout, deadline) as call:
+        with self._transport.open_call(timeout, deadline) as call:
             if contents:
                 file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})
@@ -344,8 +345,10 @@ class Client:
             return self._transport.send(self._question(body, headers), call, read)
 
     def _question(self, body: bytes, headers: _settings.Headers) -> Request:
-        widget = self._transport.widget()
-        return Request(routes.CHAT, widget, body, content_type="application/json", own=headers)
+        widget = self._transport.headers.widget()
+        return Request(
+            routes.CHAT, widget, body, content_type="application/json", call_headers=headers
+        )
 
     @contextmanager
     def _naming_the_site(self) -> Iterator[None]:
@@ -462,11 +465,8 @@ class Client:
         Source: AI Engine 3.6.2, `data-system` and `data-params` of a page.
         """
         with self._transport.calling() as call:
-            bots = discovery.read_page(
-                self._transport, _settings.page_url(page, self.site), call
-            ).bots
-            call.finish()
-            return list(bots)
+            page = _settings.page_url(page, self.site)
+            return list(discovery.read_page(self._transport, page, call).bots)
 
     def map(
         self,
@@ -522,8 +522,8 @@ class Client:
         headers = _settings.headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
-        with self._transport.calling() as call:  # which a closed client refuses
-            call.finish()
+        with self._transport.calling():  # which a closed client refuses
+            pass
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
         scope = {name: self._settings[name] for name in names}
         changes = {"model": model, "extra_body": extra_body}
@@ -564,7 +564,7 @@ class Client:
             bot=self.bot,
             custom_id=self.custom_id,
             is_of_page=self._page_context.bot is not None,
-            api=self.api if has_api else None,
+            api=(lambda: self.api) if has_api else None,
             has_token=settings["token"] is not None,
         )
         return examine(subject, None if ask is None else partial(self.stream, ask))
@@ -577,9 +577,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
         with self._transport.calling() as call:
-            nonce = self._transport.issued_nonce(call).value
-            call.finish()
-            return nonce
+            return self._transport.issued_nonce(call).value
 
     def refresh_nonce(self) -> str:
         """

@@ -116,9 +116,7 @@ class Files:
         content = read_file(path_or_file, name)
         with self._transport.calling() as call:
             purpose = validate.identifier(purpose, "purpose")
-            file = _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
-            call.finish()
-            return file
+            return _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
 
     def list(self, *, page: int = 1, limit: int = 10) -> List[File]:
         """
@@ -169,10 +167,17 @@ def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]
 
 
 def upload_all(
-    transport: Transport, files: Sequence[Union[str, Content]], own: Headers, call: Call
+    transport: Transport, files: Sequence[Union[str, Content]], call_headers: Headers, call: Call
 ) -> List[str]:
     """Upload the files that have no id yet, with the call's own headers, and return all ids."""
-    upload = partial(_upload, transport, purpose=DEFAULT_PURPOSE, progress=None, call=call, own=own)
+    upload = partial(
+        _upload,
+        transport,
+        purpose=DEFAULT_PURPOSE,
+        progress=None,
+        call=call,
+        call_headers=call_headers,
+    )
     return [file if isinstance(file, str) else upload(file).id for file in files]
 
 
@@ -183,12 +188,17 @@ def _upload(
     purpose: str,
     progress: Optional[Progress],
     call: Call,
-    own: Headers = MappingProxyType({}),
+    call_headers: Headers = MappingProxyType({}),
 ) -> File:
     body, content_type = encode_multipart_formdata(upload_parts(content, purpose))
-    headers = transport.widget(accept="application/json", content_type=None)
+    headers = transport.headers.widget(accept="application/json", content_type=None)
     request = Request(
-        routes.UPLOAD, headers, body, content_type=content_type, progress=progress, own=own
+        routes.UPLOAD,
+        headers,
+        body,
+        content_type=content_type,
+        progress=progress,
+        call_headers=call_headers,
     )
     return transport.fetch(request, call, parse_uploaded(content, purpose))
 

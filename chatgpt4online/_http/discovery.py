@@ -35,7 +35,7 @@ def fetch_nonce(transport: Transport, call: Call) -> str:
     Raises:
         ChatGPT4OnlineError: the site gave none, or the login was rejected.
     """
-    headers = transport.widget(accept="application/json", content_type=None)
+    headers = transport.headers.widget(accept="application/json", content_type=None)
     request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
     try:
         nonce = transport.fetch(request, call, parse_session_nonce)
@@ -65,7 +65,7 @@ def _prove_login(transport: Transport, call: Call) -> None:
 
     Source: WordPress answers a wrong password as it answers a guest, except on this route.
     """
-    headers = transport.plain(accept="application/json")
+    headers = transport.headers.plain(accept="application/json")
     request = Request(
         routes.ME,
         headers,
@@ -90,7 +90,7 @@ def read_page(transport: Transport, url: str, call: Call) -> Page:
     """
     from chatgpt4online._protocol.page import parse_page  # here, since few need its HTML parser
 
-    headers = transport.plain(accept="text/html")
+    headers = transport.headers.plain(accept="text/html")
     request = Request(url, headers, method="GET", with_nonce=False, idempotent=True)
     html, link = transport.fetch_page(request, call)
     try:
@@ -115,7 +115,7 @@ def namespaces(transport: Transport, call: Call) -> List[str]:
 def _index(transport: Transport, call: Call) -> List[str]:
     request = Request(
         routes.index_url(transport.root),
-        transport.plain(accept="application/json"),
+        transport.headers.plain(accept="application/json"),
         method="GET",
         with_nonce=False,
         idempotent=True,

@@ -1,64 +1,29 @@
-"""What a client is set to, and a request to one of its site's routes."""
+"""A request to one of a site's routes, which may have to be sent more than once."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
 from typing import Any, Callable, Dict, FrozenSet, Optional
 
-import requests
-
+from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.failures import check_success
 from chatgpt4online._protocol.prelude import PLUGIN_KEYS
-from chatgpt4online._validation import Limits
 
 from .credentials import Credential
 from .session import Headers
 
 
-class Settings:
-    """
-    What a client is set to, as far as the way to its site goes. Times are in seconds.
-
-    `headers` are the caller's changes to the widget's; `session` is the caller's, if any. The repr
-    shows no secret.
-    """
-
-    def __init__(
-        self,
-        *,
-        site: str,
-        headers: Headers,
-        login: Optional[Credential],
-        proxy: Optional[str],
-        timeout: Limits,
-        deadline: Optional[float],
-        retries: int,
-        session: Optional[requests.Session],
-    ) -> None:
-        self.site = site
-        self.headers = headers
-        self.login = login
-        self.proxy = proxy
-        self.timeout = timeout
-        self.deadline = deadline
-        self.retries = retries
-        self.session = session
-
-    def __repr__(self) -> str:
-        return f"<Settings {self.site}>"
-
-
 class Request:
     """
-    A request to one of the site's routes, which may have to be sent more than once.
+    A request to one of the site's routes: what is the same each time that it is sent.
 
-    `route` may also be a whole URL. `headers` are the same each time that it is asked; `own`, the
-    caller's for this call, take precedence.
-    `credential` opens it in place of the client's login. `idempotent`: the site may get it twice
-    even if it has run, since it changes nothing. `check` returns the JSON object of an answer that
-    reports success, and raises for any other; `keys` are its possible first keys. `progress` is
-    called with the bytes sent so far and those of the whole body. The repr shows no secret.
+    `route` may also be a whole URL. `headers` are the same each time that it is asked;
+    `call_headers`, the caller's for this call, take precedence. `credential` opens it in place of
+    the client's login. `idempotent`: the site may get it twice even if it has run, since it changes
+    nothing. `check` returns the JSON object of an answer that reports success, and raises for any
+    other; `keys` are its possible first keys. `progress` is called with the bytes sent so far and
+    those of the whole body. The repr shows no secret.
     """
 
     def __init__(
@@ -75,7 +40,7 @@ class Request:
         check: Callable[[object, int, Callable[[], Asked]], Dict[str, Any]] = check_success,
         keys: FrozenSet[str] = PLUGIN_KEYS,
         progress: Optional[Callable[[int, int], object]] = None,
-        own: Headers = MappingProxyType({}),
+        call_headers: Headers = MappingProxyType({}),
     ) -> None:
         self.route = route
         self.headers = headers
@@ -88,11 +53,15 @@ class Request:
         self.check = check
         self.keys = keys
         self.progress = progress
-        self.own = own
+        self.call_headers = call_headers
 
-    def _replace(self, **changes: Any) -> Request:
+    def replace(self, **changes: Any) -> Request:
         """Return a request with other values of some fields."""
         return Request(**{**vars(self), **changes})
+
+    def url(self, root: str) -> str:
+        """Return its URL, given the root of the site's REST API."""
+        return self.route if self.is_url else routes.route_url(root, self.route)
 
     @property
     def is_url(self) -> bool:

@@ -31,7 +31,7 @@ from .failures import cause, translate
 from .framing import BLOCK
 
 #: Returns the JSON object of an answer that reports success, and raises for any other.
-Check = Callable[[object, int, Callable[[], Asked]], Dict[str, Any]]
+CheckAnswer = Callable[[object, int, Callable[[], Asked]], Dict[str, Any]]
 
 log = logging.getLogger("chatgpt4online")
 
@@ -130,7 +130,7 @@ class Response:
 
     def json(
         self,
-        check: Check,
+        check: CheckAnswer,
         keys: FrozenSet[str],
     ) -> Dict[str, Any]:
         """
@@ -142,7 +142,7 @@ class Response:
         """
         return self._json(self._begin(keys)[0], check)
 
-    def _json(self, body: bytearray, check: Check) -> Dict[str, Any]:
+    def _json(self, body: bytearray, check: CheckAnswer) -> Dict[str, Any]:
         try:
             if body.startswith(b"{"):
                 return check(self._parse(body), self.status, self._asked)
@@ -180,7 +180,7 @@ class Response:
 
     def page(self) -> str:
         """Return the body as text, or its beginning if it is very long."""
-        page = self._text(b"", _LONGEST_PAGE)
+        page = self._text(limit=_LONGEST_PAGE)
         if self._body.was_cut and not self.read():  # else it goes on beyond the limit
             raise self.translate(StreamInterrupted("the page stopped before its end."))
         try:
@@ -200,21 +200,25 @@ class Response:
     def discard(self) -> str:
         """Return the beginning of a body that matters little, and keep the connection."""
         try:
-            body = self._text(b"")
+            body = self._text()
             self.finish()
         except ChatGPT4OnlineError:
             return ""
         return body
 
-    def _text(self, first: bytes, limit: int = prelude.LIMIT) -> str:
-        """Return the beginning of the body as text."""
+    def beginning(self, limit: int, first: bytes = b"") -> bytes:
+        """Return at most so many bytes of the body, of which the `first` have been read."""
         head = bytearray(first)
         while len(head) < limit:
             data = self.read()
             if not data:
                 break
             head += data
-        return head[:limit].decode("utf-8", "replace")
+        return bytes(head[:limit])
+
+    def _text(self, first: bytes = b"", limit: int = prelude.LIMIT) -> str:
+        """Return the beginning of the body as text."""
+        return self.beginning(limit, first).decode("utf-8", "replace")
 
     def update_nonce(self, answer: Mapping[str, Any]) -> None:
         """Take the fresh nonce that an answer's JSON may contain."""

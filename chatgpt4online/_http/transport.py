@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import weakref
 from collections import deque
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import partial
 from random import SystemRandom
 from time import monotonic
@@ -19,43 +17,35 @@ import requests
 
 from chatgpt4online import _validation as validate
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import Asked
 from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
-from chatgpt4online._protocol.headers import (
-    NONCE_HEADER,
-    plain_headers,
-    widget_headers,
-    without_hints,
-)
-from chatgpt4online._validation import Timeouts
+from chatgpt4online._protocol.headers import NONCE_HEADER
+from chatgpt4online._protocol.request import encode_json
+from chatgpt4online._validation import Limits, Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
 from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
-from .credentials import origin_of
+from .credentials import Credential
 from .failures import cause, is_final, translate
+from .groups import CallGroup, group
+from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
-from .request import Request, Settings
+from .request import Request
 from .response import Response
 from .retry import Action, Attempt, Failure
 from .session import (
     LOCATION,
     Headers,
-    OutgoingRequest,
     ProgressFailed,
     Session,
-    may_cross,
     session_for,
 )
 
 T = TypeVar("T")
 
 log = logging.getLogger("chatgpt4online")
-
-#: Of the caller's headers, these are for the widget's requests only.
-_WIDGET_ONLY = ("accept", "content-type")
 
 #: What sending may raise besides `READ_ERRORS`. Warnings are raised if the caller says so.
 _SENDING_ERRORS = (requests.RequestException, Warning)
@@ -73,38 +63,37 @@ class _Moved(Exception):
         self.error = error
 
 
-class CallGroup:
-    """The calls that begin in a context where this is the `group`, whichever client makes them."""
+class Settings:
+    """
+    The client settings that the transport needs. Times are in seconds.
 
-    def __init__(self) -> None:
-        # Its `valuerefs` takes one step, so that calls may begin meanwhile.
-        self._calls: weakref.WeakValueDictionary[int, Call] = weakref.WeakValueDictionary()
-        self._has_ended = False
+    `headers` are the caller's changes to the widget's; `session` is the caller's, if any. The repr
+    shows no secret.
+    """
 
-    def add(self, call: Call) -> None:
-        """Add a call. Once the group has ended, the call ends too."""
-        self._calls[id(call)] = call
-        if self._has_ended:  # checked last, so that `end` cannot miss the call
-            call.end("closed")
+    def __init__(
+        self,
+        *,
+        site: str,
+        headers: Headers,
+        login: Optional[Credential],
+        proxy: Optional[str],
+        timeout: Limits,
+        deadline: Optional[float],
+        retries: int,
+        session: Optional[requests.Session],
+    ) -> None:
+        self.site = site
+        self.headers = headers
+        self.login = login
+        self.proxy = proxy
+        self.timeout = timeout
+        self.deadline = deadline
+        self.retries = retries
+        self.session = session
 
-    def end(self) -> None:
-        """End all calls in progress, and those that begin from now on."""
-        self._has_ended = True
-        for call in self:
-            call.end("closed")
-
-    def __iter__(self) -> Iterator[Call]:
-        """Yield the calls; others may begin meanwhile."""
-        calls = (reference() for reference in self._calls.valuerefs())
-        return (call for call in calls if call is not None)
-
-    def __len__(self) -> int:
-        """Return how many calls there are."""
-        return sum(1 for _ in self)  # `list` would ask for this length
-
-
-#: The group that calls belong to, if any.
-group: ContextVar[Optional[CallGroup]] = ContextVar("group", default=None)
+    def __repr__(self) -> str:
+        return f"<Settings {self.site}>"
 
 
 class Transport:
@@ -121,8 +110,8 @@ class Transport:
         self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
     ) -> None:
         self.site: str = settings.site
-        self._origin = origin_of(settings.site)
         self.has_login: bool = settings.login is not None
+        self.headers = RequestHeaders(settings.site, settings.headers, settings.login)
         self.nonce: Nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
         self.root: str = root or routes.pretty_root(settings.site)
@@ -134,22 +123,44 @@ class Transport:
         self._deferred: Deque[Body] = deque()
         self._is_closed = False
         weakref.finalize(self, _close_idle, self._session, self._deferred)
-        self._start()
+        self._reset_calls()
         _transports.add(self)
 
-    def _start(self) -> None:
+    def _reset_calls(self) -> None:
         """Begin with no call in progress: when new, and in a forked child."""
         self._calls = CallGroup()
 
+    def use_root(self, root: str) -> None:
+        """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
+        self.root = self._original_root = root
+
+    def _move_root(self, root: str) -> None:
+        self.root = root
+        self.nonce.forget()
+
     def after_fork(self) -> None:
         """Leave the parent's connections, and locks that its threads may hold, to the parent."""
-        self._start()
+        self._reset_calls()
         self._deferred.clear()
         self.nonce.after_fork()
         self._session.after_fork()
 
     @contextmanager
-    def calling(self, timeout: Timeouts = None, deadline: Optional[float] = None) -> Iterator[Call]:
+    def calling(self) -> Iterator[Call]:
+        """
+        Make a call that is finished at the end of the ``with`` block.
+
+        Raises:
+            ValueError: the client is closed.
+        """
+        with self.open_call() as call:
+            yield call
+            call.finish()
+
+    @contextmanager
+    def open_call(
+        self, timeout: Timeouts = None, deadline: Optional[float] = None
+    ) -> Iterator[Call]:
         """
         Begin a call. An error in the ``with`` block finishes it, else whoever takes it over does.
 
@@ -256,9 +267,7 @@ class Transport:
             ChatGPT4OnlineError: as `fetch`.
         """
         with self.calling() as call:
-            value = self.fetch(request, call, parse)
-            call.finish()
-            return value
+            return self.fetch(request, call, parse)
 
     def post(
         self,
@@ -274,10 +283,8 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        content = json.dumps(body).encode("ascii")
-        request = Request(
-            route, self.widget(accept="application/json"), content, idempotent=idempotent
-        )
+        headers = self.headers.widget(accept="application/json")
+        request = Request(route, headers, encode_json(body, "body"), idempotent=idempotent)
         return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
@@ -288,19 +295,6 @@ class Transport:
             ChatGPT4OnlineError: what went wrong.
         """
         return self._repeat(request, call, self._exchange_page)
-
-    def widget(self, **further: Optional[str]) -> Headers:
-        """Return the widget's headers, with the caller's changes; one that is None is not sent."""
-        return widget_headers(self._settings.headers, accept_encoding="identity", **further)
-
-    def plain(self, **further: Optional[str]) -> Headers:
-        """
-        Return the headers of a request that no widget makes, with the caller's changes.
-
-        Accept and Content-Type stay as the route needs them.
-        """
-        theirs = {n: each for n, each in self._settings.headers.items() if n not in _WIDGET_ONLY}
-        return {**plain_headers(**further), **theirs}
 
     def issued_nonce(self, call: Call) -> IssuedNonce:
         """
@@ -405,17 +399,9 @@ class Transport:
         """Remember the site's new address. It does not see the nonce of the old one."""
         log.debug("the site has moved to %s", target)
         if request.is_url:
-            return request._replace(route=target)
+            return request.replace(route=target)
         self._move_root(target)
         return request
-
-    def use_root(self, root: str) -> None:
-        """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
-        self.root = self._original_root = root
-
-    def _move_root(self, root: str) -> None:
-        self.root = root
-        self.nonce.forget()
 
     def _exchange(self, request: Request, nonce: Optional[IssuedNonce], call: Call) -> Response:
         """Send a request once."""
@@ -430,7 +416,7 @@ class Transport:
                 site=self.site,
                 route=request.route,
                 idempotent=request.idempotent,
-                asked=partial(self._asked, request, call),
+                asked=partial(self.headers.asked, request, self.root, call),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
@@ -445,23 +431,6 @@ class Transport:
         log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
         with response:
             raise self._moved(request, response) or response.error()
-
-    def _asked(self, request: Request, call: Call) -> Asked:
-        """Return what advice about a refusal depends on: the route, and as whom it was asked."""
-        credential = request.credential or self._settings.login
-        by = "guest"
-        if credential is not None and not request.is_url:
-            is_sent = bool(credential.header(self._url(request)))
-            by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
-        size = len(request.body) if request.is_upload and request.body is not None else None
-        return Asked(
-            request.route,
-            request.idempotent,
-            by,
-            size,
-            site=routes.site_of(self.root),
-            proxy=call.proxy or "",
-        )
 
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
@@ -485,7 +454,7 @@ class Transport:
         location = response.headers.get(LOCATION)
         if response.status // 100 != 3 or not location:
             return None
-        url = self._url(request)
+        url = request.url(self.root)
         target = _joined(url, location)
         error = response.translate(redirect_error(response.status, target))
         response.discard()
@@ -496,47 +465,11 @@ class Transport:
         root = routes.moved_root(self.root, request.route, target)
         return _Moved(root, error) if root else error
 
-    def _url(self, request: Request) -> str:
-        return request.route if request.is_url else routes.route_url(self.root, request.route)
-
     def _send(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
     ) -> requests.Response:
         self._try_release()
-        url = self._url(request)
-        origin = origin_of(url)
-        headers = {"origin": origin, "referer": origin + "/", **request.headers}
-        to_site = origin == self._origin
-        if not to_site:
-            theirs = self._settings.headers
-            headers = {n: each for n, each in headers.items() if n not in theirs or may_cross(n)}
-        return self._session.send(
-            OutgoingRequest(
-                request.method,
-                url,
-                headers,
-                self._extra_headers(request, url, nonce, to_site=to_site),
-                request.body,
-                progress=request.progress,
-                to_site=to_site,
-            ),
-            call,
-        )
-
-    def _extra_headers(
-        self, request: Request, url: str, nonce: Optional[IssuedNonce], *, to_site: bool
-    ) -> Dict[str, Optional[str]]:
-        """Return what may differ each time: the call's own, credential, nonce, content type."""
-        own = without_hints(request.own)
-        extra = {name: each for name, each in own.items() if to_site or may_cross(name)}
-        credential = request.credential or self._settings.login
-        if credential and not request.is_url:
-            extra.update(credential.header(url))
-        if nonce is not None:
-            extra[NONCE_HEADER] = nonce.value
-        if request.content_type is not None:
-            extra["content-type"] = request.content_type
-        return extra
+        return self._session.send(self.headers.outgoing(request, self.root, nonce), call)
 
 
 def _joined(base: str, location: str) -> str:

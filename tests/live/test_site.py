@@ -87,7 +87,6 @@ def test_a_stale_nonce_is_renewed(client: Client) -> None:
     """A refused nonce is replaced, and the question is sent again."""
     with client._transport.calling() as call:
         client._transport.nonce.update(client._transport.issued_nonce(call), "0000000000")
-        call.finish()
     assert client.nonce == "0000000000"
     assert client.chat("Answer with one word: hello.") is not None
     assert client.nonce != "0000000000"

@@ -102,6 +102,19 @@ def test_as_a_user(server: Server) -> None:
     assert "wrong" not in str(health)
 
 
+def test_a_malformed_token_in_the_environment(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A malformed token in the environment is reported as a failed check."""
+    monkeypatch.setenv("CHATGPT4ONLINE_SITE", server.url)
+    monkeypatch.setenv("CHATGPT4ONLINE_TOKEN", "s3cr3t t0ken")
+    with Client() as client:
+        health = client.check(ask="Hi")
+    assert outcome(health)[-1] == ("token", "failed")
+    assert "token is empty or contains characters" in health.checks[-1].detail
+    assert "s3cr3t" not in str(health)
+
+
 def test_a_cached_nonce_is_not_used(server: Server, client: Client) -> None:
     """`check` fetches a new nonce, even if the client has one."""
     assert client.check()

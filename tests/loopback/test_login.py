@@ -299,7 +299,7 @@ def test_a_page_takes_no_secret_along(tmp_path: Path, monkeypatch: pytest.Monkey
         for options in ({"auth": USER}, {"token": TOKEN}):
             with pytest.raises(ValueError, match="own site, https://"):
                 Client.from_page(page, **options)
-        with Client.from_page(page) as client:
+        with Client.from_page(page, auth=None, token=None) as client:
             assert client.nonce
             assert client.site == f"https://{server.address}"
     assert all("authorization" not in each.headers for each in seen)
