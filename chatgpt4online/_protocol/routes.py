@@ -146,14 +146,11 @@ def site_path(path: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Return the site that a REST root belongs to; of any other URL, scheme and host."""
-    for mark in ("/?rest_route=", "/index.php?rest_route="):
-        if mark in url:
-            return url.partition(mark)[0]
-    if url.rstrip("/").endswith("/wp-json"):
-        return url.rstrip("/")[: -len("/wp-json")]
+    """Return the site of a REST root or another URL of WordPress; else scheme and host."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    path = site_path(parts.path)
+    is_of_wordpress = path != parts.path or parts.query.startswith("rest_route=")
+    return f"{parts.scheme}://{parts.netloc}" + (path.rstrip("/") if is_of_wordpress else "")
 
 
 def is_same_site(old: str, new: str) -> bool:
