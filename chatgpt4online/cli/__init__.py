@@ -56,7 +56,7 @@ COMMANDS = (
     ),
     Command(
         name="check",
-        usage="[SITE] [options]",
+        usage="[SITE ...] [options]",
         run=site.run_check,
         add_options=options.add_check_options,
         summary="check whether a site works",
