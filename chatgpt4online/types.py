@@ -1,4 +1,8 @@
-"""The values that a client accepts and returns. All of them are immutable."""
+"""
+The values that a client accepts and returns.
+
+They are frozen dataclasses, except `Message`, a dict, and `Reply`, a str.
+"""
 
 from __future__ import annotations
 
