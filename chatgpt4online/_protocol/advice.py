@@ -14,7 +14,8 @@ from . import routes
 #: PHP's default for the largest upload, in bytes. Source: PHP, `upload_max_filesize`.
 _PHP_UPLOAD_LIMIT = 2 * 1024 * 1024
 
-#: Codes of plugins that close the REST API to visitors. Source: AI Engine's support, [core].
+#: Codes of what closes the REST API to visitors. Source: WordPress's handbook; the plugins Disable
+#: WP REST API and Disable REST API.
 _CLOSED = ("rest_not_logged_in", "rest_login_required", "rest_cannot_access", "rest_disabled")
 
 _LOST_AUTHORIZATION = (

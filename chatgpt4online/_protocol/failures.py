@@ -26,7 +26,7 @@ from .advice import UNKNOWN, Asked, Refusal, advice, advice_on_upload
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
 
-#: So many of the last bytes of a stream are kept, for what PHP may print before it breaks off.
+#: How many of a stream's last bytes are kept, to quote what PHP printed before it broke off.
 LONGEST_TAIL = 2048
 
 #: What the lines of an event begin with.
@@ -40,7 +40,7 @@ _CHALLENGE = (
     r"|ddos-guard|imunify360"
 )
 
-#: JSON in place of a page is looked at if it has at most so many characters.
+#: The most characters of JSON, sent in place of a page, that are examined.
 _LONGEST_REFUSAL = 10_000
 
 

@@ -76,7 +76,7 @@ class Scripting:
             route: the route that asks the model: the chat, or a route of the public API.
             when: only for a question that contains this text, or a ``Request`` for which this
                 function returns a true value; for any request by default.
-            times: for so many requests; None for any number.
+            times: how many requests to use it for; None for all.
             pace: seconds between two events; the server's by default.
             hold: seconds between the last event and the end of the response.
 
