@@ -22,6 +22,9 @@ _LOST_AUTHORIZATION = (
     "or the web server drops the Authorization header, as CGI and php-fpm do without a rewrite rule"
 )
 
+#: What a wrong id leads to. Source: AI Engine 3.0.3.
+WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
+
 PROXY_LOGIN = "The proxy wants a login: give it in the proxy's URL, as http://user:password@host."
 
 
@@ -100,8 +103,8 @@ def _too_old(refusal: Refusal) -> str:
         return f"Discussions are off there, or this needs AI Engine {since} or newer."
     if route == routes.START_SESSION:
         return (
-            "AI Engine is not active there, or older than 2.4.4, which puts its nonce into pages:"
-            " use Client.from_page with the URL of a page that has a chatbot."
+            f"AI Engine is not active there, or older than {since}, which puts its nonce into"
+            " pages: use Client.from_page with the URL of a page that has a chatbot."
         )
     return f"AI Engine's chatbots are off there, or this needs AI Engine {since} or newer."
 

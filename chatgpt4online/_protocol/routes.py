@@ -11,7 +11,7 @@ DEFAULT_SITE = "https://chatgpt4online.org"
 #: The bot that every installation of AI Engine has.
 DEFAULT_BOT = "default"
 
-# Routes, relative to a site's REST root, with the version of AI Engine that introduced each.
+# Routes, relative to a site's REST root.
 
 CHAT = "mwai-ui/v1/chats/submit"
 START_SESSION = "mwai/v1/start_session"
@@ -86,7 +86,7 @@ ME = "wp/v2/users/me"
 NAMESPACES = ("mwai/v1", "mwai-ui/v1")
 
 #: The index of the chat's namespace, which lists its routes. Source: WordPress.
-CHAT_INDEX = "mwai-ui/v1"
+CHAT_INDEX = NAMESPACES[1]
 
 
 def pretty_root(site: str) -> str:
