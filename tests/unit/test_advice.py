@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from advice_rows import ROWS, error_of
+from support.advice_rows import ROWS, error_of
 
 from chatgpt4online import BlockedError
 from chatgpt4online._protocol.advice import UNKNOWN
