@@ -71,7 +71,7 @@ class Refusal(NamedTuple):
     is_by_proxy: bool = False
 
 
-Rule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
+AdviceRule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
 
 
 def advice(refusal: Refusal) -> str:
@@ -142,7 +142,7 @@ def _is_user(refusal: Refusal) -> bool:
     return refusal.asked.by == "user"
 
 
-_RULES: Tuple[Rule, ...] = (
+_RULES: Tuple[AdviceRule, ...] = (
     (
         lambda r: r.is_blocked,
         lambda _: (

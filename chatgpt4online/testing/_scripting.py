@@ -9,7 +9,7 @@ from ._chats import STREAM_TYPE
 from ._choices import check_choice
 from ._http import Framing, Pause
 from ._model import COUNTED_USAGE, Part, Reply
-from ._script import (
+from ._script_queue import (
     Body,
     Script,
     ScriptQueues,
