@@ -10,6 +10,7 @@ from ._http import discovery
 from ._http.connection import announced_timeout
 from ._http.request import Request
 from ._protocol import routes
+from ._protocol.advice import WRONG_BOT
 from ._protocol.answers import parse_offers_chat
 from ._protocol.failures import check_object, is_invalid_nonce
 from ._protocol.front_end import is_from_cache, printed_before
@@ -37,9 +38,6 @@ _MIN_CHARACTERS = 20
 
 #: Seconds between deltas. Models write more slowly; text that was held back arrives faster.
 _MIN_DELTA_INTERVAL = 0.0005
-
-#: Source: AI Engine 3.0.3.
-_WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
 
 
 class Subject(NamedTuple):
@@ -198,7 +196,8 @@ class _Site:
             try:
                 return self._transport.send(request, call, _judge_web_server)
             except NotFoundError:
-                return _Finding("not examined: AI Engine is older than 2.4.4")
+                since = routes.SINCE[routes.START_SESSION]
+                return _Finding(f"not examined: AI Engine is older than {since}")
 
     def _use_token(self) -> _Finding:
         assert self._subject.api is not None  # noqa: S101 - a token makes one
@@ -216,12 +215,12 @@ class _Site:
         if listed is not None and subject.bot in listed:
             return _Finding(f"the site lists {name}")
         if listed is not None:
-            return _Finding(f"the site has no bot {name}: {_WRONG_BOT}", "failed")
+            return _Finding(f"the site has no bot {name}: {WRONG_BOT}", "failed")
         if any(self._is_ours(bot) for bot in self._bots_of_page()):
             return _Finding(f"{name} is on {self._transport.page}")
         if subject.is_of_page:
-            return _Finding(f"{name} is not on {self._transport.page}: {_WRONG_BOT}", "warning")
-        return _Finding(f"{name} was not looked up, which needs a token or a page: {_WRONG_BOT}")
+            return _Finding(f"{name} is not on {self._transport.page}: {WRONG_BOT}", "warning")
+        return _Finding(f"{name} was not looked up, which needs a token or a page: {WRONG_BOT}")
 
     def _listed_bots(self) -> Optional[List[Optional[str]]]:
         try:

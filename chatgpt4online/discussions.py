@@ -25,8 +25,8 @@ class Discussions:
     The conversations that a site has stored for the logged-in user. `Client.discussions` is one.
 
     Only a client with `auth` has any; the site refuses guests. Those of visitors and of other users
-    cannot be listed, not even by an administrator. Iterating yields all discussions
-    with the client's bot, fetching pages as needed. Threads may share this object.
+    cannot be listed, not even by an administrator. Iterating yields all discussions with the
+    client's bot, fetching pages as needed. Threads may share this object.
     """
 
     def __init__(self, transport: Transport, bot: Optional[str], custom_id: Optional[str]) -> None:

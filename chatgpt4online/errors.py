@@ -73,7 +73,7 @@ class MessageError(ChatGPT4OnlineError, ValueError):
     The message cannot be sent, and nothing has been.
 
     It is empty, longer than the bot allows, or not text; a turn's role is wrong, or the last turn
-    is not the user's. The text does not name the site, so that it suits whoever wrote the message.
+    is not the user's. Its text omits the site, because its reader is whoever wrote the message.
     """
 
     def __str__(self) -> str:

@@ -1,4 +1,8 @@
-"""The values that a client accepts and returns. All of them are immutable."""
+"""
+The values that a client accepts and returns.
+
+They are frozen dataclasses, except `Message`, a dict, and `Reply`, a str.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ class _Value:
     """
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and vars(self) == vars(other)
+        return vars(self) == vars(other) if type(other) is type(self) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(tuple(vars(self).values()))

@@ -11,7 +11,7 @@ import chatgpt4online
 
 PACKAGE = Path(chatgpt4online.__file__).parent
 
-# A module imports only from modules that are listed before it. "testing" is separate.
+# A module imports only from modules that come before it. "testing" is separate.
 LAYERS = [
     "_version",
     "errors",
@@ -165,20 +165,20 @@ def ours(names: Set[str]) -> Set[str]:
     return found
 
 
-def imported_from_below(module: str) -> Set[str]:
-    """Return what a module imports although it is not before it in `LAYERS`."""
-    above = set(LAYERS[: LAYERS.index(module)])
+def imported_too_early(module: str) -> Set[str]:
+    """Return what a module imports although it does not come before it in `LAYERS`."""
+    earlier = set(LAYERS[: LAYERS.index(module)])
     if module == "cli.connect":
-        above.add("testing")  # for --demo and serve
-    return ours(imported(module)) - above
+        earlier.add("testing")  # for --demo and serve
+    return ours(imported(module)) - earlier
 
 
-def test_imports_from_above() -> None:
-    """A module imports only from modules before it in `LAYERS`, which lists every module."""
+def test_imports_of_earlier_modules() -> None:
+    """A module imports only from modules that come before it in `LAYERS`, which lists all."""
     unlisted = set(LAYERED) - set(LAYERS)
-    assert not unlisted, f"add {unlisted} to LAYERS, below all that they import"
-    below = failing(LAYERED, imported_from_below)
-    assert not below, f"move what these need from below in LAYERS, or them, elsewhere: {below}"
+    assert not unlisted, f"add {unlisted} to LAYERS, after all that they import"
+    later = failing(LAYERED, imported_too_early)
+    assert not later, f"these must not import what comes later in LAYERS: {later}"
 
 
 def test_testing_stands_alone() -> None:

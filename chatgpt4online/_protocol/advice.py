@@ -14,12 +14,16 @@ from . import routes
 #: PHP's default for the largest upload, in bytes. Source: PHP, `upload_max_filesize`.
 _PHP_UPLOAD_LIMIT = 2 * 1024 * 1024
 
-#: Codes of plugins that close the REST API to visitors. Source: AI Engine's support, [core].
+#: Codes of what closes the REST API to visitors. Source: WordPress's handbook; the plugins Disable
+#: WP REST API and Disable REST API.
 _CLOSED = ("rest_not_logged_in", "rest_login_required", "rest_cannot_access", "rest_disabled")
 
 _LOST_AUTHORIZATION = (
     "or the web server drops the Authorization header, as CGI and php-fpm do without a rewrite rule"
 )
+
+#: What a wrong id leads to. Source: AI Engine 3.0.3.
+WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
 
 PROXY_LOGIN = "The proxy wants a login: give it in the proxy's URL, as http://user:password@host."
 
@@ -67,7 +71,7 @@ class Refusal(NamedTuple):
     is_by_proxy: bool = False
 
 
-Rule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
+AdviceRule = Tuple[Callable[[Refusal], bool], Callable[[Refusal], str]]
 
 
 def advice(refusal: Refusal) -> str:
@@ -99,8 +103,8 @@ def _too_old(refusal: Refusal) -> str:
         return f"Discussions are off there, or this needs AI Engine {since} or newer."
     if route == routes.START_SESSION:
         return (
-            "AI Engine is not active there, or older than 2.4.4, which puts its nonce into pages:"
-            " use Client.from_page with the URL of a page that has a chatbot."
+            f"AI Engine is not active there, or older than {since}, which puts its nonce into"
+            " pages: use Client.from_page with the URL of a page that has a chatbot."
         )
     return f"AI Engine's chatbots are off there, or this needs AI Engine {since} or newer."
 
@@ -138,7 +142,7 @@ def _is_user(refusal: Refusal) -> bool:
     return refusal.asked.by == "user"
 
 
-_RULES: Tuple[Rule, ...] = (
+_RULES: Tuple[AdviceRule, ...] = (
     (
         lambda r: r.is_blocked,
         lambda _: (

@@ -26,7 +26,7 @@ from .advice import UNKNOWN, Asked, Refusal, advice, advice_on_upload
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
 
-#: So many of the last bytes of a stream are kept, for what PHP may print before it breaks off.
+#: How many of a stream's last bytes are kept, to quote what PHP printed before it broke off.
 LONGEST_TAIL = 2048
 
 #: What the lines of an event begin with.
@@ -40,21 +40,14 @@ _CHALLENGE = (
     r"|ddos-guard|imunify360"
 )
 
-#: JSON in place of a page is looked at if it has at most so many characters.
+#: The most characters of JSON, sent in place of a page, that are examined.
 _LONGEST_REFUSAL = 10_000
 
 
 # -------------------------------------------------------------------- JSON under a success status
 
 
-def _unknown() -> Asked:
-    """Say that it is not known what was asked."""
-    return UNKNOWN
-
-
-def check_success(
-    answer: object, status: int, asked: Callable[[], Asked] = _unknown
-) -> Dict[str, Any]:
+def check_success(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
     """
     Return the JSON object of the plugin's answer if it reports success.
 
@@ -88,9 +81,7 @@ def _raise_if_blocked(answer: object, status: int, asked: Callable[[], Asked]) -
         raise _status_error(status, {}, message, {"message": message}, asked=asked())
 
 
-def check_object(
-    answer: object, status: int, asked: Callable[[], Asked] = _unknown
-) -> Dict[str, Any]:
+def check_object(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
     """
     Return the JSON object of an answer from WordPress itself.
 
@@ -104,9 +95,7 @@ def check_object(
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
 
 
-def check_user(
-    answer: object, status: int, asked: Callable[[], Asked] = _unknown
-) -> Dict[str, Any]:
+def check_user(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
     """
     Return the JSON object of the user that a request is authenticated as.
 
@@ -178,7 +167,7 @@ def nothing_deleted(*, is_old: bool) -> ReplyError:
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked = UNKNOWN
+    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked
 ) -> ChatGPT4OnlineError:
     """
     Return the error for an HTTP status other than success, or for a firewall's page.
@@ -203,7 +192,7 @@ def _status_error(
     body: str,
     answer: Dict[str, Any],
     *,
-    asked: Asked = UNKNOWN,
+    asked: Asked,
     seconds: Optional[float] = None,
 ) -> StatusError:
     code = plain_text(answer.get("code"))
@@ -251,7 +240,7 @@ def _is_challenge(headers: Mapping[str, str], body: str) -> bool:
 
 
 def page_error(
-    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked = UNKNOWN
+    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked
 ) -> ChatGPT4OnlineError:
     """
     Return the error for a web page that came, with a success status, instead of an answer.
@@ -330,7 +319,7 @@ def retry_after(headers: Mapping[str, str], now: float) -> Optional[float]:
 # ------------------------------------------------------------------------------ nonces and logins
 
 
-def is_stale_nonce(status: int, code: str, *, as_user: bool, route: str = routes.CHAT) -> bool:
+def is_stale_nonce(status: int, code: str, *, as_user: bool, route: str) -> bool:
     """
     Return whether a refusal means that the nonce was not accepted, so that nothing has run.
 

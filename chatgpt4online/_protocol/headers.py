@@ -1,4 +1,4 @@
-"""Headers and cookies: what the widget and other requests send, and what responses' ones mean."""
+"""Headers and cookies: what requests send, and what those of responses mean."""
 
 from __future__ import annotations
 

@@ -30,9 +30,7 @@ class Page(NamedTuple):
     nonce: Optional[str]
 
 
-def parse_page(
-    html: str, url: str, link_header: str = "", checkpoint: Callable[[], object] = bool
-) -> Page:
+def parse_page(html: str, url: str, link_header: str, checkpoint: Callable[[], object]) -> Page:
     """
     Parse a page.
 

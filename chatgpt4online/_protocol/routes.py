@@ -11,7 +11,7 @@ DEFAULT_SITE = "https://chatgpt4online.org"
 #: The bot that every installation of AI Engine has.
 DEFAULT_BOT = "default"
 
-# Routes, relative to a site's REST root, with the version of AI Engine that introduced each.
+# Routes, relative to a site's REST root.
 
 CHAT = "mwai-ui/v1/chats/submit"
 START_SESSION = "mwai/v1/start_session"
@@ -86,7 +86,7 @@ ME = "wp/v2/users/me"
 NAMESPACES = ("mwai/v1", "mwai-ui/v1")
 
 #: The index of the chat's namespace, which lists its routes. Source: WordPress.
-CHAT_INDEX = "mwai-ui/v1"
+CHAT_INDEX = NAMESPACES[1]
 
 
 def pretty_root(site: str) -> str:
@@ -146,14 +146,11 @@ def site_path(path: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Return the site that a REST root belongs to; of any other URL, scheme and host."""
-    for mark in ("/?rest_route=", "/index.php?rest_route="):
-        if mark in url:
-            return url.partition(mark)[0]
-    if url.rstrip("/").endswith("/wp-json"):
-        return url.rstrip("/")[: -len("/wp-json")]
+    """Return the site of a REST root or another URL of WordPress; else scheme and host."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
+    path = site_path(parts.path)
+    is_of_wordpress = path != parts.path or parts.query.startswith("rest_route=")
+    return f"{parts.scheme}://{parts.netloc}" + (path.rstrip("/") if is_of_wordpress else "")
 
 
 def is_same_site(old: str, new: str) -> bool:

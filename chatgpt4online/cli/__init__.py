@@ -3,8 +3,8 @@
 The command line: ``chatgpt4online --help``.
 
 To add a command, write its options and help text in `options`, its ``run_...`` function in a module
-of this package, and an entry in `COMMANDS`. Only this package prints: answers go to standard
-output, everything else to standard error.
+of this package, and an entry in `COMMANDS`. Only this package and `_printing` print: answers go to
+standard output, everything else to standard error.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ COMMANDS = (
     ),
     Command(
         name="check",
-        usage="[SITE] [options]",
+        usage="[SITE ...] [options]",
         run=site.run_check,
         add_options=options.add_check_options,
         summary="check whether a site works",

@@ -8,7 +8,7 @@ from typing import List
 from ._front import FrontEnd, FrontEndConfig
 from ._http import Framing, HTTPResponse, Request, Writer, read_request
 from ._listener import Connection
-from ._script import ScriptQueues
+from ._script_queue import ScriptQueues
 from ._site import Site
 
 

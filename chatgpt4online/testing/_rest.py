@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from ._http import HTTPResponse, Request
 from ._model import FatalError
 from ._profiles import Profile
-from ._script import NO_SCRIPT, Script
+from ._script_queue import NO_SCRIPT, Script
 from ._users import GUEST, User
 
 NO_SESSION = "N/A"  # the session id of versions without sessions

@@ -9,7 +9,7 @@ from ._chats import STREAM_TYPE
 from ._choices import check_choice
 from ._http import Framing, Pause
 from ._model import COUNTED_USAGE, Part, Reply
-from ._script import (
+from ._script_queue import (
     Body,
     Script,
     ScriptQueues,
@@ -76,7 +76,7 @@ class Scripting:
             route: the route that asks the model: the chat, or a route of the public API.
             when: only for a question that contains this text, or a ``Request`` for which this
                 function returns a true value; for any request by default.
-            times: for so many requests; None for any number.
+            times: how many requests to use it for; None for all.
             pace: seconds between two events; the server's by default.
             hold: seconds between the last event and the end of the response.
 

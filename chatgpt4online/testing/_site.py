@@ -29,7 +29,7 @@ from ._responses import (
     wordpress_error,
 )
 from ._rest import Endpoint, InvalidJsonError, RestRequest, parse_body, require_nonce
-from ._script import Script
+from ._script_queue import Script
 from ._users import GUEST, Nonces, Users
 
 NAMESPACES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from advice_rows import ROWS, SCENES, message_of
+from support.advice_rows import ROWS, SCENES, message_of
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "errors.rst"
 

@@ -7,8 +7,8 @@ import importlib
 from typing import Any, Iterator, List
 
 import pytest
-from programs import EXAMPLES, needs, run
 from support import wait_for
+from support.programs import EXAMPLES, needs, run
 
 from chatgpt4online import Client, RateLimitError, StreamInterrupted
 from chatgpt4online.testing import Server

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from programs import needs, run
+from support.programs import needs, run
 
 from chatgpt4online.testing import Server
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, List, Tuple
 
 import pytest
-from programs import EXAMPLES, run
+from support.programs import EXAMPLES, run
 
 from chatgpt4online.testing import Server
 

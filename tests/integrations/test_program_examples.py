@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
 import pytest
-from programs import EXAMPLES, needs, run
 from support import wait_for
+from support.programs import EXAMPLES, needs, run
 
 from chatgpt4online.testing import Server
 

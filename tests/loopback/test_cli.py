@@ -179,7 +179,7 @@ def test_usage_errors(run: Run, words: List[str]) -> None:
         ("ask Who? --sit x", "ask [MESSAGE]", "unrecognized arguments: --sit"),
         ("ask Who? --timeout soon", "ask [MESSAGE]", "--timeout: invalid float"),
         ("batch in.txt", "batch IN -o OUT", "required: -o/--output"),
-        ("check a --asc b", "check ", "unrecognized arguments: --asc"),
+        ("check a --asc b", "check [SITE ...]", "unrecognized arguments: --asc"),
         ("serve --port 65536", "serve ", "65536 is not a port"),
         ("chat a.json --system Hm", "chat [CONVERSATION]", "--system cannot be combined"),
     ],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from interruption import PROGRAMS, interrupt, run_program
-from interruption_worker import SCENARIOS
+from support.interruption import PROGRAMS, interrupt, run_program
+from support.interruption_worker import SCENARIOS
 
 #: Instructions per scenario and action. ``make soak`` interrupts at all of them.
 SAMPLE = 8

@@ -9,7 +9,6 @@ from typing import Any, Iterable, NamedTuple
 
 import pytest
 import requests.adapters
-from advice_rows import SCENES
 from support import (
     PHP,
     SOON,
@@ -26,6 +25,7 @@ from support import (
     tls_context,
     wait_for,
 )
+from support.advice_rows import SCENES
 
 from chatgpt4online import ChatGPT4OnlineError, Client, NotFoundError, StatusError, TransportError
 from chatgpt4online.testing import Server

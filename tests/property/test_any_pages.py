@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatgpt4online import Bot
-from chatgpt4online._protocol.page import parse_page
+from chatgpt4online._protocol.page import Page, parse_page
 
 URL = "https://example.com/chat/"
 
@@ -57,6 +57,11 @@ PARAMS = st.fixed_dictionaries(
 )
 
 
+def parsed(html: str, link: str = "") -> Page:
+    """Return the parsed page at `URL`."""
+    return parse_page(html, URL, link, lambda: None)
+
+
 def check_bot(bot: Bot) -> None:
     """Check the types of a chatbot's fields."""
     for text in (bot.id, bot.custom_id, bot.rest_url, bot.mode, bot.start_sentence, bot.name):
@@ -72,7 +77,7 @@ def check_bot(bot: Bot) -> None:
 @example("", '<http://[>; rel="https://api.w.org/"')
 def test_any_page(html: str, link: str) -> None:
     """Any page and any Link header can be parsed."""
-    page = parse_page(html, URL, link)
+    page = parsed(html, link)
     for bot in page.bots:
         check_bot(bot)
     assert page.rest_root is None or urlsplit(page.rest_root).hostname
@@ -83,7 +88,7 @@ def test_any_json(system: Dict[str, Any], params: Dict[str, Any], quote: str) ->
     """An element with any JSON is one chatbot, whose fields have the right types."""
     first, second = (quote + escape(json.dumps(each)) + quote for each in (system, params))
     html = f"<div class='mwai-chatbot-container' data-system={first} data-params={second}>"
-    (bot,) = parse_page(html, URL).bots
+    (bot,) = parsed(html).bots
     check_bot(bot)
 
 
@@ -96,5 +101,5 @@ def test_fields_are_unchanged(bot_id: str, sentence: str, limit: int) -> None:
     system = escape(json.dumps({"botId": bot_id}))
     params = escape(json.dumps({"startSentence": sentence, "textInputMaxLength": limit}))
     html = f"<p><div data-params='{params}' data-system='{system}' class='mwai-chatbot-container'>"
-    (bot,) = parse_page(html, URL).bots
+    (bot,) = parsed(html).bots
     assert (bot.id, bot.start_sentence, bot.max_length) == (bot_id, sentence, limit)

@@ -8,7 +8,7 @@ from multiprocessing.managers import BaseManager
 from typing import Iterator, NamedTuple, cast
 
 from chatgpt4online.testing import Server
-from chatgpt4online.testing._script import Script
+from chatgpt4online.testing._script_queue import Script
 
 
 class Counts(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from interruption import PROGRAMS, interrupt, run_program
-from interruption_worker import ACTIONS, SCENARIOS
+from support.interruption import PROGRAMS, interrupt, run_program
+from support.interruption_worker import ACTIONS, SCENARIOS
 
 SCALE = float(os.environ.get("SOAK_SCALE", "1"))
 

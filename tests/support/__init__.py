@@ -1,8 +1,10 @@
 """
-What tests of sockets, time and threads share.
+What several folders of tests share.
 
-`messages` is what a site sends, `server` a server that sends it byte by byte, and `timing` what
-tests of time limits and threads need.
+For tests of sockets, time and threads: `messages` is what a site sends, `server` a server that
+sends it byte by byte, and `timing` what tests of time limits and threads need; these names are also
+here. `commands` runs the command line and `programs` the examples, `advice_rows` are what errors
+say, and `interruption` interrupts calls.
 """
 
 from __future__ import annotations

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from advice_rows import ROWS, error_of
+from support.advice_rows import ROWS, error_of
 
 from chatgpt4online import BlockedError
+from chatgpt4online._protocol.advice import UNKNOWN
 from chatgpt4online._protocol.failures import login_error, page_error
 
 
@@ -21,7 +22,7 @@ def test_advice(name: str) -> None:
 
 def test_a_firewall_under_a_success_status() -> None:
     """A firewall's challenge is recognized by its headers, whatever the status."""
-    error = page_error(202, {"x-amzn-waf-action": "challenge"}, "", now=0.0)
+    error = page_error(202, {"x-amzn-waf-action": "challenge"}, "", now=0.0, asked=UNKNOWN)
     assert type(error) is BlockedError
 
 

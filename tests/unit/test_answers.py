@@ -334,7 +334,7 @@ def test_reply_errors(message: str, text: str) -> None:
 def test_success() -> None:
     """The object of an answer that reports success is returned unchanged."""
     answer = {"success": True, "restNonce": "0123456789"}
-    assert check_success(answer, 200) is answer
+    assert check_success(answer, 200, Asked) is answer
 
 
 REFUSALS: List[Tuple[Any, type, int]] = [
@@ -349,7 +349,7 @@ REFUSALS: List[Tuple[Any, type, int]] = [
 def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> None:
     """WordPress's refusal raises even with status 200; the status in its JSON counts."""
     with pytest.raises(StatusError) as caught:
-        check_success(answer, 200)
+        check_success(answer, 200, Asked)
     assert type(caught.value) is error_type
     assert (caught.value.status, caught.value.code) == (status, answer["code"])
     assert caught.value.message == answer["message"]
@@ -367,7 +367,7 @@ def test_advice_with_status_200() -> None:
 def test_json_of_another_program(answer: object) -> None:
     """JSON that reports neither success nor failure is not from the plugin."""
     with pytest.raises(ProtocolError, match="JSON that is not AI Engine's"):
-        check_success(answer, 200)
+        check_success(answer, 200, Asked)
 
 
 NONCES = ["0123456789", "a", "a-b_C", "x" * 128]

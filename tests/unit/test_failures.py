@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from email.utils import formatdate
+from functools import partial
 from typing import Any, Dict, Iterator, List, Optional, Tuple, Type
 
 import pytest
@@ -20,6 +21,7 @@ from chatgpt4online import (
     StatusError,
 )
 from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.advice import UNKNOWN
 from chatgpt4online._protocol.failures import (
     LONGEST_TAIL,
     error_from_response,
@@ -70,6 +72,10 @@ ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
 NOW = 1700000000.0
 
+error_of = partial(error_from_response, now=NOW, asked=UNKNOWN)
+error_of_page = partial(page_error, now=NOW, asked=UNKNOWN)
+is_stale = partial(is_stale_nonce, route=CHAT)
+
 CHALLENGES = [
     "<title>Just a moment...</title>",
     "<TITLE>JUST A MOMENT...</TITLE>",
@@ -99,8 +105,8 @@ ORDINARY = [
 def test_challenges(page: str) -> None:
     """A known firewall's page is a BlockedError, whatever its status."""
     for status in (200, 403, 429, 503):
-        refusal = error_from_response if status >= 400 else page_error
-        error = refusal(status, {}, f"<html>{page}</html>", now=NOW)
+        refusal = error_of if status >= 400 else error_of_page
+        error = refusal(status, {}, f"<html>{page}</html>")
         assert type(error) is BlockedError, status
         assert "A firewall or CDN blocked the request: ask the site's owner" in str(error), status
 
@@ -108,31 +114,31 @@ def test_challenges(page: str) -> None:
 @pytest.mark.parametrize("page", ORDINARY)
 def test_no_challenges(page: str) -> None:
     """Any other page is not a BlockedError."""
-    assert type(page_error(200, {}, page, now=NOW)) is ProtocolError
-    assert type(error_from_response(503, {}, page, now=NOW)) is ServerError
-    assert type(error_from_response(401, {}, page, now=NOW)) is AuthError
+    assert type(error_of_page(200, {}, page)) is ProtocolError
+    assert type(error_of(503, {}, page)) is ServerError
+    assert type(error_of(401, {}, page)) is AuthError
 
 
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
 def test_mitigated(status: int) -> None:
     """The header that marks Cloudflare's challenges means BlockedError, whatever the body is."""
-    refusal = error_from_response if status >= 400 else page_error
-    assert type(refusal(status, {"cf-mitigated": "challenge"}, "", now=NOW)) is BlockedError
+    refusal = error_of if status >= 400 else error_of_page
+    assert type(refusal(status, {"cf-mitigated": "challenge"}, "")) is BlockedError
 
 
 def test_wordpress_may_quote_a_challenge() -> None:
     """A refusal of WordPress's own stays one, even if it quotes a firewall's page."""
     body = '{"code":"rest_forbidden","message":"Just a moment..."}'
-    assert type(error_from_response(403, {}, body, now=NOW)) is AuthError
+    assert type(error_of(403, {}, body)) is AuthError
 
 
 def test_page_is_named() -> None:
     """The error for a page in place of an answer names the page's title, if it has one."""
     assert "a web page (My & blog) came instead of an answer" in str(
-        page_error(200, {}, '<HTML><Title lang="en">My &amp;\n blog</Title>', now=NOW)
+        error_of_page(200, {}, '<HTML><Title lang="en">My &amp;\n blog</Title>')
     )
-    assert "a web page came instead" in str(page_error(200, {}, "<html><title></title>", now=NOW))
-    assert "a web page came instead" in str(page_error(200, {}, "<title>without end", now=NOW))
+    assert "a web page came instead" in str(error_of_page(200, {}, "<html><title></title>"))
+    assert "a web page came instead" in str(error_of_page(200, {}, "<title>without end"))
 
 
 def wordpress(code: str, message: str = "No.") -> str:
@@ -208,7 +214,7 @@ def test_refusals(
     *, status: int, body: str, error_type: Type[StatusError], code: str, message: str
 ) -> None:
     """The status decides the error; its code and message are found in whatever body there is."""
-    error = error_from_response(status, {}, body, now=NOW)
+    error = error_of(status, {}, body)
     assert isinstance(error, StatusError)
     assert type(error) is error_type
     assert (error.status, error.code, error.message) == (status, code, message)
@@ -219,7 +225,7 @@ def test_types() -> None:
     own = {401: AuthError, 403: BlockedError, 404: NotFoundError, 429: RateLimitError}
     for status in range(400, 600):
         usual = ServerError if status >= 500 else StatusError
-        assert type(error_from_response(status, {}, "", now=NOW)) is own.get(status, usual)
+        assert type(error_of(status, {}, "")) is own.get(status, usual)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +239,7 @@ def test_types() -> None:
 def test_words(code: str, message: str, words: str) -> None:
     """A refusal's text has its status, WordPress's code, the site's reason, and what to do."""
     body = f'{{"code":"{code}","message":"{message}"}}'
-    assert str(error_from_response(429, {}, body, now=NOW)) == words
+    assert str(error_of(429, {}, body)) == words
 
 
 #: What the plugin says under an error status, or in a stream. Source: AI Engine 2.4.7 to 3.6.2.
@@ -269,7 +275,7 @@ def plugin(message: str) -> str:
 @pytest.mark.parametrize("message", REASONS)
 def test_reasons_of_the_plugin(message: str) -> None:
     """The plugin's reason is the error's message, and in its text, word for word."""
-    error = error_from_response(500, {}, plugin(message), now=NOW)
+    error = error_of(500, {}, plugin(message))
     assert isinstance(error, ReplyError)
     assert error.message == message
     assert message in str(error)
@@ -280,12 +286,12 @@ def test_reasons_of_the_plugin(message: str) -> None:
 def test_failure_of_the_plugin(status: int) -> None:
     """A failure that the plugin reports is a ReplyError, under nearly any status."""
     headers = {"retry-after": "0"}
-    assert type(error_from_response(status, headers, plugin("No."), now=NOW)) is ReplyError
+    assert type(error_of(status, headers, plugin("No."))) is ReplyError
 
 
 def test_rate_limit_of_the_plugin() -> None:
     """429 is a RateLimitError even if the plugin gives the reason."""
-    error = error_from_response(429, {"retry-after": "7"}, plugin("Slow down."), now=NOW)
+    error = error_of(429, {"retry-after": "7"}, plugin("Slow down."))
     assert isinstance(error, RateLimitError)
     assert (error.message, error.retry_after) == ("Slow down.", 7.0)
 
@@ -303,7 +309,7 @@ IDS: List[Tuple[Dict[str, str], Optional[str]]] = [
 @pytest.mark.parametrize(("headers", "request_id"), IDS)
 def test_request_ids(headers: Dict[str, str], request_id: Optional[str]) -> None:
     """A refusal has the id that a server or CDN gave the request, for the site's owner."""
-    error = error_from_response(500, headers, "", now=NOW)
+    error = error_of(500, headers, "")
     assert isinstance(error, StatusError)
     assert error.request_id == request_id
 
@@ -337,7 +343,7 @@ def test_retry_after(value: str, seconds: Optional[float]) -> None:
     """Retry-After is a whole number of seconds or a date; anything else is ignored."""
     headers = {"retry-after": value}
     assert retry_after(headers, NOW) == seconds
-    error: Any = error_from_response(503, headers, "", now=NOW)
+    error: Any = error_of(503, headers, "")
     assert error.retry_after == seconds
 
 
@@ -388,28 +394,28 @@ OTHER_REFUSALS = [
 @pytest.mark.parametrize(("status", "code"), STALE_NONCE)
 def test_stale_nonce(status: int, code: str) -> None:
     """These refusals mean that the nonce was not accepted, so that nothing has run."""
-    assert is_stale_nonce(status, code, as_user=False)
+    assert is_stale(status, code, as_user=False)
 
 
 @pytest.mark.parametrize(("status", "code"), OTHER_REFUSALS)
 def test_other_refusals(status: int, code: str) -> None:
     """No other refusal means that the nonce is stale."""
-    assert not is_stale_nonce(status, code, as_user=False)
+    assert not is_stale(status, code, as_user=False)
 
 
 def test_stale_nonce_of_a_user() -> None:
     """A stale nonce is refused with 403 for a user, and with 401 for a guest."""
-    assert is_stale_nonce(403, "rest_forbidden", as_user=True)
-    assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True)
-    assert not is_stale_nonce(401, "rest_forbidden", as_user=True)
+    assert is_stale(403, "rest_forbidden", as_user=True)
+    assert is_stale(403, "rest_cookie_invalid_nonce", as_user=True)
+    assert not is_stale(401, "rest_forbidden", as_user=True)
 
 
 def test_a_refused_discussion_is_not_a_refused_nonce() -> None:
     """A discussion that is not there, or not yours, says nothing about the nonce."""
     route = routes.DELETE_DISCUSSIONS
-    assert not is_stale_nonce(403, "rest_forbidden", as_user=True, route=route)
-    assert not is_stale_nonce(401, "rest_forbidden", as_user=False, route=route)
-    assert is_stale_nonce(403, "rest_cookie_invalid_nonce", as_user=True, route=route)
+    assert not is_stale(403, "rest_forbidden", as_user=True, route=route)
+    assert not is_stale(401, "rest_forbidden", as_user=False, route=route)
+    assert is_stale(403, "rest_cookie_invalid_nonce", as_user=True, route=route)
 
 
 SHOWN: List[Tuple[str, str]] = [

@@ -9,6 +9,7 @@ import pytest
 
 from chatgpt4online import ChatGPT4OnlineError
 from chatgpt4online._protocol import (
+    advice,
     answers,
     events,
     failures,
@@ -27,17 +28,24 @@ HUGE = "&#" + "9" * 4900 + ";"
 def error(text: str) -> ChatGPT4OnlineError:
     """Return the error for a response with this text in its headers and its body."""
     values = {"x-request-id": text, "retry-after": text}
-    return failures.error_from_response(500, values, text, now=0.0)
+    return failures.error_from_response(500, values, text, now=0.0, asked=advice.UNKNOWN)
+
+
+def parsed(html: str) -> page.Page:
+    """Return a page with this HTML."""
+    return page.parse_page(html, "https://a.example/", "", lambda: None)
 
 
 #: The parsers of a site's text, among them each that has a regular expression.
 PARSERS: Dict[str, Callable[[str], Any]] = {
     "message": fields.plain_text,
-    "page": lambda text: page.parse_page(text, "https://a.example/"),
-    "page attribute": lambda text: page.parse_page(
-        f"<div class='mwai-chatbot-container' data-system='{text}'>", "https://a.example/"
+    "page": parsed,
+    "page attribute": lambda text: parsed(
+        f"<div class='mwai-chatbot-container' data-system='{text}'>"
     ),
-    "page title": lambda text: failures.page_error(200, {}, f"<title>{text}</title>", now=0.0),
+    "page title": lambda text: failures.page_error(
+        200, {}, f"<title>{text}</title>", now=0.0, asked=advice.UNKNOWN
+    ),
     "error": error,
     "JSON error": lambda text: error(f'{{"code":"x","message":"{text}"}}'),
     "reply error": lambda text: failures.reply_error(fields.plain_text(text)),
@@ -103,7 +111,7 @@ def test_a_huge_reference_is_a_replacement_character() -> None:
 
 def bot_name(html: str) -> Any:
     """Return the name of a page's only bot."""
-    (bot,) = page.parse_page(html, "https://a.example/").bots
+    (bot,) = parsed(html).bots
     return bot.name
 
 

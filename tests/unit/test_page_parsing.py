@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional
 import pytest
 
 from chatgpt4online import Bot
-from chatgpt4online._protocol.page import parse_page
+from chatgpt4online._protocol.page import Page, parse_page
 
 WIRE = Path(__file__).parent.parent / "wire"
 URL = "https://example.com/blog/chat/"
@@ -24,9 +24,14 @@ def element(system: Any, params: Any = None, quote: str = "'", name: str = "div"
     return f"<{name} class='mwai-chatbot-container' {' '.join(fields)}></{name}>"
 
 
+def parsed(html: str, url: str, link: str) -> Page:
+    """Return a parsed page."""
+    return parse_page(html, url, link, lambda: None)
+
+
 def bots(html: str, link: str = "") -> List[Bot]:
     """Return the chatbots of a page at `URL`."""
-    return list(parse_page(html, URL, link).bots)
+    return list(parsed(html, URL, link).bots)
 
 
 def recorded(version: str, name: str) -> Any:
@@ -49,7 +54,7 @@ def _pairs(headers: Any) -> Iterator[Any]:
 def test_a_recorded_page(version: str) -> None:
     """Every field of the chatbot on a real page is parsed."""
     html, link = recorded(version, "chat_page")
-    (bot,) = parse_page(html, "http://localhost:8080/chat-page/", link).bots
+    (bot,) = parsed(html, "http://localhost:8080/chat-page/", link).bots
     assert (bot.id, bot.custom_id) == ("default", None)
     assert bot.mode == ("chat" if version == "3.6.2" else None)
     assert isinstance(bot.context_id, int)
@@ -65,7 +70,7 @@ def test_a_recorded_page(version: str) -> None:
 def test_recorded_counts(version: str, name: str, count: int) -> None:
     """All chatbots of real pages are found, and nothing else."""
     html, link = recorded(version, name)
-    found = parse_page(html, "http://localhost:8080/", link).bots
+    found = parsed(html, "http://localhost:8080/", link).bots
     assert len(found) == count
     assert all(bot.id or bot.custom_id for bot in found)
     assert not any(bot.id and bot.custom_id for bot in found)
@@ -232,4 +237,4 @@ def test_hostile_pages(html: str) -> None:
 )
 def test_hostile_headers(link: str) -> None:
     """No Link header takes more than a few seconds to parse, or raises."""
-    assert parse_page("", URL, link).rest_root is None
+    assert parsed("", URL, link).rest_root is None

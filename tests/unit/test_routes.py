@@ -41,6 +41,12 @@ SITES = [
     ("https://example.com/wp-json/", "https://example.com"),
     ("https://example.com/a/b/wp-json", "https://example.com/a/b"),
     ("https://example.com/blog/wp-json/", "https://example.com/blog"),
+    ("https://example.com/index.php/wp-json", "https://example.com"),
+    ("https://example.com/blog/index.php/wp-json/", "https://example.com/blog"),
+    ("https://example.com/blog/index.php/chat/", "https://example.com/blog"),
+    ("https://example.com/blog/wp-admin/admin.php?page=chat", "https://example.com/blog"),
+    ("https://example.com/blog/?rest_route=/", "https://example.com/blog"),
+    ("https://example.com/wp-json-api", "https://example.com"),
     ("https://example.com/page", "https://example.com"),
     ("https://example.com/?rest_route=", "https://example.com"),
     ("https://example.com/blog/index.php?rest_route=/", "https://example.com/blog"),
@@ -51,7 +57,7 @@ SITES = [
 
 @pytest.mark.parametrize(("url", "site"), SITES)
 def test_site_of_a_url(url: str, site: str) -> None:
-    """A REST root belongs to the site above it; any other URL belongs to its host."""
+    """A URL of WordPress's own belongs to the site above it; any other one, to its host."""
     assert site_of(url) == site
 
 

@@ -12,6 +12,7 @@ import pickle
 import textwrap
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, List
+from unittest import mock
 
 import pytest
 
@@ -195,6 +196,21 @@ def test_values_are_dataclasses(value: Any) -> None:
     assert kind(**fields(value)) == kind(*fields(value).values()) == value
     assert dataclasses.replace(value) == value
     assert value != fields(value)
+
+
+@each_value
+def test_comparison_with_other_types(value: Any) -> None:
+    """Another type may say whether it equals a value, as `mock.ANY` does; else they are unequal."""
+    assert value == mock.ANY
+    assert [value] == [mock.ANY]
+    assert value != object()
+    assert dataclasses.make_dataclass("Other", fields(value))(**fields(value)) != value
+
+
+def test_comparison_of_a_reply() -> None:
+    """A reply equals whatever says that it equals a reply."""
+    assert Reply("Hi") == mock.ANY
+    assert Reply("Hi") != object()
 
 
 @each_value

@@ -12,7 +12,7 @@ import pytest
 
 from chatgpt4online.testing import Server
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
 def run(

@@ -22,9 +22,9 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
-from instructions import Executed, Target, choose, find, record, run_with, spread
-
 from chatgpt4online import ChatGPT4OnlineError, Client, Stream, StreamInterrupted
+
+from .instructions import Executed, Target, choose, find, record, run_with, spread
 
 #: Where Ctrl-C is not pressed, as a module or ``module:function``, and why: no caller of the
 #: standard library can prevent the damage there. What these call is excluded too.

@@ -2,7 +2,7 @@
 Interrupt calls at one instruction after another, and check that the client stays usable.
 
 `interruption_worker` makes the calls in a separate process; the server runs in this one. A failure
-says how to repeat one injection with this file.
+says how to repeat one injection with this module.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional, Sequence
 
 import pytest
-from interruption_worker import ACTIONS
-from support import HELLO, PHP, Peer, RawServer, Received, chunk, head, json_reply
 
 import chatgpt4online
 
-WORKER = Path(__file__).with_name("interruption_worker.py")
+from .interruption_worker import ACTIONS
+from .messages import HELLO, PHP, chunk, head, json_reply
+from .server import Peer, RawServer, Received
+
+WORKER = ("-m", "support.interruption_worker")
 _BEGUN = re.compile(r"\d+ '")
 _MAX_LINES = 60
 
@@ -102,7 +104,7 @@ def interrupt(
     failures: List[str] = []
     with Site() as site:
         while len(failures) < max_failures:
-            lines = run_guarded(str(WORKER), site.url, *options, f"--start={made}")
+            lines = run_guarded(*WORKER, site.url, *options, f"--start={made}")
             if lines[-1:] and lines[-1].startswith("done "):
                 _, more, unreached = lines[-1].split()
                 return Report(made + int(more), missed + int(unreached), failures)
@@ -115,15 +117,15 @@ def interrupt(
 def repeat(scenario: str, action: str, target: str) -> Optional[str]:
     """Make one injection; return its failure, or None."""
     with Site() as site:
-        lines = run_guarded(str(WORKER), site.url, scenario, action, f"--at={target}")
+        lines = run_guarded(*WORKER, site.url, scenario, action, f"--at={target}")
     if lines[-1:] and lines[-1].startswith("done "):
         return None
     return _failure([line for line in lines if _BEGUN.match(line)], lines)
 
 
 def run_guarded(*arguments: str) -> List[str]:
-    """Run Python with this package, and return the lines that it prints."""
-    path = [str(Path(chatgpt4online.__file__).parent.parent), str(WORKER.parent)]
+    """Run Python with this package and these helpers, and return the lines that it prints."""
+    path = [str(Path(chatgpt4online.__file__).parents[1]), str(Path(__file__).parents[1])]
     done = subprocess.run(
         [sys.executable, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
@@ -141,7 +143,7 @@ def _failure(begun: List[str], lines: List[str]) -> str:
         return "\n".join(["no injection was made:", *lines[-_MAX_LINES:]])
     injection = begun[-1].partition(" ")[2]
     output = lines[lines.index(begun[-1]) + 1 :][-_MAX_LINES:]
-    repetition = f"to repeat it: python tests/interruption.py {injection}"
+    repetition = f"to repeat it, in tests: python -m support.interruption {injection}"
     return "\n".join([f"after {injection}:", *output, repetition])
 
 
