@@ -25,8 +25,8 @@ from urllib3.filepost import encode_multipart_formdata
 
 from . import _validation as validate
 from ._http.call import Call
+from ._http.outgoing import Headers
 from ._http.request import Request
-from ._http.session import Headers
 from ._http.transport import Transport
 from ._paging import each_once
 from ._protocol import routes

@@ -48,6 +48,8 @@ LAYERS = [
     "_http.cookies",
     "_http.connection",
     "_http.pool",
+    "_http.outgoing",
+    "_http.proxies",
     "_http.session",
     "_http.body",
     "_http.sse",

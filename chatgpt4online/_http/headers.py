@@ -16,8 +16,8 @@ from chatgpt4online._protocol.headers import (
 from .call import Call
 from .credentials import Credential, origin_of
 from .nonce import IssuedNonce
+from .outgoing import Headers, OutgoingRequest, may_cross
 from .request import Request
-from .session import Headers, OutgoingRequest, may_cross
 
 #: Of the caller's headers, these are for the widget's requests only.
 _WIDGET_ONLY = ("accept", "content-type")
@@ -66,13 +66,13 @@ class RequestHeaders:
             request.method,
             url,
             headers,
-            self._extra(request, url, nonce, to_site=to_site),
+            self._changing(request, url, nonce, to_site=to_site),
             request.body,
             progress=request.progress,
             to_site=to_site,
         )
 
-    def _extra(
+    def _changing(
         self, request: Request, url: str, nonce: Optional[IssuedNonce], *, to_site: bool
     ) -> Dict[str, Optional[str]]:
         """Return what may differ each time: the call's own, credential, nonce, content type."""

@@ -11,7 +11,7 @@ from chatgpt4online._protocol.failures import check_success
 from chatgpt4online._protocol.prelude import PLUGIN_KEYS
 
 from .credentials import Credential
-from .session import Headers
+from .outgoing import Headers
 
 
 class Request:

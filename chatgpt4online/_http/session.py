@@ -1,14 +1,11 @@
-"""Two ways to send a request: by our own `requests.Session`, and by the caller's."""
+"""Three ways to send a request: our own connections, the caller's session, a plain session."""
 
 from __future__ import annotations
 
-from io import BytesIO
-from ipaddress import ip_address
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Set, Tuple, Union
-from urllib.parse import urlsplit
+from typing import Any, Dict, Mapping, Optional, Set, Tuple, Union
 
 import requests
-from requests.utils import default_headers, select_proxy
+from requests.utils import default_headers
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
@@ -17,100 +14,24 @@ from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without
 from . import cookies
 from .call import Call
 from .cookies import CookieAdapter
+from .outgoing import Headers, OutgoingRequest, may_cross
 from .pool import are_replaced, is_known_urllib3, new_session
-
-#: By name in lower case. None marks a header that is not sent, whatever a session has.
-Headers = Mapping[str, Optional[str]]
+from .proxies import is_loopback, name_proxy, proxy_settings
 
 #: Where the address of a redirect is found in a response.
 LOCATION = "x-kept-location"
 
 _SET_COOKIE = "set-cookie"
 
-#: So many prepared requests are kept: a client asks a dozen routes again and again.
+#: The most prepared requests that are kept; a client uses about a dozen.
 _MOST_PREPARED = 64
 
 #: Headers that the protocol needs, whatever a caller's session has.
 _NEEDED = {"content-type"}
 
 
-class OutgoingRequest:
-    """
-    One request as it is sent. Its repr shows no secret.
-
-    `headers` are the same each time that this URL is asked with this method; `extra`, which may
-    hold a nonce and a credential, are not, and take precedence. `progress` is called with the bytes
-    sent so far and those of the whole body. `to_site`: the URL has the origin of the client's site,
-    so that it may see what a caller's session has for it.
-    """
-
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        headers: Headers,
-        extra: Headers,
-        body: Optional[bytes] = None,
-        *,
-        progress: Optional[Callable[[int, int], object]] = None,
-        to_site: bool = True,
-    ) -> None:
-        self.method = method
-        self.url = url
-        self.headers = headers
-        self.extra = extra
-        self.body = body
-        self.progress = progress
-        self.to_site = to_site
-
-    def content(self) -> Union[bytes, Upload, None]:
-        """Return the body in a form that requests takes."""
-        if self.body is None or self.progress is None:
-            return self.body
-        return Upload(self.body, self.progress)
-
-    def __repr__(self) -> str:
-        return f"<OutgoingRequest {self.method} {self.url}>"
-
-
-class ProgressFailed(Exception):
-    """What a caller's progress function raised, kept apart from the errors of a connection."""
-
-    def __init__(self, reason: Exception) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Upload:
-    """A body that reports how far it has been read, which is when it is sent."""
-
-    def __init__(self, body: bytes, progress: Callable[[int, int], object]) -> None:
-        self._rest = BytesIO(body)
-        self._size = len(body)
-        self._progress = progress
-
-    def __len__(self) -> int:
-        return self._size
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(64 * 1024), b"")
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes."""
-        data = self._rest.read(size)
-        if data:
-            self._report()
-        return data
-
-    def _report(self) -> None:
-        try:
-            self._progress(self._rest.tell(), self._size)
-        except Exception as error:  # noqa: BLE001 - raised again to whoever uploads
-            raise ProgressFailed(error) from None
-
-
 class _Prepared:
-    """What is the same each time that a URL is asked: the request, and the arguments to send it."""
+    """A request and its arguments for `send`, prepared once per URL."""
 
     def __init__(self, request: requests.PreparedRequest, settings: Mapping[str, Any]) -> None:
         self.request = request
@@ -131,7 +52,7 @@ class OwnSession:
 
     def __init__(self, proxy: Optional[str]) -> None:
         self.session = new_session()
-        self._proxies = _proxies(proxy)
+        self._proxies = proxy_settings(proxy)
         self._plain: Optional[PlainSession] = None
         self._prepared: Dict[Tuple[str, str], _Prepared] = {}
 
@@ -146,9 +67,9 @@ class OwnSession:
             if len(self._prepared) >= _MOST_PREPARED:  # as where many pages are read
                 self._prepared.clear()
             prepared = self._prepared[key] = self._prepare(outgoing)
-        request = self._filled(prepared.request, outgoing)
+        request = self._fill(prepared.request, outgoing)
         call.cookie = request.headers.get("Cookie")
-        _name_proxy(call, outgoing.url, prepared.settings["proxies"])
+        name_proxy(call, outgoing.url, prepared.settings["proxies"])
         try:
             with call:
                 response = self.session.send(request, timeout=_timeout(call), **prepared.settings)
@@ -170,13 +91,13 @@ class OwnSession:
             settings["proxies"] = self._proxies
         return _Prepared(request, {**settings, "allow_redirects": False})
 
-    def _filled(
+    def _fill(
         self, template: requests.PreparedRequest, outgoing: OutgoingRequest
     ) -> requests.PreparedRequest:
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = template.method, template.url, template.hooks
         request.headers = template.headers.copy()
-        for name, value in _without_agent(outgoing.extra).items():
+        for name, value in _without_agent(outgoing.changing_headers).items():
             if value is None:
                 request.headers.pop(name, None)
             else:
@@ -224,7 +145,7 @@ class UserSession:
 
     def __init__(self, session: requests.Session, proxy: Optional[str]) -> None:
         self.session = session
-        self._proxies = _proxies(proxy)
+        self._proxies = proxy_settings(proxy)
 
     def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
         """Send a request for a call, as `OwnSession.send` does."""
@@ -239,7 +160,7 @@ class UserSession:
         )
         if is_loopback(outgoing.url):
             settings["proxies"] = proxies
-        _name_proxy(call, outgoing.url, settings["proxies"])
+        name_proxy(call, outgoing.url, settings["proxies"])
         call.sent = True  # as far as can be known
         try:
             response = session.send(
@@ -253,19 +174,19 @@ class UserSession:
     def _prepare(self, outgoing: OutgoingRequest) -> requests.PreparedRequest:
         session = self.session
         theirs = _set_by_caller(session)
-        own = _without(outgoing.headers, theirs)
+        own = _drop_callers_headers(outgoing.headers, theirs)
         if not outgoing.to_site:
             own.update(dict.fromkeys(name for name in theirs if not may_cross(name)))
-        has_credential = bool(outgoing.extra.get("authorization"))
+        has_credential = bool(outgoing.changing_headers.get("authorization"))
         may_add = self._may_add_credential and outgoing.to_site
         request = _prepare(
             session,
             requests.Request(
                 outgoing.method,
                 outgoing.url,
-                {**own, NONCE_HEADER: None, **_without_agent(outgoing.extra)},
+                {**own, NONCE_HEADER: None, **_without_agent(outgoing.changing_headers)},
                 data=outgoing.content(),
-                auth=_unchanged if has_credential or not may_add else None,
+                auth=_keep_auth if has_credential or not may_add else None,
                 hooks=_hooks(*session.hooks.get("response", ())),
             ),
         )
@@ -321,53 +242,9 @@ def _new_plain_session() -> requests.Session:
     return session
 
 
-def may_cross(name: str) -> bool:
-    """Return whether another origin may see a caller's header, given its name in lower case."""
-    return name == "user-agent" or name.startswith(("accept", "content-"))
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether a URL is of this machine, for which the environment's proxies do not count."""
-    host = (urlsplit(url).hostname or "").rstrip(".")
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _name_proxy(call: Call, url: str, proxies: Mapping[str, str]) -> None:
-    """
-    Set `Call.proxy` to scheme, host and port of the proxy for a URL; to None without one.
-
-    Raises:
-        InvalidProxyURL: it is not a URL with a host, on which requests fails in several ways.
-    """
-    proxy = select_proxy(url, proxies) if proxies else None
-    call.proxy = _address(proxy) if proxy else None
-    if call.proxy == "":
-        raise requests.exceptions.InvalidProxyURL
-
-
-def _address(url: str) -> str:
-    """Return scheme, host and port of a URL, without its login; an empty str if it is none."""
-    try:
-        parts = urlsplit(url if "://" in url else "//" + url)
-        host = parts.hostname
-    except ValueError:
-        return ""
-    scheme = f"{parts.scheme}://" if parts.scheme else ""
-    return scheme + parts.netloc.rpartition("@")[2] if host else ""
-
-
-def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+def _keep_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     """Keep what is set; requests would take the session's login, or .netrc's."""
     return request
-
-
-def _proxies(proxy: Optional[str]) -> Dict[str, str]:
-    return {"http": proxy, "https": proxy} if proxy else {}
 
 
 def _timeout(call: Call) -> Tuple[Optional[float], Optional[float]]:
@@ -420,7 +297,7 @@ def _set_by_caller(session: requests.Session) -> Set[str]:
     return {name.lower() for name in changed}
 
 
-def _without(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
+def _drop_callers_headers(headers: Headers, theirs: Set[str]) -> Dict[str, Optional[str]]:
     """Return our headers without those that the caller has set, except what the protocol needs."""
     if "user-agent" in theirs:
         theirs = theirs | CLIENT_HINTS

@@ -32,16 +32,11 @@ from .failures import cause, is_final, translate
 from .groups import CallGroup, group
 from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
+from .outgoing import Headers, ProgressFailed
 from .request import Request
 from .response import Response
 from .retry import Action, Attempt, Failure
-from .session import (
-    LOCATION,
-    Headers,
-    ProgressFailed,
-    Session,
-    session_for,
-)
+from .session import LOCATION, Session, session_for
 
 T = TypeVar("T")
 
@@ -455,7 +450,7 @@ class Transport:
         if response.status // 100 != 3 or not location:
             return None
         url = request.url(self.root)
-        target = _joined(url, location)
+        target = _join_url(url, location)
         error = response.translate(redirect_error(response.status, target))
         response.discard()
         if response.status not in _REDIRECTS:
@@ -472,7 +467,7 @@ class Transport:
         return self._session.send(self.headers.outgoing(request, self.root, nonce), call)
 
 
-def _joined(base: str, location: str) -> str:
+def _join_url(base: str, location: str) -> str:
     try:
         return routes.printable_url(urljoin(base, location))
     except ValueError:

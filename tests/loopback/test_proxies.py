@@ -21,7 +21,7 @@ from support import relay, tls_context, wait_for
 
 from chatgpt4online import ChatGPT4OnlineError, Client, StatusError, TransportError
 from chatgpt4online._http import retry
-from chatgpt4online._http.session import is_loopback
+from chatgpt4online._http.proxies import is_loopback
 from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 

@@ -22,7 +22,7 @@ from chatgpt4online import (
     TransportError,
     files,
 )
-from chatgpt4online._http.session import Upload
+from chatgpt4online._http.outgoing import Upload
 from chatgpt4online.testing import Server
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 300

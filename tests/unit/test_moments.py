@@ -18,8 +18,9 @@ from chatgpt4online._http import deadlines, pool, sse
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.credentials import bearer
 from chatgpt4online._http.nonce import IssuedNonce, Nonce
+from chatgpt4online._http.outgoing import OutgoingRequest
 from chatgpt4online._http.request import Request
-from chatgpt4online._http.session import OutgoingRequest, OwnSession, PlainSession
+from chatgpt4online._http.session import OwnSession, PlainSession
 from chatgpt4online._http.transport import Settings
 from chatgpt4online._journal import Journal
 from chatgpt4online._protocol.prelude import Start, find_start
