@@ -295,8 +295,16 @@ def private_names(tree: Tree) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not is_self(node.value):
             yield node.attr
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
-            yield str(getattr(node.args[1], "value", ""))
+    yield from looked_up(tree)
+
+
+def looked_up(tree: Tree) -> Iterator[str]:
+    """Yield the attributes that are looked up by a string."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    for call in calls:
+        name = call.args[1] if getattr(call.func, "id", "") in ("getattr", "hasattr") else None
+        if isinstance(name, ast.Constant):
+            yield str(name.value)
 
 
 def is_self(node: ast.AST) -> bool:
@@ -349,9 +357,7 @@ def library_names(tree: Tree) -> Set[str]:
             is_foreign = owner.startswith(("super()", "self._raw", "self._http"))
             if is_foreign or (owner == "self" and node.attr not in own):
                 found.add(node.attr)
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
-            found.add(str(getattr(node.args[1], "value", "close")))
-    return found
+    return found | set(looked_up(tree))
 
 
 def dotted(node: ast.AST) -> str:
