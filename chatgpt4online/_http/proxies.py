@@ -42,7 +42,7 @@ def name_proxy(call: Call, url: str, proxies: Mapping[str, str]) -> None:
 
 
 def _address(url: str) -> str:
-    """Return scheme, host and port of a URL, without its login; an empty str if it is none."""
+    """Return scheme, host and port of a URL, without its login; an empty str if it has none."""
     try:
         parts = urlsplit(url if "://" in url else "//" + url)
         host = parts.hostname
