@@ -9,7 +9,6 @@ from collections import deque
 from contextlib import contextmanager
 from functools import partial
 from random import SystemRandom
-from time import monotonic
 from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple, TypeVar
 from urllib.parse import urljoin
 
@@ -28,6 +27,7 @@ from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import Credential
+from .deadlines import monotonic
 from .failures import cause, is_final, translate
 from .groups import CallGroup, group
 from .headers import RequestHeaders
