@@ -138,7 +138,8 @@ class _PendingFetch:
         Wait for the owner. What ended only the owner's call does not end the others.
 
         Raises:
-            ChatGPT4OnlineError: what the owner ran into, if the site is to blame.
+            ChatGPT4OnlineError: the error of the owner's fetch, unless only the owner's call was
+                ended.
             CallEnded: this call was ended, or its deadline has passed.
         """
         wakeup = Wakeup()

@@ -220,7 +220,7 @@ class Transport:
 
     def send(self, request: Request, call: Call, read: Callable[[Response], T]) -> T:
         """
-        Send a request and return what is read of its response, whose status is one of success.
+        Send a request and return what `read` makes of its 2xx response.
 
         Args:
             request: what to send.
