@@ -283,8 +283,12 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        headers = self.headers.widget(accept="application/json")
-        request = Request(route, headers, encode_json(body, "body"), idempotent=idempotent)
+        request = Request(
+            route,
+            self.headers.widget(accept="application/json"),  # no variable: they may be secret
+            encode_json(body, "body"),
+            idempotent=idempotent,
+        )
         return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:
