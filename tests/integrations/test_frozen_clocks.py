@@ -153,7 +153,6 @@ def test_measured_times() -> None:
         reply = client.chat("Hi there")
         (outcome,) = client.map(["Hi there"])
         health = client.check(ask="Hi there")
-    assert reply.first_seconds is not None
-    assert reply.seconds > reply.first_seconds > 0.0
-    assert outcome.seconds > 0.0
+    assert (reply.seconds or 0.0) > (reply.first_seconds or 0.0) > 0.0
+    assert (outcome.seconds or 0.0) > 0.0
     assert sum(check.seconds for check in health.checks) > 0.0
