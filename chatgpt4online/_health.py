@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Callable, Iterator, List, NamedTuple, Optional, Tuple
 
 from ._http import discovery
 from ._http.connection import announced_timeout
+from ._http.deadlines import monotonic
 from ._http.request import Request
 from ._protocol import routes
 from ._protocol.advice import WRONG_BOT

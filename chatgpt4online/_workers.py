@@ -1,4 +1,4 @@
-"""What asks the questions of `Client.map`: own threads, and the task that any executor can run."""
+"""How `Client.map` asks: threads of our own, and a task that any executor can run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from contextvars import Context
 from functools import partial
 from queue import SimpleQueue
-from time import monotonic
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -22,6 +21,7 @@ from typing import (
     Union,
 )
 
+from ._http.deadlines import monotonic
 from ._validation import exact, type_name
 from .types import Reply, Turn
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import partial
-from time import monotonic
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -30,6 +29,7 @@ from . import _validation as validate
 from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
+from ._http.deadlines import monotonic
 from ._http.request import Request
 from ._http.tracebacks import clears_frames
 from ._http.transport import Settings, Transport

@@ -203,13 +203,11 @@ class PublicAPI:
 
         Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
         """
-        content = read_file(path_or_file, name)
         purpose = validate.identifier(purpose, "purpose")
+        content = read_file(path_or_file, name)
         body, content_type = encode_multipart_formdata(api_upload_parts(content, purpose))
-        request = self._request(routes.API_UPLOAD)
-        return self._transport.ask(
-            request.replace(body=body, content_type=content_type), parse_uploaded(content, purpose)
-        )
+        request = self._request(routes.API_UPLOAD, body=body, content_type=content_type)
+        return self._transport.ask(request, parse_uploaded(content, purpose))
 
     def bots(self) -> List[Bot]:
         """
@@ -235,13 +233,13 @@ class PublicAPI:
 
     def _post(self, route: str, fields: Mapping[str, Any], parse: Parse[T]) -> T:
         body = encode_json(fields, "options")
-        request = self._request(route).replace(body=body, content_type="application/json")
+        request = self._request(route, body=body, content_type="application/json")
         return self._transport.ask(request, parse)
 
     def _get(self, route: str, parse: Parse[T]) -> T:
-        request = self._request(route).replace(method="GET", idempotent=True)
+        request = self._request(route, method="GET", idempotent=True)
         return self._transport.ask(request, parse)
 
-    def _request(self, route: str) -> Request:
+    def _request(self, route: str, **options: Any) -> Request:
         headers = self._transport.headers.plain(accept="application/json")
-        return Request(route, headers, credential=self._credential, with_nonce=False)
+        return Request(route, headers, credential=self._credential, with_nonce=False, **options)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from io import StringIO
-from time import monotonic
 from typing import Callable, Iterator, List, Optional, Union
 
 from ._http import tracebacks
 from ._http.call import CallEnded
+from ._http.deadlines import monotonic
 from ._http.response import Response
 from ._protocol import fields
 from ._protocol.answers import parse_reply

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
 from contextvars import ContextVar
 from typing import Callable, List, Optional, Tuple
@@ -74,7 +75,8 @@ class Nonce:
                     self._pending = pending
             if pending.owner is call:
                 return self._fetch(pending, fetch)
-            pending.wait(call)
+            if not pending.wait(call):
+                self._leave(pending)
 
     def _fetch(self, pending: _PendingFetch, fetch: Callable[[Call], str]) -> IssuedNonce:
         try:
@@ -92,11 +94,15 @@ class Nonce:
             return self._issued
 
     def _complete(self, pending: _PendingFetch, error: Optional[BaseException] = None) -> None:
+        self._leave(pending)
+        pending.complete(error)
+        _interrupted.set(tuple(each for each in _interrupted.get() if not each.is_over()))
+
+    def _leave(self, pending: _PendingFetch) -> None:
+        """Let the next call that needs a nonce begin another fetch."""
         with self._lock:
             if self._pending is pending:
                 self._pending = None
-        pending.complete(error)
-        _interrupted.set(tuple(each for each in _interrupted.get() if not each.is_over()))
 
     def is_fetched_by(self, call: Call) -> bool:
         """Return whether a call is the one that others wait for."""
@@ -133,20 +139,30 @@ class _PendingFetch:
         self._is_complete = False
         self._error: Optional[ChatGPT4OnlineError] = None
 
-    def wait(self, call: Call) -> None:
+    def wait(self, call: Call) -> bool:
         """
         Wait for the owner. What ended only the owner's call does not end the others.
 
+        Returns:
+            False if it takes longer than the silence that this call allows, unless the owner's
+            limits are the same and end it.
+
         Raises:
-            ChatGPT4OnlineError: what the owner ran into, if the site is to blame.
+            ChatGPT4OnlineError: the error of the owner's fetch, unless only the owner's call was
+                ended.
             CallEnded: this call was ended, or its deadline has passed.
         """
+        has_same_limits = call.limits == self.owner.limits
+        left = math.inf if has_same_limits else call.limits[1] or math.inf
         wakeup = Wakeup()
         self._waiting.append(wakeup)
-        while not self.is_over():
-            call.wait(_POLL_INTERVAL, wakeup)
-        if self._error is not None and call.limits == self.owner.limits:
+        while left > 0 and not self.is_over():
+            interval = min(left, _POLL_INTERVAL)
+            call.wait(interval, wakeup)
+            left -= interval
+        if self._error is not None and has_same_limits:
             raise copy.copy(self._error)
+        return self.is_over()
 
     def is_over(self) -> bool:
         """Return whether there is nothing to wait for: it is complete, or Ctrl-C ended it."""

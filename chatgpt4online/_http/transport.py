@@ -9,7 +9,6 @@ from collections import deque
 from contextlib import contextmanager
 from functools import partial
 from random import SystemRandom
-from time import monotonic
 from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple, TypeVar
 from urllib.parse import urljoin
 
@@ -28,6 +27,7 @@ from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .credentials import Credential
+from .deadlines import monotonic
 from .failures import cause, is_final, translate
 from .groups import CallGroup, group
 from .headers import RequestHeaders
@@ -215,7 +215,7 @@ class Transport:
 
     def send(self, request: Request, call: Call, read: Callable[[Response], T]) -> T:
         """
-        Send a request and return what is read of its response, whose status is one of success.
+        Send a request and return what `read` makes of its 2xx response.
 
         Args:
             request: what to send.
@@ -278,8 +278,12 @@ class Transport:
         Raises:
             ChatGPT4OnlineError: as `fetch`.
         """
-        headers = self.headers.widget(accept="application/json")
-        request = Request(route, headers, encode_json(body, "body"), idempotent=idempotent)
+        request = Request(
+            route,
+            self.headers.widget(accept="application/json"),  # no variable: they may be secret
+            encode_json(body, "body"),
+            idempotent=idempotent,
+        )
         return self.ask(request, parse)
 
     def fetch_page(self, request: Request, call: Call) -> Tuple[str, str]:

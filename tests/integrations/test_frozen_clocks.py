@@ -145,3 +145,14 @@ def test_the_clock_starts_again(stopped: Callable[[], Any], server: Server) -> N
             answers.append(client.chat("Hi", deadline=5.0))
         answers.append(client.chat("Hi", deadline=5.0))
     assert answers == ["Echo(1 msgs): Hi"] * 3
+
+
+def test_measured_times() -> None:
+    """While freezegun stops the clock, times are measured by the real one."""
+    with freezegun(), Server(pace=0.02) as paced, Client(paced.url) as client:
+        reply = client.chat("Hi there")
+        (outcome,) = client.map(["Hi there"])
+        health = client.check(ask="Hi there")
+    assert (reply.seconds or 0.0) > (reply.first_seconds or 0.0) > 0.0
+    assert (outcome.seconds or 0.0) > 0.0
+    assert sum(check.seconds for check in health.checks) > 0.0

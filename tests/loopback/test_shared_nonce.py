@@ -225,6 +225,18 @@ def test_a_timeout_of_the_fetching_call_does_not_fail_the_others() -> None:
         assert other.result(SOON) == "Hello"
 
 
+def test_a_waiting_call_has_its_own_timeout() -> None:
+    """A call does not wait for the fetch of one with a longer timeout when the site is silent."""
+    with RawServer(holding_session) as server, Client(server.url, timeout=None) as client:
+        owner = background(lambda: client.chat("Hi"))
+        wait_for(lambda: server.sessions)
+        with pytest.raises(Timeout) as caught:
+            client.chat("Hi", timeout=0.1, deadline=SOON)
+        assert caught.value.phase == "read"
+        client.close()
+        assert isinstance(owner.exception(SOON), ChatGPT4OnlineError)
+
+
 # A signal handler's calls.
 
 

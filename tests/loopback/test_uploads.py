@@ -247,6 +247,15 @@ def test_bad_names_and_purposes(server: Server, client: Client) -> None:
     assert server.requests == []
 
 
+@pytest.mark.parametrize("name", ["files", "api"])
+def test_a_file_is_not_read_for_nothing(name: str, server: Server) -> None:
+    """An invalid purpose raises before the file is read."""
+    source = io.BytesIO(PNG)
+    with Client(server.url, token="t0ken") as client, pytest.raises(ValueError, match="purpose"):
+        getattr(client, name).upload(source, name="a.png", purpose=" ")
+    assert source.tell() == 0
+
+
 class Endless:
     """An endless file that counts the bytes that were read."""
 
