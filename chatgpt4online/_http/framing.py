@@ -22,6 +22,9 @@ LONGEST_LINE = 64 * 1024
 #: Lets zlib tell gzip from zlib by the first two bytes.
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 
+#: How a member of a gzip file begins (RFC 1952, 2.3).
+_GZIP_MEMBER = b"\x1f\x8b\x08"
+
 
 class UntilClose:
     """A body that ends when the connection does (RFC 9112, 6.3)."""
@@ -157,11 +160,13 @@ class Inflater:
         self._has_begun = False  # its first two bytes, which name the format, have not arrived
         self._waiting = b""
         self._has_more = False  # output waits inside zlib
-        self._has_ended = False  # a member is complete: what follows is another one, or ignored
+        self._is_between = False  # a member is complete: another one may follow
+        self._is_over = False  # what follows is padding, or another program's output
 
     def feed(self, data: bytes) -> None:
         """Take more compressed bytes."""
-        self._waiting += data
+        if not self._is_over:
+            self._waiting += data
 
     def read(self) -> bytes:
         """
@@ -171,25 +176,31 @@ class Inflater:
             ProtocolError: the bytes are not compressed, or broken.
         """
         data = b""
-        while not data and (self._has_more or len(self._waiting) > (0 if self._has_begun else 1)):
+        while not data and self._can_inflate():
             try:
                 data = self._inflate()
             except zlib.error:
-                if not self._has_ended:
-                    raise ProtocolError("the compression of the answer is broken") from None
-                self._waiting = b""  # no further member, but padding or another program's output
-                break
+                raise ProtocolError("the compression of the answer is broken") from None
             self._update_state(len(data))
         return data
+
+    def _can_inflate(self) -> bool:
+        if self._is_over:
+            return False
+        if self._is_between:
+            self._is_between = not self._waiting.startswith(_GZIP_MEMBER)
+            self._is_over = not _GZIP_MEMBER.startswith(self._waiting[: len(_GZIP_MEMBER)])
+            return not self._is_between
+        return self._has_more or len(self._waiting) > (0 if self._has_begun else 1)
 
     def _update_state(self, size: int) -> None:
         self._has_begun = True
         self._has_more = size == BLOCK
         self._waiting = self._zlib.unconsumed_tail
-        if self._zlib.eof and self._zlib.unused_data:  # gzip may come in several members
+        if self._zlib.eof:  # gzip may come in several members
             self._waiting = self._zlib.unused_data
             self._zlib = zlib.decompressobj(_GZIP_OR_ZLIB)
-            self._has_ended = True
+            self._has_more, self._is_between = False, True
 
     def _inflate(self) -> bytes:
         try:

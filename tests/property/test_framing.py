@@ -6,7 +6,8 @@ import gzip
 import zlib
 from typing import Callable, Iterable, List, Tuple
 
-from hypothesis import example, given
+import pytest
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from strategies import cut, offsets, quick
 
@@ -139,6 +140,7 @@ DATA = st.one_of(
     st.tuples(st.binary(min_size=1, max_size=9), st.integers(1, 30_000)).map(lambda t: t[0] * t[1]),
 )
 Compressor = Callable[[bytes], bytes]
+GZIP_MEMBER = b"\x1f\x8b\x08"
 
 
 def inflate(pieces: Iterable[bytes]) -> Iterable[bytes]:
@@ -192,3 +194,23 @@ def test_inflater_of_any_bytes(data: bytes, before: bytes, where: List[int]) -> 
         assert all(inflate(cut(before + data, where)))
     except ProtocolError as error:
         assert "compression of the answer is broken" in str(error)  # noqa: PT017 - it may also succeed
+
+
+@quick
+@given(st.binary(max_size=60), COMPRESSORS, st.binary(max_size=9), offsets)
+def test_inflater_ignores_what_follows(
+    data: bytes, compress: Compressor, rest: bytes, where: List[int]
+) -> None:
+    """What follows compressed data is ignored, under any cuts, unless it is a gzip member."""
+    assume(not rest.startswith(GZIP_MEMBER))
+    assert b"".join(inflate(cut(compress(data) + rest, where))) == data
+
+
+@quick
+@given(st.binary(max_size=60), st.integers(0, 30), offsets)
+def test_inflater_of_a_broken_member(data: bytes, at: int, where: List[int]) -> None:
+    """A further gzip member that is broken is an error, never a cut answer that looks whole."""
+    compressed = gzip.compress(data)
+    broken = compressed[:10] + b"\xff" * (at + 1)  # not a type of block
+    with pytest.raises(ProtocolError, match="compression of the answer is broken"):
+        list(inflate(cut(compressed + broken, where)))
