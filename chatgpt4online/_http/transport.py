@@ -34,7 +34,7 @@ from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
 from .request import Request
 from .response import Response
-from .retry import Action, Attempt, Failure
+from .retry import Action, Attempt, FailureKind
 from .session import (
     LOCATION,
     Headers,
@@ -323,7 +323,7 @@ class Transport:
                 return exchange(request, nonce, call)
             except _Moved as moved:
                 decision = retry.decide(
-                    Failure.MOVED, idempotent=request.idempotent, attempt=attempt
+                    FailureKind.MOVED, idempotent=request.idempotent, attempt=attempt
                 )
                 if decision.action is Action.RAISE:
                     raise moved.error from None
@@ -364,7 +364,7 @@ class Transport:
         request: Request,
         nonce: Optional[IssuedNonce],
         call: Call,
-    ) -> Failure:
+    ) -> FailureKind:
         return retry.classify(
             error,
             sent=call.sent,
