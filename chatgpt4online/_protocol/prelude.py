@@ -12,6 +12,7 @@ from typing import FrozenSet, NamedTuple, Optional, Tuple, Union
 
 from chatgpt4online.errors import ProtocolError
 
+from .events import EVENT_TYPES, FIELD_PREFIXES
 from .fields import json_end, parse_json
 
 #: An answer starts within this many bytes; an error quotes a page up to here.
@@ -24,9 +25,7 @@ INDEX_KEYS = frozenset({"name", "namespaces", "code"})
 NAMESPACE_KEYS = frozenset({"namespace", "routes", "code"})
 
 _BYTES_BOM = b"\xef\xbb\xbf"
-_STREAM = (b"data:", b"event:", b"id:", b"retry:", b":")
 _PAGE = (b"<!doctype", b"<html")
-_EVENT_TYPES = frozenset({"live", "end", "error"})
 _FIRST_KEY = re.compile(rb'\{\s*"(\w+)"\s*:')
 #: The beginning of an event, in the rest of a line.
 _EVENT = re.compile(
@@ -91,7 +90,7 @@ class StartFinder:
         self._begin = _skip_blanks(head, self._begin, LONGEST_PRELUDE, self._searched)
         self._searched = max(self._begin, len(head) - len(b"--"))
         body = bytes(head[self._begin : self._begin + _LONGEST_WORD])
-        if body.startswith(_STREAM):
+        if body.startswith(FIELD_PREFIXES):
             return Start(self._begin, is_stream=True)
         if body.lower().startswith(_PAGE):
             return Start(self._begin, is_stream=False)
@@ -161,7 +160,7 @@ def _last_line_end(head: bytearray, at: int) -> int:
 
 def _is_undecided(body: bytes) -> bool:
     """Return whether these bytes are too few to decide what they are the beginning of."""
-    words = (*_STREAM, *_PAGE, b"<!--", _BYTES_BOM)
+    words = (*FIELD_PREFIXES, *_PAGE, b"<!--", _BYTES_BOM)
     start = body.lower()
     return not body or body.startswith(b"<!--") or any(word.startswith(start) for word in words)
 
@@ -182,7 +181,7 @@ def _is_event(line: Bytes) -> bool:
         event = parse_json(line.decode("utf-8")) if line.endswith(b"}") else None
     except (ProtocolError, UnicodeDecodeError):
         return False
-    return isinstance(event, dict) and event.get("type") in _EVENT_TYPES and "data" in event
+    return isinstance(event, dict) and event.get("type") in EVENT_TYPES and "data" in event
 
 
 def _is_cut(line: Bytes) -> bool:
