@@ -216,7 +216,7 @@ def sort(path: Path, keys: Iterable[Optional[str]]) -> None:
     newest: Dict[Optional[str], str] = dict.fromkeys(keys, "")
     with path.open("rb+") as file:
         _lock(file, path)
-        newest.update((json.loads(line)["key"], line.decode().rstrip() + "\n") for line in file)
+        newest.update((_loads(line)["key"], line.decode().rstrip() + "\n") for line in file)
         if _IS_CLOSED_FIRST:
             with suppress(OSError):  # it could not be locked
                 _unlock(file)

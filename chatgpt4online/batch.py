@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     #: whoever waits.
     _Finished = SimpleQueue[Optional[Tuple[Future[Any], Union[Outcome, BaseException]]]]
 else:
-    Client = Any  # for `typing.get_type_hints`: that module is above this one
+    Client = Any  # for `typing.get_type_hints`: that module imports this one
 
 __all__ = ["Outcomes"]
 

@@ -175,8 +175,8 @@ class Stream:
         if self._first_seconds is None:
             self._first_seconds = monotonic() - self._began
         self._size += len(delta)
-        if self._size > fields.LIMIT:
-            raise ProtocolError(f"the answer is longer than {fields.LIMIT} characters")
+        if self._size > fields.MOST_BYTES:
+            raise ProtocolError(f"the answer is longer than {fields.MOST_BYTES} characters")
 
     def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""

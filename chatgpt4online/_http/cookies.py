@@ -12,7 +12,7 @@ from requests.adapters import HTTPAdapter
 from requests.cookies import get_cookie_header
 
 #: The most bytes of cookies that a jar keeps for one domain.
-LIMIT = 64 * 1024
+MOST_BYTES = 64 * 1024
 
 _SET_COOKIE = ("Set-Cookie", "Set-Cookie2")
 #: A number of seconds, a year, a month such as that of ``Thu, 01 Mai 2026 10:00:00 GMT``, or a
@@ -55,12 +55,12 @@ def _repair(raw: Any) -> None:
 
 
 def bound(jar: CookieJar) -> None:
-    """Remove cookies, the largest first, of each domain with more than `LIMIT` bytes of them."""
+    """Remove cookies, the largest first, of each domain that has more than `MOST_BYTES` of them."""
     cookies = _all(jar)
     for domain in {cookie.domain for cookie in cookies}:
         of_domain = sorted((each for each in cookies if each.domain == domain), key=_size)
         size = sum(map(_size, of_domain))
-        while size > LIMIT:
+        while size > MOST_BYTES:
             largest = of_domain.pop()
             size -= _size(largest)
             with suppress(KeyError):  # another thread was quicker

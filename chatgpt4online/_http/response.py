@@ -101,7 +101,7 @@ class Response:
             if start is not None:
                 del finder.head[: start.at]
                 return finder.head, start.is_stream
-            if len(finder.head) > fields.LIMIT:
+            if len(finder.head) > fields.MOST_BYTES:
                 raise self.translate(_too_large())
 
     def items(self) -> Iterator[Union[str, Event, End, Failure]]:
@@ -216,7 +216,7 @@ class Response:
             head += data
         return bytes(head[:limit])
 
-    def _text(self, first: bytes = b"", limit: int = prelude.LIMIT) -> str:
+    def _text(self, first: bytes = b"", limit: int = prelude.LONGEST_PRELUDE) -> str:
         """Return the beginning of the body as text."""
         return self.beginning(limit, first).decode("utf-8", "replace")
 
@@ -266,4 +266,4 @@ class Response:
 
 
 def _too_large() -> ProtocolError:
-    return ProtocolError(f"the answer is larger than {fields.LIMIT} bytes")
+    return ProtocolError(f"the answer is larger than {fields.MOST_BYTES} bytes")

@@ -34,7 +34,7 @@ FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
 LONGEST_BACKOFF = 8.0
 
 
-class Failure(enum.Enum):
+class FailureKind(enum.Enum):
     """What went wrong, as far as it matters for sending again."""
 
     #: Refused connection, DNS, TLS handshake, connect timeout: nothing was sent.
@@ -115,15 +115,15 @@ class Rule(NamedTuple):
 
 
 #: The table. Where a rule is used up or does not hold, the error is raised.
-RULES: Mapping[Failure, Rule] = {
-    Failure.NOT_CONNECTED: Rule(Action.WAIT),
-    Failure.STALE_NONCE: Rule(Action.RENEW_NONCE),
-    Failure.OVERTAKEN_NONCE: Rule(Action.RENEW_NONCE, most=MOST_RENEWALS),
-    Failure.ASKED_TO_WAIT: Rule(Action.WAIT),
-    Failure.MOVED: Rule(Action.FOLLOW, most=MOST_REDIRECTS),
-    Failure.MOVED_TO_NOWHERE: Rule(Action.RETURN),
-    Failure.UNCERTAIN: Rule(Action.WAIT, only_idempotent=True),
-    Failure.FINAL: Rule(Action.RAISE),
+RULES: Mapping[FailureKind, Rule] = {
+    FailureKind.NOT_CONNECTED: Rule(Action.WAIT),
+    FailureKind.STALE_NONCE: Rule(Action.RENEW_NONCE),
+    FailureKind.OVERTAKEN_NONCE: Rule(Action.RENEW_NONCE, most=MOST_RENEWALS),
+    FailureKind.ASKED_TO_WAIT: Rule(Action.WAIT),
+    FailureKind.MOVED: Rule(Action.FOLLOW, most=MOST_REDIRECTS),
+    FailureKind.MOVED_TO_NOWHERE: Rule(Action.RETURN),
+    FailureKind.UNCERTAIN: Rule(Action.WAIT, only_idempotent=True),
+    FailureKind.FINAL: Rule(Action.RAISE),
 }
 
 
@@ -138,7 +138,7 @@ _RAISE = Decision(Action.RAISE)
 
 
 def decide(
-    failure: Failure,
+    failure: FailureKind,
     *,
     idempotent: bool,
     attempt: Attempt,
@@ -159,7 +159,7 @@ def decide(
     if rule.only_idempotent and not idempotent:
         return _RAISE
     if rule.action is Action.WAIT:
-        asked = retry_after if failure is Failure.ASKED_TO_WAIT else None
+        asked = retry_after if failure is FailureKind.ASKED_TO_WAIT else None
         delay = _backoff(attempt.retries, jitter) if asked is None else asked
         return Decision(Action.WAIT, delay) if _may_wait(delay, attempt) else _RAISE
     used = {
@@ -188,7 +188,7 @@ def classify(
     overtaken: bool = False,
     final: bool = False,
     moved: bool = False,
-) -> Failure:
+) -> FailureKind:
     """
     Return what an error means for sending again.
 
@@ -201,20 +201,20 @@ def classify(
         moved: the request went to an address that an earlier redirect had led to.
     """
     if stale_nonce:
-        return Failure.OVERTAKEN_NONCE if overtaken else Failure.STALE_NONCE
+        return FailureKind.OVERTAKEN_NONCE if overtaken else FailureKind.STALE_NONCE
     if final or isinstance(error, BlockedError):
-        return Failure.FINAL
+        return FailureKind.FINAL
     if moved and isinstance(error, NotFoundError) and not error.code:
-        return Failure.MOVED_TO_NOWHERE  # WordPress would have named a code
+        return FailureKind.MOVED_TO_NOWHERE  # WordPress would have named a code
     if isinstance(error, StatusError):
         return _of_status(error)
     if isinstance(error, TransportError) and not sent:
-        return Failure.NOT_CONNECTED
+        return FailureKind.NOT_CONNECTED
     is_cut = isinstance(error, (TransportError, StreamInterrupted))
-    return Failure.UNCERTAIN if is_cut and not isinstance(error, Timeout) else Failure.FINAL
+    return FailureKind.UNCERTAIN if is_cut and not isinstance(error, Timeout) else FailureKind.FINAL
 
 
-def _of_status(error: StatusError) -> Failure:
+def _of_status(error: StatusError) -> FailureKind:
     if error.status in (429, 503) and error.retry_after is not None:
-        return Failure.ASKED_TO_WAIT
-    return Failure.UNCERTAIN if error.status in (429, 502, 503, 504) else Failure.FINAL
+        return FailureKind.ASKED_TO_WAIT
+    return FailureKind.UNCERTAIN if error.status in (429, 502, 503, 504) else FailureKind.FINAL

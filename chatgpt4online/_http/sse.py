@@ -107,7 +107,7 @@ def _single_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
         del block
         found.reverse()
         while found:
-            if b"\n" in found[-1] or len(found[-1]) > fields.LIMIT:
+            if b"\n" in found[-1] or len(found[-1]) > fields.MOST_BYTES:
                 _check_event(found[-1])
             yield found.pop() + b"\n\n"
 
@@ -120,8 +120,8 @@ def _check_event(event: bytes) -> None:
 
 
 def _check_size(size: int) -> None:
-    if size > fields.LIMIT:
-        raise ProtocolError(f"an event is larger than {fields.LIMIT} bytes")
+    if size > fields.MOST_BYTES:
+        raise ProtocolError(f"an event is larger than {fields.MOST_BYTES} bytes")
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from .nonce import IssuedNonce, Nonce
 from .outgoing import Headers, ProgressFailed
 from .request import Request
 from .response import Response
-from .retry import Action, Attempt, Failure
+from .retry import Action, Attempt, FailureKind
 from .session import LOCATION, Session, session_for
 
 T = TypeVar("T")
@@ -322,7 +322,7 @@ class Transport:
                 return exchange(request, nonce, call)
             except _Moved as moved:
                 decision = retry.decide(
-                    Failure.MOVED, idempotent=request.idempotent, attempt=attempt
+                    FailureKind.MOVED, idempotent=request.idempotent, attempt=attempt
                 )
                 if decision.action is Action.RAISE:
                     raise moved.error from None
@@ -363,7 +363,7 @@ class Transport:
         request: Request,
         nonce: Optional[IssuedNonce],
         call: Call,
-    ) -> Failure:
+    ) -> FailureKind:
         return retry.classify(
             error,
             sent=call.sent,

@@ -9,6 +9,14 @@ from chatgpt4online.types import Event
 
 from .fields import as_dict, as_number, as_str, as_text, check_size, parse_json, plain_text
 
+#: What the lines of an event begin with.
+FIELD_PREFIXES = (b"data:", b"event:", b"id:", b"retry:", b":")
+
+_LIVE, _END, _ERROR = "live", "end", "error"
+
+#: The types of events; others are skipped.
+EVENT_TYPES = frozenset({_LIVE, _END, _ERROR})
+
 
 class End(NamedTuple):
     """The last event of a stream: the answer's JSON object, or None if it could not be read."""
@@ -44,11 +52,11 @@ def parse_event(data: str) -> Union[str, Event, End, Failure, None]:
     if not isinstance(event, dict):
         raise ProtocolError("an event is not a JSON object")
     event_type, value = event.get("type"), event.get("data")
-    if event_type == "live":
+    if event_type == _LIVE:
         return _live(event, value)
-    if event_type == "end":
+    if event_type == _END:
         return End(_answer(value))
-    if event_type == "error":
+    if event_type == _ERROR:
         return Failure(plain_text(value))
     return None
 

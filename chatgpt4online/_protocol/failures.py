@@ -23,14 +23,12 @@ from chatgpt4online.errors import (
 
 from . import routes
 from .advice import UNKNOWN, Asked, Refusal, advice, advice_on_upload
+from .events import FIELD_PREFIXES
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
 
 #: How many of a stream's last bytes are kept, to quote what PHP printed before it broke off.
 LONGEST_TAIL = 2048
-
-#: What the lines of an event begin with.
-_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 #: Text by which the pages that firewalls and CDNs send instead of an answer are recognized.
 _CHALLENGE = (
@@ -141,7 +139,7 @@ def interrupted(tail: bytes) -> StreamInterrupted:
     Source: PHP prints a fatal error, such as one about memory, to the answer that it breaks off.
     """
     whole = tail if len(tail) < LONGEST_TAIL else tail.partition(b"\n")[2]
-    lines = [line for line in whole.splitlines() if not line.startswith(_FIELDS)]
+    lines = [line for line in whole.splitlines() if not line.startswith(FIELD_PREFIXES)]
     printed = plain_text(b"\n".join(lines).decode("utf-8", "replace"))
     quoted = f" The site printed: {sentence(printed)}" if printed else ""
     return StreamInterrupted(f"the answer stopped before its end.{quoted}")

@@ -20,7 +20,7 @@ from chatgpt4online.errors import ProtocolError
 #: The most bytes of one event or JSON body. A text in it may take as many in memory, where one
 #: character beyond U+00FF makes Python take 2 bytes for each, and one beyond U+FFFF 4 bytes. The
 #: deltas of one stream may have as many characters in all.
-LIMIT = 8 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 
 #: The most values of one JSON text, counted by its commas and opening brackets.
 MOST_VALUES = 500_000
@@ -77,12 +77,12 @@ def check_size(text: str) -> None:
     Parsing takes at most 12 times what the text takes in memory, and 150 bytes per value.
 
     Raises:
-        ProtocolError: the text exceeds `LIMIT` or `MOST_VALUES`.
+        ProtocolError: the text exceeds `MOST_BYTES` or `MOST_VALUES`.
     """
     if len(text) <= MOST_VALUES:
         return  # in memory, it takes at most 4 bytes for each
-    if sys.getsizeof(text) - _STR_OVERHEAD > LIMIT:
-        raise ProtocolError(f"a text of the answer takes more than {LIMIT} bytes in memory")
+    if sys.getsizeof(text) - _STR_OVERHEAD > MOST_BYTES:
+        raise ProtocolError(f"a text of the answer takes more than {MOST_BYTES} bytes in memory")
     if _count_values(text) > MOST_VALUES:
         raise ProtocolError(f"the JSON of the answer has more than {MOST_VALUES} values")
 

@@ -12,10 +12,11 @@ from typing import FrozenSet, NamedTuple, Optional, Tuple, Union
 
 from chatgpt4online.errors import ProtocolError
 
+from .events import EVENT_TYPES, FIELD_PREFIXES
 from .fields import json_end, parse_json
 
-#: An answer starts within so many bytes; so much of a page is read for an error.
-LIMIT = 64 * 1024
+#: An answer starts within this many bytes; an error quotes a page up to here.
+LONGEST_PRELUDE = 64 * 1024
 
 #: The first keys of answers, by their sender. Errors of WordPress begin with ``code``.
 PLUGIN_KEYS = frozenset({"success", "code"})
@@ -24,9 +25,7 @@ INDEX_KEYS = frozenset({"name", "namespaces", "code"})
 NAMESPACE_KEYS = frozenset({"namespace", "routes", "code"})
 
 _BYTES_BOM = b"\xef\xbb\xbf"
-_STREAM = (b"data:", b"event:", b"id:", b"retry:", b":")
 _PAGE = (b"<!doctype", b"<html")
-_EVENT_TYPES = frozenset({"live", "end", "error"})
 _FIRST_KEY = re.compile(rb'\{\s*"(\w+)"\s*:')
 #: The beginning of an event, in the rest of a line.
 _EVENT = re.compile(
@@ -88,14 +87,14 @@ class StartFinder:
     def _find_beginning(self, *, ended: bool) -> Optional[Start]:
         """Return where a body starts that begins as a stream or as a page."""
         head = self.head
-        self._begin = _skip_blanks(head, self._begin, LIMIT, self._searched)
+        self._begin = _skip_blanks(head, self._begin, LONGEST_PRELUDE, self._searched)
         self._searched = max(self._begin, len(head) - len(b"--"))
         body = bytes(head[self._begin : self._begin + _LONGEST_WORD])
-        if body.startswith(_STREAM):
+        if body.startswith(FIELD_PREFIXES):
             return Start(self._begin, is_stream=True)
         if body.lower().startswith(_PAGE):
             return Start(self._begin, is_stream=False)
-        if ended or len(head) >= LIMIT + _LONGEST_WORD or not _is_undecided(body):
+        if ended or len(head) >= LONGEST_PRELUDE + _LONGEST_WORD or not _is_undecided(body):
             self._is_noise = True
             self._line = self._searched = self._begin
         return None
@@ -105,7 +104,7 @@ class StartFinder:
         head = self.head
         end = len(head) if ended else _last_line_end(head, self._searched)
         self._searched = len(head)
-        at = head.find(b"data:", self._line, min(end, LIMIT))
+        at = head.find(b"data:", self._line, min(end, LONGEST_PRELUDE))
         while at >= 0 and self._attempts < _MAX_ATTEMPTS:
             # Only then: finding the end of its line for each "data:" would take quadratic time.
             if _EVENT.match(head, at + len(b"data:")):
@@ -113,7 +112,7 @@ class StartFinder:
                 self._attempts += 1
                 if _is_event(line) or (not is_whole and _is_cut(line)):
                     return Start(at, is_stream=True)
-            at = head.find(b"data:", at + 1, min(end, LIMIT))
+            at = head.find(b"data:", at + 1, min(end, LONGEST_PRELUDE))
         self._line = max(self._line, end)
         return None
 
@@ -161,7 +160,7 @@ def _last_line_end(head: bytearray, at: int) -> int:
 
 def _is_undecided(body: bytes) -> bool:
     """Return whether these bytes are too few to decide what they are the beginning of."""
-    words = (*_STREAM, *_PAGE, b"<!--", _BYTES_BOM)
+    words = (*FIELD_PREFIXES, *_PAGE, b"<!--", _BYTES_BOM)
     start = body.lower()
     return not body or body.startswith(b"<!--") or any(word.startswith(start) for word in words)
 
@@ -182,7 +181,7 @@ def _is_event(line: Bytes) -> bool:
         event = parse_json(line.decode("utf-8")) if line.endswith(b"}") else None
     except (ProtocolError, UnicodeDecodeError):
         return False
-    return isinstance(event, dict) and event.get("type") in _EVENT_TYPES and "data" in event
+    return isinstance(event, dict) and event.get("type") in EVENT_TYPES and "data" in event
 
 
 def _is_cut(line: Bytes) -> bool:
@@ -200,7 +199,7 @@ def _find_json(head: Bytes, begin: int, keys: FrozenSet[str]) -> int:
         return begin
     places = [
         match.start()
-        for match in _FIRST_KEY.finditer(head, begin, begin + LIMIT)
+        for match in _FIRST_KEY.finditer(head, begin, begin + LONGEST_PRELUDE)
         if match[1].decode("ascii", "replace") in keys
     ]
     last = places[: -_MAX_ATTEMPTS - 1 : -1]

@@ -468,12 +468,15 @@ def test_odd_numbers_are_valid_json(path: Path, price: str) -> None:
 
 DEEP = """
 import sys
+from pathlib import Path
 from chatgpt4online import Client
+from chatgpt4online._journal import sort
 
 def run():
     with Client(sys.argv[1]) as client:
         (outcome,) = client.map(["a"], journal=sys.argv[2])
     assert outcome.ok, outcome
+    sort(Path(sys.argv[2]), [outcome.key])
     depth, value = 0, outcome.reply.raw["x"]
     while value:
         depth, value = depth + 1, value[0]
@@ -487,7 +490,7 @@ deeper(int(sys.argv[3]))
 
 
 def test_a_deep_reply_is_remembered(path: Path) -> None:
-    """A reply nested as deep as can be parsed is read again from any stack, in any process."""
+    """A reply nested as deep as can be parsed is read again and sorted from any stack."""
     nested = b"[" * 960 + b"0" + b"]" * 960
     body = b'{"success":true,"reply":"a","x":%b}' % nested
     with RawServer(answering(reply("200 OK", body))) as server:

@@ -21,6 +21,7 @@ from chatgpt4online._protocol.fields import parse_json
 
 WIRE = Path(__file__).parent.parent / "wire"
 BOM = b"\xef\xbb\xbf"
+LONGEST = prelude.LONGEST_PRELUDE
 
 Item = Union[str, Event, End, Failure]
 
@@ -163,9 +164,9 @@ def test_start_once_found_stays(body: bytes, more: bytes) -> None:
 
 @quick
 @given(STARTS, offsets)
-@example(b" " * prelude.LIMIT + b"data: {}\n", [prelude.LIMIT + 1])
-@example(b"x" * (prelude.LIMIT - 1) + b'\ndata: {"type":"live","data":""}\n', [prelude.LIMIT + 9])
-@example(b"<!--" + b"x" * prelude.LIMIT + b"-->\ndata: {}\n", [9, prelude.LIMIT + 9])
+@example(b" " * LONGEST + b"data: {}\n", [LONGEST + 1])
+@example(b"x" * (LONGEST - 1) + b'\ndata: {"type":"live","data":""}\n', [LONGEST + 9])
+@example(b"<!--" + b"x" * LONGEST + b"-->\ndata: {}\n", [9, LONGEST + 9])
 def test_start_under_any_cuts(body: bytes, where: List[int]) -> None:
     """A body starts at the same place however it is cut."""
     finder = prelude.StartFinder()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatgpt4online._protocol.prelude import (
     INDEX_KEYS,
-    LIMIT,
+    LONGEST_PRELUDE,
     USER_KEYS,
     Start,
     StartFinder,
@@ -100,8 +100,8 @@ def test_json_after_noise(noise: bytes) -> None:
         b"\n<HTML>\n" + HEL,
         b"x\n" + HEL.replace(b"live", b"other"),
         b'x\ndata: {"type":"live"}\n\n',
-        b"x" * LIMIT + HEL,
-        b"x" * LIMIT + ANSWER,
+        b"x" * LONGEST_PRELUDE + HEL,
+        b"x" * LONGEST_PRELUDE + ANSWER,
     ],
 )
 def test_quotations_are_not_answers(body: bytes) -> None:
@@ -144,8 +144,8 @@ HOSTILE = [
     b'{"success":true}' * 4_000,
     b"<!--" * 16_000,
     b"<!---->" * 9_000,
-    b" " * LIMIT,
-    b"[" * LIMIT,
+    b" " * LONGEST_PRELUDE,
+    b"[" * LONGEST_PRELUDE,
     b'x{"success":' + b"[" * 60_000,
     b'x{"success":' + b"9" * 60_000,
 ]

@@ -30,7 +30,7 @@ from chatgpt4online._http.retry import (
     Action,
     Attempt,
     Decision,
-    Failure,
+    FailureKind,
     classify,
     decide,
 )
@@ -53,42 +53,42 @@ NO_ROUTE = NotFoundError(status=404, code="rest_no_route")
 STALE = AuthError(status=403, code="rest_cookie_invalid_nonce")
 
 #: An error, what else is known about its attempt, and what it means.
-MEANINGS: Dict[str, Tuple[ChatGPT4OnlineError, Dict[str, bool], Failure]] = {
-    "no connection": (TransportError(), {"sent": False}, Failure.NOT_CONNECTED),
-    "no connection in time": (Timeout(phase="connect"), {"sent": False}, Failure.NOT_CONNECTED),
-    "a bad certificate": (TransportError(), {"sent": False, "final": True}, Failure.FINAL),
-    "a cut before the headers": (TransportError(), {}, Failure.UNCERTAIN),
-    "a cut answer": (StreamInterrupted(), {}, Failure.UNCERTAIN),
-    "silence": (Timeout(phase="read"), {}, Failure.FINAL),
-    "the deadline": (Timeout(phase="deadline"), {}, Failure.FINAL),
-    "a stale nonce": (STALE, {"stale_nonce": True}, Failure.STALE_NONCE),
+MEANINGS: Dict[str, Tuple[ChatGPT4OnlineError, Dict[str, bool], FailureKind]] = {
+    "no connection": (TransportError(), {"sent": False}, FailureKind.NOT_CONNECTED),
+    "no connection in time": (Timeout(phase="connect"), {"sent": False}, FailureKind.NOT_CONNECTED),
+    "a bad certificate": (TransportError(), {"sent": False, "final": True}, FailureKind.FINAL),
+    "a cut before the headers": (TransportError(), {}, FailureKind.UNCERTAIN),
+    "a cut answer": (StreamInterrupted(), {}, FailureKind.UNCERTAIN),
+    "silence": (Timeout(phase="read"), {}, FailureKind.FINAL),
+    "the deadline": (Timeout(phase="deadline"), {}, FailureKind.FINAL),
+    "a stale nonce": (STALE, {"stale_nonce": True}, FailureKind.STALE_NONCE),
     "a nonce that was overtaken": (
         STALE,
         {"stale_nonce": True, "overtaken": True},
-        Failure.OVERTAKEN_NONCE,
+        FailureKind.OVERTAKEN_NONCE,
     ),
-    "another refusal meanwhile": (STALE, {"overtaken": True}, Failure.FINAL),
-    "the same refusal without a nonce": (STALE, {}, Failure.FINAL),
-    "429": (status(429), {}, Failure.UNCERTAIN),
-    "429 with Retry-After": (status(429, 9.0), {}, Failure.ASKED_TO_WAIT),
-    "429, retry at once": (status(429, 0.0), {}, Failure.ASKED_TO_WAIT),
-    "502": (status(502), {}, Failure.UNCERTAIN),
-    "502 with Retry-After": (status(502, 0.0), {}, Failure.UNCERTAIN),
-    "503": (status(503), {}, Failure.UNCERTAIN),
-    "503 with Retry-After": (status(503, 9.0), {}, Failure.ASKED_TO_WAIT),
-    "504": (status(504), {}, Failure.UNCERTAIN),
-    "504 with Retry-After": (status(504, 0.0), {}, Failure.UNCERTAIN),
-    "500 with Retry-After": (status(500, 0.0), {}, Failure.FINAL),
-    "425 with Retry-After": (status(425, 0.0), {}, Failure.FINAL),
-    "429 of a firewall": (BlockedError(status=429, retry_after=0.0), {}, Failure.FINAL),
-    "503 of a firewall": (BlockedError(status=503, retry_after=0.0), {}, Failure.FINAL),
-    "404": (NOT_FOUND, {}, Failure.FINAL),
-    "404 after a redirect": (NOT_FOUND, {"moved": True}, Failure.MOVED_TO_NOWHERE),
-    "404 of WordPress after a redirect": (NO_ROUTE, {"moved": True}, Failure.FINAL),
-    "410 after a redirect": (status(410), {"moved": True}, Failure.FINAL),
-    "502 after a redirect": (status(502), {"moved": True}, Failure.UNCERTAIN),
-    "a failure of the plugin": (ReplyError(), {}, Failure.FINAL),
-    "a page": (ProtocolError(), {}, Failure.FINAL),
+    "another refusal meanwhile": (STALE, {"overtaken": True}, FailureKind.FINAL),
+    "the same refusal without a nonce": (STALE, {}, FailureKind.FINAL),
+    "429": (status(429), {}, FailureKind.UNCERTAIN),
+    "429 with Retry-After": (status(429, 9.0), {}, FailureKind.ASKED_TO_WAIT),
+    "429, retry at once": (status(429, 0.0), {}, FailureKind.ASKED_TO_WAIT),
+    "502": (status(502), {}, FailureKind.UNCERTAIN),
+    "502 with Retry-After": (status(502, 0.0), {}, FailureKind.UNCERTAIN),
+    "503": (status(503), {}, FailureKind.UNCERTAIN),
+    "503 with Retry-After": (status(503, 9.0), {}, FailureKind.ASKED_TO_WAIT),
+    "504": (status(504), {}, FailureKind.UNCERTAIN),
+    "504 with Retry-After": (status(504, 0.0), {}, FailureKind.UNCERTAIN),
+    "500 with Retry-After": (status(500, 0.0), {}, FailureKind.FINAL),
+    "425 with Retry-After": (status(425, 0.0), {}, FailureKind.FINAL),
+    "429 of a firewall": (BlockedError(status=429, retry_after=0.0), {}, FailureKind.FINAL),
+    "503 of a firewall": (BlockedError(status=503, retry_after=0.0), {}, FailureKind.FINAL),
+    "404": (NOT_FOUND, {}, FailureKind.FINAL),
+    "404 after a redirect": (NOT_FOUND, {"moved": True}, FailureKind.MOVED_TO_NOWHERE),
+    "404 of WordPress after a redirect": (NO_ROUTE, {"moved": True}, FailureKind.FINAL),
+    "410 after a redirect": (status(410), {"moved": True}, FailureKind.FINAL),
+    "502 after a redirect": (status(502), {"moved": True}, FailureKind.UNCERTAIN),
+    "a failure of the plugin": (ReplyError(), {}, FailureKind.FINAL),
+    "a page": (ProtocolError(), {}, FailureKind.FINAL),
 }
 
 
@@ -104,56 +104,56 @@ def test_other_statuses_are_final() -> None:
     others = {*range(100, 1000)} - {429, 502, 503, 504}
     for code in others:
         for retry_after in (None, 0.0):
-            assert classify(status(code, retry_after), sent=True) is Failure.FINAL
+            assert classify(status(code, retry_after), sent=True) is FailureKind.FINAL
 
 
 # --------------------------------------------------------------------- from failure to decision
 
 #: What follows a failure in a fresh attempt: of an idempotent request, and of any other.
-ROWS: Dict[Failure, Tuple[Action, Action]] = {
-    Failure.NOT_CONNECTED: (Action.WAIT, Action.WAIT),
-    Failure.STALE_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
-    Failure.OVERTAKEN_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
-    Failure.ASKED_TO_WAIT: (Action.WAIT, Action.WAIT),
-    Failure.MOVED: (Action.FOLLOW, Action.FOLLOW),
-    Failure.MOVED_TO_NOWHERE: (Action.RETURN, Action.RETURN),
-    Failure.UNCERTAIN: (Action.WAIT, Action.RAISE),
-    Failure.FINAL: (Action.RAISE, Action.RAISE),
+ROWS: Dict[FailureKind, Tuple[Action, Action]] = {
+    FailureKind.NOT_CONNECTED: (Action.WAIT, Action.WAIT),
+    FailureKind.STALE_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
+    FailureKind.OVERTAKEN_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
+    FailureKind.ASKED_TO_WAIT: (Action.WAIT, Action.WAIT),
+    FailureKind.MOVED: (Action.FOLLOW, Action.FOLLOW),
+    FailureKind.MOVED_TO_NOWHERE: (Action.RETURN, Action.RETURN),
+    FailureKind.UNCERTAIN: (Action.WAIT, Action.RAISE),
+    FailureKind.FINAL: (Action.RAISE, Action.RAISE),
 }
 
 
 def test_the_table_is_complete() -> None:
     """Each failure has a rule and a row."""
-    assert set(RULES) == set(ROWS) == set(Failure)
+    assert set(RULES) == set(ROWS) == set(FailureKind)
 
 
-@pytest.mark.parametrize("failure", Failure)
+@pytest.mark.parametrize("failure", FailureKind)
 @pytest.mark.parametrize("idempotent", [True, False])
-def test_rows(failure: Failure, idempotent: bool) -> None:
+def test_rows(failure: FailureKind, idempotent: bool) -> None:
     """Of what may have run, only an idempotent request is sent again."""
     decision = decide(failure, idempotent=idempotent, attempt=FRESH)
     assert decision.action is ROWS[failure][0 if idempotent else 1]
 
 
 #: What was done before, in the last attempt that may fail in this way, and in the one after it.
-USED_UP: List[Tuple[Failure, Attempt, Attempt]] = [
-    (Failure.NOT_CONNECTED, Attempt(1, 2), Attempt(2, 2)),
-    (Failure.ASKED_TO_WAIT, Attempt(1, 2), Attempt(2, 2)),
-    (Failure.UNCERTAIN, Attempt(1, 2), Attempt(2, 2)),
-    (Failure.UNCERTAIN, Attempt(0, 1), Attempt(0, 0)),
-    (Failure.STALE_NONCE, Attempt(renewals=0), Attempt(renewals=1)),
+USED_UP: List[Tuple[FailureKind, Attempt, Attempt]] = [
+    (FailureKind.NOT_CONNECTED, Attempt(1, 2), Attempt(2, 2)),
+    (FailureKind.ASKED_TO_WAIT, Attempt(1, 2), Attempt(2, 2)),
+    (FailureKind.UNCERTAIN, Attempt(1, 2), Attempt(2, 2)),
+    (FailureKind.UNCERTAIN, Attempt(0, 1), Attempt(0, 0)),
+    (FailureKind.STALE_NONCE, Attempt(renewals=0), Attempt(renewals=1)),
     (
-        Failure.OVERTAKEN_NONCE,
+        FailureKind.OVERTAKEN_NONCE,
         Attempt(renewals=MOST_RENEWALS - 1),
         Attempt(renewals=MOST_RENEWALS),
     ),
-    (Failure.MOVED, Attempt(moves=4), Attempt(moves=5)),
-    (Failure.MOVED_TO_NOWHERE, Attempt(returns=0), Attempt(returns=1)),
+    (FailureKind.MOVED, Attempt(moves=4), Attempt(moves=5)),
+    (FailureKind.MOVED_TO_NOWHERE, Attempt(returns=0), Attempt(returns=1)),
 ]
 
 
 @pytest.mark.parametrize(("failure", "last", "over"), USED_UP)
-def test_used_up(failure: Failure, last: Attempt, over: Attempt) -> None:
+def test_used_up(failure: FailureKind, last: Attempt, over: Attempt) -> None:
     """Waits happen `retries` times; the table says how often anything else does."""
     assert decide(failure, idempotent=True, attempt=last).action is RULES[failure].action
     assert decide(failure, idempotent=True, attempt=over) == RAISE
@@ -162,13 +162,13 @@ def test_used_up(failure: Failure, last: Attempt, over: Attempt) -> None:
 @pytest.mark.parametrize(
     ("failure", "used"),
     [
-        (Failure.NOT_CONNECTED, Attempt(0, 1, renewals=1, moves=5, returns=1)),
-        (Failure.STALE_NONCE, Attempt(2, 2, moves=5, returns=1)),
-        (Failure.MOVED, Attempt(2, 2, renewals=1, returns=1)),
-        (Failure.MOVED_TO_NOWHERE, Attempt(2, 2, renewals=1, moves=5)),
+        (FailureKind.NOT_CONNECTED, Attempt(0, 1, renewals=1, moves=5, returns=1)),
+        (FailureKind.STALE_NONCE, Attempt(2, 2, moves=5, returns=1)),
+        (FailureKind.MOVED, Attempt(2, 2, renewals=1, returns=1)),
+        (FailureKind.MOVED_TO_NOWHERE, Attempt(2, 2, renewals=1, moves=5)),
     ],
 )
-def test_each_kind_is_counted_alone(failure: Failure, used: Attempt) -> None:
+def test_each_kind_is_counted_alone(failure: FailureKind, used: Attempt) -> None:
     """A kind that is used up leaves the others as they are."""
     assert decide(failure, idempotent=False, attempt=used).action is RULES[failure].action
 
@@ -191,13 +191,13 @@ def test_retry_after(retry_after: float, remaining: Optional[float], obeyed: boo
     """Retry-After is obeyed exactly, up to 60 seconds and within the deadline."""
     attempt = FRESH._replace(remaining=remaining)
     decision = decide(
-        Failure.ASKED_TO_WAIT, idempotent=False, attempt=attempt, retry_after=retry_after
+        FailureKind.ASKED_TO_WAIT, idempotent=False, attempt=attempt, retry_after=retry_after
     )
     assert decision == (Decision(Action.WAIT, retry_after) if obeyed else RAISE)
 
 
-@pytest.mark.parametrize("failure", [Failure.NOT_CONNECTED, Failure.UNCERTAIN])
-def test_retry_after_of_another_failure(failure: Failure) -> None:
+@pytest.mark.parametrize("failure", [FailureKind.NOT_CONNECTED, FailureKind.UNCERTAIN])
+def test_retry_after_of_another_failure(failure: FailureKind) -> None:
     """A Retry-After that comes with another failure is not a reason to wait for it."""
     decision = decide(failure, idempotent=True, attempt=FRESH, retry_after=3600.0)
     assert decision == Decision(Action.WAIT, 0.5)
@@ -206,8 +206,8 @@ def test_retry_after_of_another_failure(failure: Failure) -> None:
 @pytest.mark.parametrize(
     ("retries", "longest"), [(0, 0.5), (1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (5, 8.0), (900, 8.0)]
 )
-@pytest.mark.parametrize("failure", [Failure.NOT_CONNECTED, Failure.UNCERTAIN])
-def test_backoff(failure: Failure, retries: int, longest: float) -> None:
+@pytest.mark.parametrize("failure", [FailureKind.NOT_CONNECTED, FailureKind.UNCERTAIN])
+def test_backoff(failure: FailureKind, retries: int, longest: float) -> None:
     """A backoff doubles from half a second to 8 seconds; jitter takes off up to a half."""
     attempt = Attempt(retries, 1000)
     delays = [
@@ -229,12 +229,14 @@ def test_backoff(failure: Failure, retries: int, longest: float) -> None:
 def test_backoff_and_deadline(remaining: float, jitter: float, action: Action) -> None:
     """A backoff that would end at the deadline or later is not begun."""
     attempt = FRESH._replace(remaining=remaining)
-    decision = decide(Failure.NOT_CONNECTED, idempotent=True, attempt=attempt, jitter=jitter)
+    decision = decide(FailureKind.NOT_CONNECTED, idempotent=True, attempt=attempt, jitter=jitter)
     assert decision.action is action
 
 
-@pytest.mark.parametrize("failure", [Failure.STALE_NONCE, Failure.MOVED, Failure.MOVED_TO_NOWHERE])
-def test_no_delay(failure: Failure) -> None:
+@pytest.mark.parametrize(
+    "failure", [FailureKind.STALE_NONCE, FailureKind.MOVED, FailureKind.MOVED_TO_NOWHERE]
+)
+def test_no_delay(failure: FailureKind) -> None:
     """What the site asks to be sent in another way is sent at once."""
     assert decide(failure, idempotent=False, attempt=FRESH, retry_after=5.0).delay == 0.0
 
@@ -331,9 +333,11 @@ def test_what_may_have_run_is_not_repeated(
 
 
 @given(
-    st.lists(st.sampled_from(Failure), min_size=50, max_size=50), st.integers(0, 9), st.booleans()
+    st.lists(st.sampled_from(FailureKind), min_size=50, max_size=50),
+    st.integers(0, 9),
+    st.booleans(),
 )
-def test_every_request_ends(failures: List[Failure], retries: int, idempotent: bool) -> None:
+def test_every_request_ends(failures: List[FailureKind], retries: int, idempotent: bool) -> None:
     """Whatever fails in whichever order, a request is sent a limited number of times."""
     attempt, sent = Attempt(most_retries=retries), 1
     for failure in failures:
@@ -347,9 +351,9 @@ def test_every_request_ends(failures: List[Failure], retries: int, idempotent: b
     assert sent <= 1 + retries + MOST_RENEWALS + MOST_REDIRECTS + 1
 
 
-@given(st.sampled_from(Failure), ATTEMPTS, WAITS, st.booleans(), st.floats(0.5, 1.0))
+@given(st.sampled_from(FailureKind), ATTEMPTS, WAITS, st.booleans(), st.floats(0.5, 1.0))
 def test_no_wait_is_too_long(
-    failure: Failure,
+    failure: FailureKind,
     attempt: Attempt,
     retry_after: Optional[float],
     idempotent: bool,
