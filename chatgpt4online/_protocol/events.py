@@ -15,7 +15,7 @@ FIELD_PREFIXES = (b"data:", b"event:", b"id:", b"retry:", b":")
 _LIVE, _END, _ERROR = "live", "end", "error"
 
 #: The types of events; others are skipped.
-EVENT_TYPES = frozenset({_LIVE, _END, _ERROR})
+EVENT_TYPES = (_LIVE, _END, _ERROR)
 
 
 class End(NamedTuple):

@@ -49,6 +49,7 @@ NOISE = [
     b"Notice: data: x\n",
     b"PHP Deprecated:  x in /x.php on line 5\r\n",
     b"<br />\n" + b"x" * 60_000 + b"\n",
+    b'Notice: x\ndata: {"type": {}, "data": ""}\n',
 ]
 
 
