@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, Optional
 
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import LoginState, RequestInfo
 from chatgpt4online._protocol.headers import (
     NONCE_HEADER,
     plain_headers,
@@ -87,18 +87,18 @@ class RequestHeaders:
             extra["content-type"] = request.content_type
         return extra
 
-    def asked(self, request: Request, root: str, call: Call) -> Asked:
-        """Return what advice about a refusal depends on: the route, and as whom it was asked."""
+    def request_info(self, request: Request, root: str, call: Call) -> RequestInfo:
+        """Return what advice about a refusal depends on: the route, and as whom it was sent."""
         credential = request.credential or self._login
-        by = "guest"
+        login: LoginState = "guest"
         if credential is not None and not request.is_url:
             is_sent = bool(credential.header(request.url(root)))
-            by = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
+            login = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
         size = len(request.body) if request.is_upload and request.body is not None else None
-        return Asked(
+        return RequestInfo(
             request.route,
             request.idempotent,
-            by,
+            login,
             size,
             site=routes.site_of(root),
             proxy=call.proxy or "",

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, FrozenSet, Iterator, Mapping, Optional, 
 import requests
 
 from chatgpt4online._protocol import fields, prelude
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import (
@@ -31,7 +31,7 @@ from .failures import cause, translate
 from .framing import BLOCK
 
 #: Returns the JSON object of an answer that reports success, and raises for any other.
-CheckAnswer = Callable[[object, int, Callable[[], Asked]], Dict[str, Any]]
+CheckAnswer = Callable[[object, int, Callable[[], RequestInfo]], Dict[str, Any]]
 
 log = logging.getLogger("chatgpt4online")
 
@@ -51,7 +51,7 @@ class Response:
         site: the site's URL, for errors.
         route: the route that was asked, for errors.
         idempotent: the request changes nothing on the site.
-        asked: returns all that advice depends on, which only refusals need.
+        get_request_info: returns all that advice depends on, which only refusals need.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
     """
@@ -64,7 +64,7 @@ class Response:
         site: str,
         route: str,
         idempotent: bool,
-        asked: Callable[[], Asked],
+        get_request_info: Callable[[], RequestInfo],
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
@@ -76,7 +76,7 @@ class Response:
         self._site = site
         self._route = route
         self._idempotent = idempotent
-        self._asked = asked
+        self._get_request_info = get_request_info
         self._update_nonce = update_nonce
         self._defer_release = defer_release
         self._body = Body(response, call)
@@ -145,7 +145,7 @@ class Response:
     def _json(self, body: bytearray, check: CheckAnswer) -> Dict[str, Any]:
         try:
             if body.startswith(b"{"):
-                return check(self._parse(body), self.status, self._asked)
+                return check(self._parse(body), self.status, self._get_request_info)
             raise self._not_json(bytes(body))
         except ChatGPT4OnlineError as error:
             raise self.translate(error) from None
@@ -170,12 +170,16 @@ class Response:
 
     def _not_json(self, first: bytes) -> ChatGPT4OnlineError:
         if is_from_firewall(self.headers):
-            return page_error(self.status, self.headers, "", now=time(), asked=self._asked())
+            return page_error(
+                self.status, self.headers, "", now=time(), request_info=self._get_request_info()
+            )
         if not first:
             return StreamInterrupted("the answer is empty")
         page = self._text(first)
         if first.startswith(b"<"):
-            return page_error(self.status, self.headers, page, now=time(), asked=self._asked())
+            return page_error(
+                self.status, self.headers, page, now=time(), request_info=self._get_request_info()
+            )
         return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
 
     def page(self) -> str:
@@ -184,7 +188,7 @@ class Response:
         if self._body.was_cut and not self.read():  # else it goes on beyond the limit
             raise self.translate(StreamInterrupted("the page stopped before its end."))
         try:
-            check_page(self.status, self.headers, page, asked=self._asked())
+            check_page(self.status, self.headers, page, request_info=self._get_request_info())
         except ChatGPT4OnlineError as error:
             raise self.translate(error) from None
         return page
@@ -193,7 +197,7 @@ class Response:
         """Return the error for a status that is not a success, with what the body says of it."""
         body = self.discard()
         error = error_from_response(
-            self.status, self.headers, body, now=time(), asked=self._asked()
+            self.status, self.headers, body, now=time(), request_info=self._get_request_info()
         )
         return self.translate(error)
 

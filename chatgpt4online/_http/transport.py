@@ -415,7 +415,7 @@ class Transport:
                 site=self.site,
                 route=request.route,
                 idempotent=request.idempotent,
-                asked=partial(self.headers.asked, request, self.root, call),
+                get_request_info=partial(self.headers.request_info, request, self.root, call),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )

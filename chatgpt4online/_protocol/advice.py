@@ -7,7 +7,7 @@ is used.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional, Tuple
+from typing import Callable, Literal, NamedTuple, Optional, Tuple
 
 from . import routes
 
@@ -27,16 +27,19 @@ WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer doe
 
 PROXY_LOGIN = "The proxy wants a login: give it in the proxy's URL, as http://user:password@host."
 
+#: As whom a request was sent; see `RequestInfo`.
+LoginState = Literal["guest", "user", "token", "withheld"]
 
-class Asked(NamedTuple):
+
+class RequestInfo(NamedTuple):
     """
-    What was asked, and as whom.
+    What was sent, and as whom.
 
     Args:
         route: the REST route, or the URL of a page.
         idempotent: it changes nothing on the site.
-        by: ``"guest"``, ``"user"`` (with `auth`), ``"token"``, or ``"withheld"`` where a login was
-            not sent, since the site has moved to another origin.
+        login: ``"guest"``, ``"user"`` (with `auth`), ``"token"``, or ``"withheld"`` where a login
+            was not sent, since the site has moved to another origin.
         size: the bytes of an upload, or None.
         site: where the site is now, after redirects.
         proxy: the address of the proxy on the way, without its login; empty if there is none.
@@ -44,25 +47,25 @@ class Asked(NamedTuple):
 
     route: str = ""
     idempotent: bool = False
-    by: str = "guest"
+    login: LoginState = "guest"
     size: Optional[int] = None
     site: str = ""
     proxy: str = ""
 
     @property
     def is_page(self) -> bool:
-        """Whether a page was asked for."""
+        """Whether it is for a page."""
         return "://" in self.route
 
 
 #: Where nothing is known about the request.
-UNKNOWN = Asked()
+UNKNOWN = RequestInfo()
 
 
 class Refusal(NamedTuple):
     """A response that is not a success, as far as advice depends on it."""
 
-    asked: Asked
+    request_info: RequestInfo
     status: int
     code: str
     is_blocked: bool = False
@@ -79,23 +82,24 @@ def advice(refusal: Refusal) -> str:
     return next(text(refusal) for applies, text in _RULES if applies(refusal))
 
 
-def advice_on_upload(asked: Asked) -> str:
+def advice_on_upload(request_info: RequestInfo) -> str:
     """
     Return what to do about an upload that the plugin refused; empty if its size is no reason.
 
     Source: 2.8.5 to 3.6.2 answer 500 over PHP's `upload_max_filesize`, and "No file provided." over
     its `post_max_size`.
     """
-    if asked.size is None or asked.size <= _PHP_UPLOAD_LIMIT:
+    size = request_info.size
+    if size is None or size <= _PHP_UPLOAD_LIMIT:
         return ""
     return (
-        f" The file may be larger than the site accepts: the request has {asked.size} bytes, and"
+        f" The file may be larger than the site accepts: the request has {size} bytes, and"
         " PHP's default limit is 2 MB."
     )
 
 
 def _too_old(refusal: Refusal) -> str:
-    route = refusal.asked.route
+    route = refusal.request_info.route
     since = routes.SINCE.get(route)
     if route in routes.PUBLIC_API:
         return f"The public API is off there, or this route needs AI Engine {since} or newer."
@@ -115,14 +119,14 @@ def _wait(refusal: Refusal) -> str:
 
 
 def _too_large(refusal: Refusal) -> str:
-    size = refusal.asked.size
+    size = refusal.request_info.size
     if size is None:
         return "The request is larger than the web server accepts."
     return f"The file is larger than the web server accepts: the request has {size} bytes."
 
 
 def _server_error(refusal: Refusal) -> str:
-    if not refusal.asked.idempotent:
+    if not refusal.request_info.idempotent:
         return "The site may have run the request: check before you ask again."
     seconds = refusal.retry_after
     return "Nothing was changed: try again " + (
@@ -131,7 +135,7 @@ def _server_error(refusal: Refusal) -> str:
 
 
 def _moved(refusal: Refusal) -> str:
-    site = refusal.asked.site
+    site = refusal.request_info.site
     return (
         f"The site has moved{f' to {site}' if site else ''}, and the login was not sent there: give"
         " the client that address."
@@ -139,7 +143,7 @@ def _moved(refusal: Refusal) -> str:
 
 
 def _is_user(refusal: Refusal) -> bool:
-    return refusal.asked.by == "user"
+    return refusal.request_info.login == "user"
 
 
 _RULES: Tuple[AdviceRule, ...] = (
@@ -153,13 +157,13 @@ _RULES: Tuple[AdviceRule, ...] = (
     (lambda r: r.is_by_proxy, lambda _: PROXY_LOGIN),
     (lambda r: r.status == 429, _wait),
     (lambda r: r.status == 413, _too_large),
-    (lambda r: r.status == 404 and r.asked.is_page, lambda _: "There is no such page."),
+    (lambda r: r.status == 404 and r.request_info.is_page, lambda _: "There is no such page."),
     (lambda r: r.status == 404 and r.code == "rest_no_route", _too_old),
     (
         lambda r: r.status == 404,
         lambda _: "No WordPress REST API answers there: check the site's address.",
     ),
-    (lambda r: r.asked.by == "withheld" and r.status in (401, 403), _moved),
+    (lambda r: r.request_info.login == "withheld" and r.status in (401, 403), _moved),
     (
         lambda r: r.status == 401 and not r.code and r.wants_password,
         lambda _: (
@@ -168,11 +172,11 @@ _RULES: Tuple[AdviceRule, ...] = (
         ),
     ),
     (
-        lambda r: r.asked.by == "token" and r.status in (401, 403),
+        lambda r: r.request_info.login == "token" and r.status in (401, 403),
         lambda _: f"The token is incorrect, {_LOST_AUTHORIZATION}.",
     ),
     (
-        lambda r: r.asked.route == routes.ME and r.status in (401, 403),
+        lambda r: r.request_info.route == routes.ME and r.status in (401, 403),
         lambda _: f"The user or the application password is incorrect, {_LOST_AUTHORIZATION}.",
     ),
     (
@@ -180,7 +184,7 @@ _RULES: Tuple[AdviceRule, ...] = (
         lambda _: "The site closes its REST API to visitors: log in with auth.",
     ),
     (
-        lambda r: r.asked.route == routes.START_SESSION and r.code == "rest_forbidden",
+        lambda r: r.request_info.route == routes.START_SESSION and r.code == "rest_forbidden",
         lambda _: "AI Engine 2.9.0 refuses this to everybody: the owner should update it.",
     ),
     (
@@ -191,7 +195,7 @@ _RULES: Tuple[AdviceRule, ...] = (
         ),
     ),
     (
-        lambda r: r.asked.route in routes.DISCUSSIONS and r.status == 403 and _is_user(r),
+        lambda r: r.request_info.route in routes.DISCUSSIONS and r.status == 403 and _is_user(r),
         lambda _: "This user has no such discussion.",
     ),
     (

@@ -22,7 +22,7 @@ from chatgpt4online.errors import (
 )
 
 from . import routes
-from .advice import UNKNOWN, Asked, Refusal, advice, advice_on_upload
+from .advice import UNKNOWN, Refusal, RequestInfo, advice, advice_on_upload
 from .events import FIELD_PREFIXES
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
@@ -45,7 +45,9 @@ _LONGEST_REFUSAL = 10_000
 # -------------------------------------------------------------------- JSON under a success status
 
 
-def check_success(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
+def check_success(
+    answer: object, status: int, get_request_info: Callable[[], RequestInfo]
+) -> Dict[str, Any]:
     """
     Return the JSON object of the plugin's answer if it reports success.
 
@@ -60,15 +62,17 @@ def check_success(answer: object, status: int, asked: Callable[[], Asked]) -> Di
         if answer.get("success") is True:
             return answer
         if answer.get("success") is False:
-            raise reply_error(plain_text(answer.get("message")), asked())
+            raise reply_error(plain_text(answer.get("message")), get_request_info())
         if isinstance(answer.get("code"), str) and "message" in answer:
             status = as_int(as_dict(answer.get("data")).get("status")) or status
-            raise _status_error(status, {}, "", answer, asked=asked())
-    _raise_if_blocked(answer, status, asked)
+            raise _status_error(status, {}, "", answer, request_info=get_request_info())
+    _raise_if_blocked(answer, status, get_request_info)
     raise ProtocolError("the site answered with JSON that is not AI Engine's")
 
 
-def _raise_if_blocked(answer: object, status: int, asked: Callable[[], Asked]) -> None:
+def _raise_if_blocked(
+    answer: object, status: int, get_request_info: Callable[[], RequestInfo]
+) -> None:
     """
     Raise BlockedError if JSON under a success status is a firewall's.
 
@@ -76,10 +80,14 @@ def _raise_if_blocked(answer: object, status: int, asked: Callable[[], Asked]) -
     """
     message = plain_text(as_dict(answer).get("message"))
     if _is_challenge({}, message):
-        raise _status_error(status, {}, message, {"message": message}, asked=asked())
+        raise _status_error(
+            status, {}, message, {"message": message}, request_info=get_request_info()
+        )
 
 
-def check_object(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
+def check_object(
+    answer: object, status: int, get_request_info: Callable[[], RequestInfo]
+) -> Dict[str, Any]:
     """
     Return the JSON object of an answer from WordPress itself.
 
@@ -87,13 +95,15 @@ def check_object(answer: object, status: int, asked: Callable[[], Asked]) -> Dic
         ProtocolError: it is another JSON value.
         BlockedError: it is a firewall's.
     """
-    _raise_if_blocked(answer, status, asked)
+    _raise_if_blocked(answer, status, get_request_info)
     if isinstance(answer, dict):
         return answer
     raise ProtocolError(f"the site answered {status} with JSON that is not an object")
 
 
-def check_user(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[str, Any]:
+def check_user(
+    answer: object, status: int, get_request_info: Callable[[], RequestInfo]
+) -> Dict[str, Any]:
     """
     Return the JSON object of the user that a request is authenticated as.
 
@@ -105,22 +115,22 @@ def check_user(answer: object, status: int, asked: Callable[[], Asked]) -> Dict[
     """
     if isinstance(answer, dict) and as_int(answer.get("id")):
         return answer
-    _raise_if_blocked(answer, status, asked)
+    _raise_if_blocked(answer, status, get_request_info)
     raise ProtocolError(f"the site answered {status} without naming a user")
 
 
-def reply_error(message: str, asked: Asked = UNKNOWN) -> ReplyError:
+def reply_error(message: str, request_info: RequestInfo = UNKNOWN) -> ReplyError:
     """
     Return the error for a failure that the plugin reports.
 
     Args:
         message: the plugin's own sentence, or an empty string.
-        asked: what was asked.
+        request_info: what was sent, and as whom.
 
     Source: `message` next to a false `success`, and the `error` events of mwai-ui/v1/chats/submit.
     """
     reason = message or "it gave no reason"
-    hint = advice_on_upload(asked)
+    hint = advice_on_upload(request_info)
     if "rejected" in message.lower():
         hint = (
             " Often the message is longer than the bot allows (512 characters by default), contains"
@@ -165,7 +175,7 @@ def nothing_deleted(*, is_old: bool) -> ReplyError:
 
 
 def error_from_response(
-    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked
+    status: int, headers: Mapping[str, str], body: str, *, now: float, request_info: RequestInfo
 ) -> ChatGPT4OnlineError:
     """
     Return the error for an HTTP status other than success, or for a firewall's page.
@@ -175,13 +185,13 @@ def error_from_response(
         headers: the response's headers, in a case-insensitive mapping or with lower-case names.
         body: the beginning of its body.
         now: the time, in seconds since 1970.
-        asked: what was asked.
+        request_info: what was sent, and as whom.
     """
     answer = _json_object(body)
     if answer.get("success") is False and status != 429:
-        return reply_error(plain_text(answer.get("message")), asked)
+        return reply_error(plain_text(answer.get("message")), request_info)
     seconds = retry_after(headers, now)
-    return _status_error(status, headers, body, answer, asked=asked, seconds=seconds)
+    return _status_error(status, headers, body, answer, request_info=request_info, seconds=seconds)
 
 
 def _status_error(
@@ -190,7 +200,7 @@ def _status_error(
     body: str,
     answer: Dict[str, Any],
     *,
-    asked: Asked,
+    request_info: RequestInfo,
     seconds: Optional[float] = None,
 ) -> StatusError:
     code = plain_text(answer.get("code"))
@@ -200,7 +210,7 @@ def _status_error(
     what = " ".join(filter(None, ("HTTP", str(status), code)))
     reason = f": {sentence(message)}" if message else "."
     refusal = Refusal(
-        asked,
+        request_info,
         status,
         code,
         is_blocked=error_type is BlockedError,
@@ -208,7 +218,7 @@ def _status_error(
         wants_password="www-authenticate" in headers,
         is_by_proxy=status == 407 or (status == 401 and "proxy-authenticate" in headers),
     )
-    who = f"the proxy {asked.proxy}".strip() if refusal.is_by_proxy else "the site"
+    who = f"the proxy {request_info.proxy}".strip() if refusal.is_by_proxy else "the site"
     return error_type(
         f"{who} refused with {what}{reason} {advice(refusal)}",
         status=status,
@@ -238,7 +248,7 @@ def _is_challenge(headers: Mapping[str, str], body: str) -> bool:
 
 
 def page_error(
-    status: int, headers: Mapping[str, str], body: str, *, now: float, asked: Asked
+    status: int, headers: Mapping[str, str], body: str, *, now: float, request_info: RequestInfo
 ) -> ChatGPT4OnlineError:
     """
     Return the error for a web page that came, with a success status, instead of an answer.
@@ -248,10 +258,10 @@ def page_error(
         headers: as for `error_from_response`.
         body: the beginning of the page.
         now: the time, in seconds since 1970.
-        asked: what was asked.
+        request_info: what was sent, and as whom.
     """
     if _is_challenge(headers, body):
-        return error_from_response(status, headers, body, now=now, asked=asked)
+        return error_from_response(status, headers, body, now=now, request_info=request_info)
     title = _title(body)
     shown = f" ({title})" if title else ""
     return ProtocolError(
@@ -260,7 +270,9 @@ def page_error(
     )
 
 
-def check_page(status: int, headers: Mapping[str, str], page: str, *, asked: Asked) -> None:
+def check_page(
+    status: int, headers: Mapping[str, str], page: str, *, request_info: RequestInfo
+) -> None:
     """
     Raise BlockedError if what came for a page is a firewall's.
 
@@ -270,11 +282,11 @@ def check_page(status: int, headers: Mapping[str, str], page: str, *, asked: Ask
         status: the HTTP status, one of success.
         headers: as for `error_from_response`.
         page: the page.
-        asked: what was asked.
+        request_info: what was sent, and as whom.
     """
     json_text = page[:_LONGEST_REFUSAL] if page.lstrip().startswith("{") else ""
     if _is_challenge(headers, json_text):
-        raise error_from_response(status, headers, json_text, now=0.0, asked=asked)
+        raise error_from_response(status, headers, json_text, now=0.0, request_info=request_info)
 
 
 def redirect_error(status: int, target: str) -> StatusError:

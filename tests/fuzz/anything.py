@@ -12,7 +12,7 @@ from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
 from chatgpt4online._http.call import Call
 from chatgpt4online._http.framing import Chunked
 from chatgpt4online._http.response import Response
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 
 STATUSES = (200, 200, 200, 200, 403, 429, 500, 503)
 CODINGS = ("", "", "gzip", "deflate")
@@ -74,7 +74,7 @@ class Case:
             site="https://a.example",
             route="chat",
             idempotent=False,
-            asked=lambda: Asked("chat"),
+            get_request_info=lambda: RequestInfo("chat"),
             update_nonce=ignore,
             defer_release=ignore,
         )

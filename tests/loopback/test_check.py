@@ -9,7 +9,7 @@ import pytest
 from support import PHP, Peer, RawServer, Serve, end, json_reply, live, session_reply
 
 from chatgpt4online import Check, Client, Health, ProtocolError
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.failures import check_object
 from chatgpt4online.testing import Server
 
@@ -180,7 +180,7 @@ def test_a_failed_check(
 def test_an_index_that_is_not_an_object(answer: Any) -> None:
     """JSON that is not an object raises `ProtocolError`."""
     with pytest.raises(ProtocolError, match="answered 200 with JSON that is not an object"):
-        check_object(answer, 200, Asked)
+        check_object(answer, 200, RequestInfo)
 
 
 def test_an_unreachable_site() -> None:

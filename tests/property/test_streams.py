@@ -13,7 +13,7 @@ from strategies import cut, json_values, offsets, quick
 from chatgpt4online import ChatGPT4OnlineError, Event, ProtocolError
 from chatgpt4online._http import sse
 from chatgpt4online._protocol import prelude
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.answers import parse_reply
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success
@@ -239,6 +239,6 @@ def test_success_of_any_json(answer: Any, status: int) -> None:
     """Any JSON reports success, or raises an error with a printable message."""
     decoded = parse_json(json.dumps(answer))
     try:
-        assert check_success(decoded, status, Asked)["success"] is True
+        assert check_success(decoded, status, RequestInfo)["success"] is True
     except ChatGPT4OnlineError as error:
         assert str(error).isprintable()  # noqa: PT017 - it may also succeed

@@ -25,7 +25,7 @@ from chatgpt4online import (
     TransportError,
 )
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.failures import error_from_response
 
 NO_ROUTE = json.dumps({"code": "rest_no_route", "message": "No route.", "data": {"status": 404}})
@@ -39,9 +39,9 @@ BEFORE = "check before you ask again"
 
 
 class Row(NamedTuple):
-    """What was asked, what came back, and what is and is not said."""
+    """What was sent, what came back, and what is and is not said."""
 
-    asked: Asked
+    request_info: RequestInfo
     status: int
     body: str
     error: Type[ChatGPT4OnlineError]
@@ -50,20 +50,24 @@ class Row(NamedTuple):
     headers: Dict[str, str] = {}  # noqa: RUF012 - a NamedTuple's default
 
 
-CHAT = Asked(routes.CHAT)
-USER_CHAT = CHAT._replace(by="user")
-SESSION = Asked(routes.START_SESSION, idempotent=True)
-LIST = Asked(routes.LIST_DISCUSSIONS, idempotent=True, by="user")
-DELETE = Asked(routes.DELETE_DISCUSSIONS, by="user")
-TEXT = Asked(routes.API_TEXT, by="token")
-ME = Asked(routes.ME, idempotent=True, by="user")
-PAGE = Asked("https://a.example/chat/", idempotent=True)
-UPLOAD = Asked(routes.UPLOAD, size=5_000_000)
+CHAT = RequestInfo(routes.CHAT)
+USER_CHAT = CHAT._replace(login="user")
+SESSION = RequestInfo(routes.START_SESSION, idempotent=True)
+LIST = RequestInfo(routes.LIST_DISCUSSIONS, idempotent=True, login="user")
+DELETE = RequestInfo(routes.DELETE_DISCUSSIONS, login="user")
+TEXT = RequestInfo(routes.API_TEXT, login="token")
+ME = RequestInfo(routes.ME, idempotent=True, login="user")
+PAGE = RequestInfo("https://a.example/chat/", idempotent=True)
+UPLOAD = RequestInfo(routes.UPLOAD, size=5_000_000)
 
 ROWS = {
     "the public API is off": Row(TEXT, 404, NO_ROUTE, NotFoundError, "1.3.90 or newer"),
     "a route of a newer plugin": Row(
-        Asked(routes.API_UPLOAD, by="token"), 404, NO_ROUTE, NotFoundError, "2.9.3 or newer"
+        RequestInfo(routes.API_UPLOAD, login="token"),
+        404,
+        NO_ROUTE,
+        NotFoundError,
+        "2.9.3 or newer",
     ),
     "discussions are off": Row(DELETE, 404, NO_ROUTE, NotFoundError, "Discussions are off"),
     "an older plugin": Row(SESSION, 404, NO_ROUTE, NotFoundError, "use Client.from_page"),
@@ -78,7 +82,7 @@ ROWS = {
     "a wrong login": Row(ME, 401, CLOSED, AuthError, "drops the Authorization header", "visitors"),
     "a wrong token": Row(TEXT, 401, FORBIDDEN, AuthError, "The token is incorrect", "nonce"),
     "a login that was withheld": Row(
-        ME._replace(by="withheld", site="https://b.example"),
+        ME._replace(login="withheld", site="https://b.example"),
         401,
         CLOSED,
         AuthError,
@@ -86,12 +90,19 @@ ROWS = {
         "incorrect",
     ),
     "a token that was withheld": Row(
-        TEXT._replace(by="withheld"), 401, FORBIDDEN, AuthError, "The site has moved, and", "token"
+        TEXT._replace(login="withheld"),
+        401,
+        FORBIDDEN,
+        AuthError,
+        "The site has moved, and",
+        "token",
     ),
     "a nonce refused twice": Row(CHAT, 403, NONCE, AuthError, "cache", "log in"),
     "no such discussion": Row(DELETE, 403, FORBIDDEN, AuthError, "no such discussion", "nonce"),
     "a user who may not": Row(USER_CHAT, 403, FORBIDDEN, AuthError, "not allowed", "visitors"),
-    "a visitor who may not": Row(DELETE._replace(by="guest"), 401, FORBIDDEN, AuthError, "log in"),
+    "a visitor who may not": Row(
+        DELETE._replace(login="guest"), 401, FORBIDDEN, AuthError, "log in"
+    ),
     "a body too large": Row(UPLOAD, 413, "<h1>413</h1>", StatusError, "5000000 bytes"),
     "a question too large": Row(CHAT, 413, "", StatusError, "The request is larger"),
     "a file too large for PHP": Row(UPLOAD, 400, NO_FILE, ReplyError, "default limit is 2 MB"),
@@ -139,7 +150,9 @@ def message_of(row: Row) -> str:
 
 def error_of(row: Row) -> ChatGPT4OnlineError:
     """Return the error for a row."""
-    return error_from_response(row.status, row.headers, row.body, now=0.0, asked=row.asked)
+    return error_from_response(
+        row.status, row.headers, row.body, now=0.0, request_info=row.request_info
+    )
 
 
 class Saying(NamedTuple):

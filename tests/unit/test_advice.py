@@ -22,7 +22,7 @@ def test_advice(name: str) -> None:
 
 def test_a_firewall_under_a_success_status() -> None:
     """A firewall's challenge is recognized by its headers, whatever the status."""
-    error = page_error(202, {"x-amzn-waf-action": "challenge"}, "", now=0.0, asked=UNKNOWN)
+    error = page_error(202, {"x-amzn-waf-action": "challenge"}, "", now=0.0, request_info=UNKNOWN)
     assert type(error) is BlockedError
 
 

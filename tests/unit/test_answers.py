@@ -22,7 +22,7 @@ from chatgpt4online import (
     Usage,
 )
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import Asked
+from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.answers import parse_files, parse_nonce, parse_reply, parse_upload
 from chatgpt4online._protocol.events import End, Failure, parse_event
 from chatgpt4online._protocol.failures import check_success, reply_error
@@ -334,7 +334,7 @@ def test_reply_errors(message: str, text: str) -> None:
 def test_success() -> None:
     """The object of an answer that reports success is returned unchanged."""
     answer = {"success": True, "restNonce": "0123456789"}
-    assert check_success(answer, 200, Asked) is answer
+    assert check_success(answer, 200, RequestInfo) is answer
 
 
 REFUSALS: List[Tuple[Any, type, int]] = [
@@ -349,7 +349,7 @@ REFUSALS: List[Tuple[Any, type, int]] = [
 def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> None:
     """WordPress's refusal raises even with status 200; the status in its JSON counts."""
     with pytest.raises(StatusError) as caught:
-        check_success(answer, 200, Asked)
+        check_success(answer, 200, RequestInfo)
     assert type(caught.value) is error_type
     assert (caught.value.status, caught.value.code) == (status, answer["code"])
     assert caught.value.message == answer["message"]
@@ -358,7 +358,7 @@ def test_refusal_with_status_200(answer: Any, error_type: type, status: int) -> 
 def test_advice_with_status_200() -> None:
     """WordPress's refusal with status 200 advises by the route that was asked."""
     with pytest.raises(NotFoundError, match=r"needs AI Engine 1\.6\.76 or newer"):
-        check_success(REFUSALS[0][0], 200, partial(Asked, routes.CHAT))
+        check_success(REFUSALS[0][0], 200, partial(RequestInfo, routes.CHAT))
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_advice_with_status_200() -> None:
 def test_json_of_another_program(answer: object) -> None:
     """JSON that reports neither success nor failure is not from the plugin."""
     with pytest.raises(ProtocolError, match="JSON that is not AI Engine's"):
-        check_success(answer, 200, Asked)
+        check_success(answer, 200, RequestInfo)
 
 
 NONCES = ["0123456789", "a", "a-b_C", "x" * 128]

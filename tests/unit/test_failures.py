@@ -72,8 +72,8 @@ ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
 NOW = 1700000000.0
 
-error_of = partial(error_from_response, now=NOW, asked=UNKNOWN)
-error_of_page = partial(page_error, now=NOW, asked=UNKNOWN)
+error_of = partial(error_from_response, now=NOW, request_info=UNKNOWN)
+error_of_page = partial(page_error, now=NOW, request_info=UNKNOWN)
 is_stale = partial(is_stale_nonce, route=CHAT)
 
 CHALLENGES = [

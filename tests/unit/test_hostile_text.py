@@ -28,7 +28,7 @@ HUGE = "&#" + "9" * 4900 + ";"
 def error(text: str) -> ChatGPT4OnlineError:
     """Return the error for a response with this text in its headers and its body."""
     values = {"x-request-id": text, "retry-after": text}
-    return failures.error_from_response(500, values, text, now=0.0, asked=advice.UNKNOWN)
+    return failures.error_from_response(500, values, text, now=0.0, request_info=advice.UNKNOWN)
 
 
 def parsed(html: str) -> page.Page:
@@ -44,7 +44,7 @@ PARSERS: Dict[str, Callable[[str], Any]] = {
         f"<div class='mwai-chatbot-container' data-system='{text}'>"
     ),
     "page title": lambda text: failures.page_error(
-        200, {}, f"<title>{text}</title>", now=0.0, asked=advice.UNKNOWN
+        200, {}, f"<title>{text}</title>", now=0.0, request_info=advice.UNKNOWN
     ),
     "error": error,
     "JSON error": lambda text: error(f'{{"code":"x","message":"{text}"}}'),
