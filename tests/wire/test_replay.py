@@ -155,9 +155,10 @@ class Site:
 
     def _serve(self, peer: Peer) -> None:
         while peer.question():
-            for piece in self.response:
+            response = self.response  # the next one may be set before the last piece has left
+            for piece in response:
                 peer.send(piece)
-            if self.response[-1] != LAST_CHUNK:
+            if response[-1] != LAST_CHUNK:
                 return
 
     def close(self) -> None:
