@@ -106,7 +106,9 @@ class Transport:
     ) -> None:
         self.site: str = settings.site
         self.has_login: bool = settings.login is not None
-        self.headers = RequestHeaders(settings.site, settings.headers, settings.login)
+        self.headers: RequestHeaders = RequestHeaders(
+            settings.site, settings.headers, settings.login
+        )
         self.nonce: Nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
         self.root: str = root or routes.pretty_root(settings.site)
