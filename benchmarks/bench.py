@@ -147,7 +147,7 @@ class Bench:
         return runs
 
     def ask(
-        self, library: str, url: str, job: str, plan: Plan, *, warm: bool = True, **options: int
+        self, library: str, url: str, job: str, plan: Plan, *, warm: bool = True, **options: float
     ) -> Result:
         """
         Have a library's client do a job.

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import os
 import resource
+import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import monotonic, process_time
+from time import monotonic, process_time, sleep
 from typing import Any, Callable, Dict, List
 
 from .peers import LIBRARIES, WITHOUT, Library
@@ -50,6 +51,18 @@ def arrivals(library: Library, plan: Plan) -> Dict[str, Any]:
     ended = monotonic()
     at = [time for time, piece in zip(times, answer) for _ in range(len(piece) // plan.size)]
     return {"times": at, "ended": ended, "correct": "".join(answer) == plan.text()}
+
+
+def first(library: Library, plan: Plan, lookup: float) -> Dict[str, Any]:
+    """Measure the elapsed time of a chat for which looking up the site's name takes a while."""
+    look_up = socket.getaddrinfo
+
+    def look_up_late(*args: Any, **options: Any) -> Any:
+        sleep(lookup)
+        return look_up(*args, **options)
+
+    socket.getaddrinfo = look_up_late
+    return cpu(library, plan)
 
 
 def together(library: Library, plan: Plan, chats: int, threads: int) -> Dict[str, Any]:
@@ -96,7 +109,7 @@ def _peak() -> int:
 
 
 _JOBS: Dict[str, Callable[..., Dict[str, Any]]] = {
-    job.__name__: job for job in (cpu, arrivals, together, memory, texts)
+    job.__name__: job for job in (cpu, first, arrivals, together, memory, texts)
 }
 
 

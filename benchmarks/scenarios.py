@@ -359,16 +359,18 @@ def _events(bench: Bench, library: str) -> Result:
 
 
 def _first_tls_chat(bench: Bench, library: str) -> Result:
-    return _distant_chats(bench, bench.site.url("https", ROUND_TRIP), library)
+    # The relay's handshake delays the first data only, so it would hide what this shows.
+    url = bench.site.url("https")
+    result = bench.ask(library, url, "first", Plan(), warm=False, lookup=2 * ROUND_TRIP)
+    bench.site.forget(library, url)
+    return result
 
 
 _MEASURES: Dict[str, _Measure] = {
     catalog.SHORT_CHAT: _Measure("µs", 25, _chats, _cpu(1e6)),
     catalog.SMALL_EVENTS: _Measure("µs", 15, _events, _cpu(1e6 / 20_000)),
     catalog.NEW_TLS_CONNECTION: _Measure("ms", 9, _tls_cost, _cpu(1e3)),
-    catalog.FIRST_TLS_CHAT: _Measure(
-        "ms", 9, _first_tls_chat, lambda each: each["first chat"] * ROUND_TRIP * 1e3
-    ),
+    catalog.FIRST_TLS_CHAT: _Measure("ms", 9, _first_tls_chat, lambda each: each["time"] * 1e3),
 }
 
 

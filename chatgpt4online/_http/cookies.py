@@ -69,9 +69,12 @@ def bound(jar: CookieJar) -> None:
 
 def header(jar: CookieJar, request: requests.PreparedRequest) -> Optional[str]:
     """Return the ``Cookie`` header for a request, to whose jar another thread may add meanwhile."""
-    while True:
-        with suppress(RuntimeError):  # its dicts changed while they were read
-            return get_cookie_header(jar, request)  # type: ignore[no-untyped-call, no-any-return]
+    try:
+        return get_cookie_header(jar, request)  # type: ignore[no-untyped-call, no-any-return]
+    except RuntimeError as error:
+        if "changed size" not in str(error):
+            raise
+        return header(jar, request)
 
 
 def has_replaced(jar: CookieJar, url: str, sent: Optional[str]) -> bool:

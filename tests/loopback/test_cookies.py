@@ -119,12 +119,13 @@ class InterruptedJar(RequestsCookieJar):
     """A jar from which another thread removes cookies while it is read the first time."""
 
     errors = 1
+    message = "dictionary changed size during iteration"
 
     def add_cookie_header(self, request: Any) -> None:
         """Fail the first time."""
         if self.errors:
             self.errors -= 1
-            raise RuntimeError("dictionary changed size during iteration")
+            raise RuntimeError(self.message)
         super().add_cookie_header(request)
 
 
@@ -137,6 +138,14 @@ def test_a_header_of_a_jar_that_changes() -> None:
         assert client.chat("Hi") == "Hello"
         assert jar.errors == 0
         assert server.questions[0].headers["cookie"] == "a=1"
+
+
+def test_a_jar_that_fails() -> None:
+    """Any other failure of a jar is raised, not tried again."""
+    jar = InterruptedJar()
+    jar.message = "out of cookies"
+    with pytest.raises(RuntimeError, match="out of cookies"):
+        cookies.header(jar, requests.Request("GET", "http://example.com").prepare())
 
 
 @settings(max_examples=200)
