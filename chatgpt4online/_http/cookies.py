@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 from http.cookiejar import Cookie, CookieJar
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, TypeVar
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import get_cookie_header
+
+T = TypeVar("T")
 
 #: The most bytes of cookies that a jar keeps for one domain.
 MOST_BYTES = 64 * 1024
@@ -67,14 +70,20 @@ def bound(jar: CookieJar) -> None:
                 jar.clear(largest.domain, largest.path, largest.name)
 
 
-def header(jar: CookieJar, request: requests.PreparedRequest) -> Optional[str]:
-    """Return the ``Cookie`` header for a request, to whose jar another thread may add meanwhile."""
+def read_jar(read: Callable[[], T]) -> T:
+    """Return what a function makes of a jar, again if another thread changes that meanwhile."""
     try:
-        return get_cookie_header(jar, request)  # type: ignore[no-untyped-call, no-any-return]
+        return read()
     except RuntimeError as error:
         if "changed size" not in str(error):
             raise
-        return header(jar, request)
+        return read_jar(read)
+
+
+def header(jar: CookieJar, request: requests.PreparedRequest) -> Optional[str]:
+    """Return the ``Cookie`` header for a request."""
+    value: Optional[str] = read_jar(partial(get_cookie_header, jar, request))
+    return value
 
 
 def has_replaced(jar: CookieJar, url: str, sent: Optional[str]) -> bool:

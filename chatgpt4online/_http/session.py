@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Dict, Mapping, Optional, Set, Tuple, Union
 
 import requests
@@ -179,21 +180,19 @@ class UserSession:
             own.update(dict.fromkeys(name for name in theirs if not may_cross(name)))
         has_credential = bool(outgoing.changing_headers.get("authorization"))
         may_add = self._may_add_credential and outgoing.to_site
-        request = _prepare(
-            session,
-            requests.Request(
-                outgoing.method,
-                outgoing.url,
-                {**own, NONCE_HEADER: None, **_without_agent(outgoing.changing_headers)},
-                data=outgoing.content(),
-                auth=_keep_auth if has_credential or not may_add else None,
-                hooks=_hooks(*session.hooks.get("response", ())),
-            ),
+        request = requests.Request(
+            outgoing.method,
+            outgoing.url,
+            {**own, NONCE_HEADER: None, **_without_agent(outgoing.changing_headers)},
+            data=outgoing.content(),
+            auth=_keep_auth if has_credential or not may_add else None,
+            hooks=_hooks(*session.hooks.get("response", ())),
         )
-        cookie = without_php_session(request.headers.pop("Cookie", None))
+        prepared = cookies.read_jar(partial(session.prepare_request, request))
+        cookie = without_php_session(prepared.headers.pop("Cookie", None))
         if cookie:
-            request.headers["Cookie"] = cookie
-        return request
+            prepared.headers["Cookie"] = cookie
+        return prepared
 
     def after_fork(self) -> None:
         """Do nothing: the session is the caller's."""
@@ -278,16 +277,6 @@ def _with_bounded_cookies(
     if _SET_COOKIE in response.headers:
         cookies.bound(session.cookies)
     return response
-
-
-def _prepare(session: requests.Session, request: requests.Request) -> requests.PreparedRequest:
-    """Prepare a request, again if another thread got a cookie while requests read the jar."""
-    try:
-        return session.prepare_request(request)
-    except RuntimeError as error:
-        if "changed size" not in str(error):
-            raise
-        return _prepare(session, request)
 
 
 def _set_by_caller(session: requests.Session) -> Set[str]:
