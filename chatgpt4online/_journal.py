@@ -185,9 +185,7 @@ class Journal:
             self._release()
 
     def _release(self) -> None:
-        if not self._file.closed:
-            with suppress(OSError):  # it could not be locked
-                _unlock(self._file)
+        _unlock_and_close(self._file)
         self._files.close()
 
     def after_fork(self) -> None:
@@ -218,10 +216,15 @@ def sort(path: Path, keys: Iterable[Optional[str]]) -> None:
         _lock(file, path)
         newest.update((_loads(line)["key"], line.decode().rstrip() + "\n") for line in file)
         if _IS_CLOSED_FIRST:
-            with suppress(OSError):  # it could not be locked
-                _unlock(file)
-            file.close()
+            _unlock_and_close(file)
         _disk.replace(str(path), "".join(newest.values()))
+
+
+def _unlock_and_close(file: BinaryIO) -> None:
+    if not file.closed:
+        with suppress(OSError):  # it could not be locked
+            _unlock(file)
+        file.close()
 
 
 def _parse(line: bytes) -> Tuple[str, Optional[Reply]]:
