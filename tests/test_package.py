@@ -354,8 +354,8 @@ def library_names(tree: Tree) -> Set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             owner = dotted(node.value)
-            is_foreign = owner.startswith(("super()", "self._raw", "self._http"))
-            if is_foreign or (owner == "self" and node.attr not in own):
+            is_of_library = owner.startswith(("super()", "self._raw", "self._http"))
+            if is_of_library or (owner == "self" and node.attr not in own):
                 found.add(node.attr)
     return found | set(looked_up(tree))
 

@@ -78,8 +78,8 @@ class RequestHeaders:
         """Return what may differ each time: the call's own, credential, nonce, content type."""
         own = without_hints(request.call_headers)
         extra = {name: each for name, each in own.items() if to_site or may_cross(name)}
-        credential = request.credential or self._login
-        if credential and not request.is_url:
+        credential = self._credential(request)
+        if credential is not None:
             extra.update(credential.header(url))
         if nonce is not None:
             extra[NONCE_HEADER] = nonce.value
@@ -87,11 +87,15 @@ class RequestHeaders:
             extra["content-type"] = request.content_type
         return extra
 
+    def _credential(self, request: Request) -> Optional[Credential]:
+        """Return what opens a request; a whole URL gets no credential."""
+        return None if request.is_url else request.credential or self._login
+
     def request_info(self, request: Request, root: str, call: Call) -> RequestInfo:
         """Return what advice about a refusal depends on: the route, and as whom it was sent."""
-        credential = request.credential or self._login
+        credential = self._credential(request)
         login: LoginState = "guest"
-        if credential is not None and not request.is_url:
+        if credential is not None:
             is_sent = bool(credential.header(request.url(root)))
             login = ("token" if credential.is_bearer else "user") if is_sent else "withheld"
         size = len(request.body) if request.is_upload and request.body is not None else None

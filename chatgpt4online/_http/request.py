@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import Any, Callable, Dict, FrozenSet, Optional
+from typing import Any, Callable, FrozenSet, Optional
 
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.failures import check_success
 from chatgpt4online._protocol.prelude import PLUGIN_KEYS
 
 from .credentials import Credential
 from .outgoing import Headers
+from .response import CheckAnswer
 
 
 class Request:
@@ -37,7 +37,7 @@ class Request:
         credential: Optional[Credential] = None,
         with_nonce: bool = True,
         idempotent: bool = False,
-        check: Callable[[object, int, Callable[[], RequestInfo]], Dict[str, Any]] = check_success,
+        check: CheckAnswer = check_success,
         keys: FrozenSet[str] = PLUGIN_KEYS,
         progress: Optional[Callable[[int, int], object]] = None,
         call_headers: Headers = MappingProxyType({}),
