@@ -25,11 +25,11 @@ _HEADER_VALUE = r"[\x20-\x7e\x80-\xff\t]*"
 _HOST = re.compile(r"[0-9a-z._-]+|[0-9a-f]*:[0-9a-f:.]*(%.+)?")
 _NOT_HTTP = "site must be a URL that begins with https:// or http://"
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
-_SCHEME = re.compile("[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*://")
 #: ``http:/host``, ``http:host``, ``http//host`` and ``http://https://host``.
 _MISSPELT_SCHEME = re.compile("https?(:(?!//)|//|://https?:)", re.IGNORECASE)
 #: This machine, and names that no public host has: few of them speak TLS.
-_LOCAL_HOST = re.compile(r"(.+\.)?localhost\.?|127(\.[0-9]+){1,3}|::1|.+\.(local|test)\.?")
+_LOCAL_HOST = r"(.+\.)?localhost\.?|127(\.[0-9]+){1,3}|::1|.+\.(local|test)\.?"
 
 
 def client_settings(**given: Any) -> Dict[str, Any]:
@@ -191,7 +191,7 @@ def _site(value: object) -> SplitResult:
         raise ValueError(_NOT_HTTP)
     if not _SCHEME.match(given):
         host = _split("//" + given, "site").hostname or ""
-        given = ("http://" if _LOCAL_HOST.fullmatch(host) else "https://") + given
+        given = ("http://" if re.fullmatch(_LOCAL_HOST, host) else "https://") + given
     parts = _split(given, "site")
     if parts.scheme.lower() not in ("http", "https"):
         raise ValueError(_NOT_HTTP)

@@ -26,7 +26,6 @@ import requests
 
 from . import _settings
 from . import _validation as validate
-from ._health import Subject, examine
 from ._http import discovery
 from ._http.credentials import basic, bearer, origin_of
 from ._http.deadlines import monotonic
@@ -47,7 +46,6 @@ from .conversation import Conversation
 from .discussions import Discussions
 from .errors import MessageError
 from .files import Files, Source, StrPath, read_files, upload_all
-from .public_api import PublicAPI
 from .stream import Stream
 from .types import AnyOutcome, Bot, Discussion, File, Health, Message, Reply, Shortcut, Turn
 
@@ -55,8 +53,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from .batch import Outcomes
+    from .public_api import PublicAPI
 else:  # for `typing.get_type_hints`; importing them takes time
-    Executor, Outcomes = Any, Iterator[AnyOutcome]
+    Executor, Outcomes, PublicAPI = Any, Iterator[AnyOutcome], Any
 
 __all__ = ["Client"]
 
@@ -443,6 +442,8 @@ class Client:
         Raises:
             ValueError: the client has neither, or the token in the environment is invalid.
         """
+        from .public_api import PublicAPI  # imported here because few programs need it
+
         token = _settings.token(self._settings["token"])
         login: Any = self._settings["auth"]
         if token is None and login is None:
@@ -557,6 +558,8 @@ class Client:
             TypeError: the question is not a str.
         """
         validate.optional(validate.identifier, ask, "ask")
+        from ._health import Subject, examine  # imported here because few programs need them
+
         settings = self._settings
         has_api = settings["token"] is not None or settings["auth"] is not None
         subject = Subject(

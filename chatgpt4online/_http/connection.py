@@ -77,7 +77,7 @@ _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 45, "TCP_KEEPALIVE": 45, "TCP_KEEPINTVL": 
 #: The longest body, in bytes, that is copied behind its head.
 _SHORT_BODY = 64 * 1024
 
-_KEEP_ALIVE_TIMEOUT = re.compile(r"(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
+_KEEP_ALIVE_TIMEOUT = r"(?i)(?:^|[\s,;])timeout\s*=\s*\"?(\d{1,9})"
 
 
 class _Response(http.client.HTTPResponse):
@@ -190,7 +190,7 @@ def _idle_limit(keep_alive: str) -> float:
 
 def announced_timeout(keep_alive: str) -> Optional[float]:
     """Return after how many seconds idle connections are closed; None if it is not announced."""
-    match = _KEEP_ALIVE_TIMEOUT.search(keep_alive)
+    match = re.search(_KEEP_ALIVE_TIMEOUT, keep_alive)
     return float(match.group(1)) if match else None
 
 

@@ -21,13 +21,12 @@ _SET_COOKIE = ("Set-Cookie", "Set-Cookie2")
 #: A number of seconds, a year, a month such as that of ``Thu, 01 Mai 2026 10:00:00 GMT``, or a
 #: missing value that http.cookiejar cannot compute with. It then warns, and drops all cookies of
 #: the response.
-_BROKEN = re.compile(
-    r"(;\s*max-age\s*=\s*\"?\s*[-+]?\d{9})\d+"
+_BROKEN = (  # compiled when a site sets a cookie
+    r"(?i)(;\s*max-age\s*=\s*\"?\s*[-+]?\d{9})\d+"
     r"|;\s*expires\s*=[\s\"]*[a-z]{3}, \d\d"
     r" (?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{3} [^;]*"
     r"|(;\s*expires\s*=[^;]*?\d{4})\d+"
-    r"|;\s*(?:max-age|version)\s*(?=;|\Z)",
-    re.IGNORECASE,
+    r"|;\s*(?:max-age|version)\s*(?=;|\Z)"
 )
 
 
@@ -51,10 +50,10 @@ def _repair(raw: Any) -> None:
         return
     for name in _SET_COOKIE:
         values = message.get_all(name, [])
-        if any(_BROKEN.search(value) for value in values):
+        if any(re.search(_BROKEN, value) for value in values):
             del message[name]
             for value in values:
-                message[name] = _BROKEN.sub(r"\1\2", value)
+                message[name] = re.sub(_BROKEN, r"\1\2", value)
 
 
 def bound(jar: CookieJar) -> None:

@@ -33,7 +33,7 @@ _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
 _MOST_DIGITS = 1000
 #: No character's number has this many digits.
-_LONG_REFERENCE = re.compile("&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?")
+_LONG_REFERENCE = "&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?"
 _BLOCK = 64 * 1024
 
 
@@ -202,7 +202,7 @@ def plain_text(value: object) -> str:
 
 def without_long_references(html: str) -> str:
     """Replace character references such as ``&#99...9;``, whose numbers Python cannot parse."""
-    return _LONG_REFERENCE.sub("\ufffd", html)
+    return re.sub(_LONG_REFERENCE, "\ufffd", html)
 
 
 def _dumped(value: object) -> str:

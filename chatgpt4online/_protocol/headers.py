@@ -41,7 +41,7 @@ _PHP_SESSION = "PHPSESSID="
 _FIREWALL_HEADERS = ("cf-mitigated", "x-amzn-waf-action")
 
 #: One link of a Link header, with its parameters (RFC 8288).
-_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s";,]+))*)', re.IGNORECASE)
+_LINK = r'(?i)<([^<>]*)>((?:\s*;\s*[a-z*]+\s*=\s*(?:"[^"]*"|[^\s";,]+))*)'
 
 
 def widget_headers(
@@ -77,7 +77,7 @@ def plain_headers(**changes: Optional[str]) -> Dict[str, Optional[str]]:
 
 def linked_root(link_header: str) -> Optional[str]:
     """Return the REST root that a ``Link`` header names, or None."""
-    for target, parameters in _LINK.findall(link_header):
+    for target, parameters in re.findall(_LINK, link_header):
         if re.search(rf'rel\s*=\s*"?{re.escape(REST_ROOT_REL)}"?', parameters, re.IGNORECASE):
             return str(target)
     return None
