@@ -95,8 +95,8 @@ class Client:
         timeout: the longest wait for a connection, and the longest silence while reading, in
             seconds: one number for both, or a pair. None means no limit.
         deadline: the time limit for a whole call, from its start to the last byte of its answer,
-            retries included, in seconds. None means no limit. It cannot interrupt name resolution,
-            nor a `session` of your own before the headers of its response arrive.
+            retries included, in seconds. None means no limit. It cannot interrupt reading files or
+            name resolution, nor a `session` of your own before the headers of its response arrive.
         retries: how many times a request is sent again if the site cannot have processed it.
         session: a `requests.Session` to send requests with, for adapters, proxies, certificates
             or headers of your own. The client never closes it, and changes only its cookies.
@@ -335,8 +335,8 @@ class Client:
             history = build_history(message, messages, has_files=bool(files))
             build = partial(self._body, history, chat_id, model, extra_body)
             body = build(shortcut)  # before any upload, because this raises for invalid arguments
-        contents = read_files(files)
         with self._transport.open_call(timeout, deadline) as call:
+            contents = read_files(files)
             if contents:
                 file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})

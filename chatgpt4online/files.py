@@ -114,8 +114,8 @@ class Files:
         Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
         """
         purpose = validate.identifier(purpose, "purpose")
-        content = read_file(path_or_file, name)
         with self._transport.calling() as call:
+            content = read_file(path_or_file, name)
             return _upload(self._transport, content, purpose=purpose, progress=progress, call=call)
 
     def list(self, *, page: int = 1, limit: int = 10) -> List[File]:

@@ -256,6 +256,13 @@ def test_a_file_is_not_read_for_nothing(name: str, server: Server) -> None:
     assert source.tell() == 0
 
 
+@pytest.mark.parametrize("limit", ["timeout", "deadline"])
+def test_a_question_reads_no_file_for_nothing(limit: str, client: Client) -> None:
+    """An invalid limit raises before the files of a question are read."""
+    with pytest.raises(ValueError, match=limit):
+        client.chat("Hi", files=["no such file"], **{limit: -1})  # type: ignore[arg-type]
+
+
 class Endless:
     """An endless file that counts the bytes that were read."""
 
