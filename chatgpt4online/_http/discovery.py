@@ -96,7 +96,7 @@ def read_page(transport: Transport, url: str, call: Call) -> Page:
     try:
         return parse_page(html, url, link, call.raise_if_ended)
     except CallEnded as error:
-        raise translate(error, call, transport.site, url) from None
+        raise translate(error, call, transport.site, url, idempotent=True) from None
 
 
 def namespaces(transport: Transport, call: Call) -> List[str]:

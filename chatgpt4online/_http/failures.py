@@ -89,14 +89,15 @@ def _translated(
     if call.remaining() == 0.0:
         call.end("deadline")
     if call.ended == "deadline":
-        return Timeout("the deadline passed before the answer was complete.", phase="deadline")
+        words = "the deadline passed before the answer was complete."
+        return Timeout(words + _fate(reading or call.sent, idempotent), phase="deadline")
     if call.ended or isinstance(error, CallEnded):
         return StreamInterrupted("it was closed before its answer was complete.")
     if isinstance(error, _TIMEOUTS) or isinstance(_innermost(error), _TIMEOUTS):
         return _timeout("read" if call.sent else "connect", idempotent, call.proxy)
     if reading:
-        fate = "" if idempotent else f" {_MAY_HAVE_RUN}."
-        return StreamInterrupted(f"the answer stopped before its end: {_reason(error)}.{fate}")
+        words = f"the answer stopped before its end: {_reason(error)}."
+        return StreamInterrupted(words + _fate(True, idempotent))
     return TransportError(_why_no_answer(error, call, idempotent))
 
 
@@ -124,8 +125,8 @@ def _fault_of_session(error: Exception, call: Call, idempotent: bool) -> str:
     """Return which bug in the caller's session ended the request; empty if none did."""
     if not _callers_line(error):
         return ""
-    fate = f" {_after_sending(idempotent)}." if call.sent and not idempotent else ""
-    return f"the session's own auth, hook or adapter failed: {_reason(error)}.{fate}"
+    words = f"the session's own auth, hook or adapter failed: {_reason(error)}."
+    return words + _fate(call.sent, idempotent)
 
 
 def _why_no_proxy(error: Exception, call: Call, reason: str) -> str:
@@ -158,6 +159,11 @@ def _timeout(phase: str, idempotent: bool, proxy: Optional[str]) -> Timeout:
         f" {_after_sending(idempotent)}, or allow more time.",
         phase=phase,
     )
+
+
+def _fate(sent: bool, idempotent: bool) -> str:
+    """Return a sentence about what the site may have run; empty if it matters to nobody."""
+    return f" {_MAY_HAVE_RUN}." if sent and not idempotent else ""
 
 
 def _after_sending(idempotent: bool) -> str:

@@ -307,7 +307,7 @@ class Transport:
         try:
             return self.nonce.get(call, partial(discovery.fetch_nonce, self))
         except CallEnded as error:
-            raise translate(error, call, self.site, routes.START_SESSION) from None
+            raise translate(error, call, self.site, routes.START_SESSION, idempotent=True) from None
 
     def _repeat(
         self,
@@ -391,6 +391,7 @@ class Transport:
 
     def _pause(self, delay: float, request: Request, call: Call) -> None:
         log.debug("%s: sent again in %.1f s", request.route, delay)
+        call.sent = False  # what was sent has not run, or may run again
         try:
             call.wait(delay)
         except CallEnded as error:
@@ -408,7 +409,7 @@ class Transport:
         """Send a request once."""
         began = monotonic()
         update = _ignore if nonce is None else partial(self.nonce.update, nonce)
-        call.is_final = False
+        call.sent = call.is_final = False
         try:
             call.raise_if_ended()
             response = Response(

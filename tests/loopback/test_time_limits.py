@@ -42,10 +42,13 @@ from chatgpt4online import (
     StreamInterrupted,
     Timeout,
 )
+from chatgpt4online.testing import Server
 
 #: Seconds: a limit, and a longer one before whose end something else has to happen.
 LIMIT = 0.15
 LONGER = 0.4
+
+MAY_HAVE_RUN = "The site may have run the request"
 
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
 UNTIL_CLOSE = head("200 OK", "Connection: close")
@@ -230,6 +233,7 @@ def test_a_deadline_holds_while_a_page_is_read(piece: str) -> None:
         with ends_after(0.5), pytest.raises(Timeout) as caught:
             client.bots("/")
         assert caught.value.phase == "deadline"
+        assert MAY_HAVE_RUN not in str(caught.value)
 
 
 def test_a_deadline_ends_the_wait_for_another_threads_nonce() -> None:
@@ -244,6 +248,24 @@ def test_a_deadline_ends_the_wait_for_another_threads_nonce() -> None:
         client.close()
         assert isinstance(owner.exception(SOON), StreamInterrupted)
         assert len(server.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    ("route", "may_have_run"), [("chats/submit", True), ("start_session", False)]
+)
+@pytest.mark.parametrize("own", [True, False], ids=["own", "user"])
+def test_a_deadline_says_what_may_have_run(
+    route: str, may_have_run: bool, own: bool, server: Server
+) -> None:
+    """A deadline's error says that the site may have run the question only if it had been sent."""
+    with requests.Session() as session:
+        client = Client(server.url, session=None if own else session)
+        client.chat("Hi")
+        server.expire_nonce()
+        server.stalls(route=route)
+        with client, pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=LIMIT)
+        assert (MAY_HAVE_RUN in str(caught.value)) == may_have_run
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

@@ -195,7 +195,9 @@ SCENES = {
         Timeout, "the site was silent for longer than the time limit", "Nothing was changed"
     ),
     "silent_nonce": Saying(Timeout, "Nothing was changed: try again later"),
-    "late": Saying(Timeout, "the deadline passed before the answer was complete"),
+    "late": Saying(
+        Timeout, f"the deadline passed before the answer was complete. {MAY_HAVE_RUN}", UP
+    ),
     "cut": Saying(StreamInterrupted, "the answer stopped before its end", UP),
     "empty": Saying(StreamInterrupted, f"the answer is empty. {MAY_HAVE_RUN}", UP),
     "broken_json": Saying(ProtocolError, f"the answer is broken JSON. {MAY_HAVE_RUN}", UP),
