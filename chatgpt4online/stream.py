@@ -136,7 +136,8 @@ class Stream:
         try:
             if self._call.ended:
                 self._call.raise_if_ended()
-            item = self._received(self._next_item())
+            # In no variable of this frame: an end may contain a nonce.
+            item = self._received(next(self._items, None))
         except (ChatGPT4OnlineError, CallEnded) as error:
             failure = self._response.translate(error)
             failure.text = self.text
@@ -151,20 +152,16 @@ class Stream:
             self._call_back(self._reply, item)
         return item
 
-    def _next_item(self) -> Optional[_Item]:
-        item = next(self._items, None)
-        while isinstance(item, Failure) and not item.message:
-            self._has_failed = True  # the real failure follows
-            item = next(self._items, None)
-        return item
-
     def _received(self, item: Optional[_Item]) -> Union[str, Event, None]:
         """Return a delta or event; the last delta or None at the end."""
+        while isinstance(item, Failure):
+            if item.message:
+                raise reply_error(item.message)
+            self._has_failed = True  # the real failure follows
+            item = next(self._items, None)
         if type(item) is str:
             self._count(item)
             return item
-        if isinstance(item, Failure):
-            raise reply_error(item.message)
         if isinstance(item, End):
             return self._end(item)
         if item is None:

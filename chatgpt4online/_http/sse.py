@@ -59,20 +59,20 @@ def _data(events: Iterator[bytes]) -> Iterator[str]:
 
     After a long one sseclient begins anew, which frees its eight copies of the event.
     """
-    data: Optional[str] = ""
     try:
-        while data is not None:
-            data = None
+        while True:
             _begun.set(events)
             for event in _parser.events():
-                if len(event.data) > _LONG:
-                    data = event.data
+                data = event.data
+                if len(data) > _LONG:
                     break
-                yield _decoded(event.data)
-            if data is not None:
-                del event
-                data = _decoded(data)
-                yield data
+                yield data if data.isascii() else _decoded(data)
+            else:
+                return
+            del event
+            data = _decoded(data)
+            yield data
+            del data
     finally:
         if _begun.get() is events:  # Ctrl-C struck before sseclient took them
             _begun.set(None)

@@ -184,6 +184,9 @@ SITES: Dict[str, Callable[[Peer], None]] = {
     "a page": Site(reply("200 OK", b"<html><title>Hi</title>")),
     "an event without text": Site(PHP.answer([b'data: {"type":"live","data":[1]}\n\n']).bytes),
     "an end that is a failure": Site(PHP.answer([end("", success=False, new_token=FRESH)]).bytes),
+    "an end after text that is a failure": Site(
+        PHP.answer([live("Hel"), end("", success=False, new_token=FRESH)]).bytes
+    ),
     "an unknown coding": Site(reply("200 OK", b"x", "Content-Encoding: gzip")),
     "151 headers": Site(head("200 OK", *["a: b"] * 151)),
     "no nonce": Site(
@@ -258,8 +261,8 @@ def test_what_a_site_does(site: str, own: bool, monkeypatch: pytest.MonkeyPatch)
     with RawServer(SITES[site]) as server, requests.Session() as session:
         session.headers["x-api-key"] = HEADER
         options: Dict[str, Any] = {} if own else {"session": session}
-        for action in ACTIONS.values():
-            with Client(server.url, **SETTINGS, **options) as client:
+        with Client(server.url, **SETTINGS, **options) as client:
+            for action in ACTIONS.values():
                 check(action, client)
 
 
