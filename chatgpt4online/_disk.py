@@ -12,8 +12,8 @@ from typing import IO, Any
 #: What a file system says that cannot do this at all; other errors are failures.
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
-#: Windows replaces no file that is open, as a virus scanner or an editor opens it for a moment.
-_MAY_BE_IN_USE = os.name == "nt"
+#: Windows cannot replace an open file; virus scanners and editors open files for a moment.
+CANNOT_REPLACE_OPEN_FILES = os.name == "nt"
 _RETRY_DELAYS = (0.01, 0.03, 0.1, 0.3, 0.6)  # seconds
 
 
@@ -58,7 +58,7 @@ def replace(path: str, text: str) -> None:
 
 
 def _rename(source: str, target: str) -> None:
-    for delay in _RETRY_DELAYS if _MAY_BE_IN_USE else ():
+    for delay in _RETRY_DELAYS if CANNOT_REPLACE_OPEN_FILES else ():
         with suppress(PermissionError):
             os.replace(source, target)  # noqa: PTH105
             return

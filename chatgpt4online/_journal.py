@@ -32,9 +32,6 @@ _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
 #: So often is a journal opened anew that is replaced meanwhile. Some file systems number no files.
 _MORE_OPENINGS = 2
 
-#: Windows replaces no file that is open.
-_IS_CLOSED_FIRST = os.name == "nt"
-
 #: What parsing a line that is not an outcome may raise.
 _NOT_AN_OUTCOME = (
     AttributeError,
@@ -215,7 +212,7 @@ def sort(path: Path, keys: Iterable[Optional[str]]) -> None:
     with path.open("rb+") as file:
         _lock(file, path)
         newest.update((_loads(line)["key"], line.decode().rstrip() + "\n") for line in file)
-        if _IS_CLOSED_FIRST:
+        if _disk.CANNOT_REPLACE_OPEN_FILES:
             _unlock_and_close(file)
         _disk.replace(str(path), "".join(newest.values()))
 

@@ -6,10 +6,10 @@ import argparse
 import shlex
 import sys
 from functools import partial
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, NoReturn, Optional
 
 from ._display import for_markdown, for_terminal
+from ._http.deadlines import monotonic
 from ._printing import print_deltas
 from .client import Client
 from .conversation import Conversation

@@ -176,21 +176,25 @@ class Inflater:
             ProtocolError: the bytes are not compressed, or broken.
         """
         data = b""
+        self._look_for_member()
         while not data and self._can_inflate():
             try:
                 data = self._inflate()
             except zlib.error:
                 raise ProtocolError("the compression of the answer is broken") from None
             self._update_state(len(data))
+            self._look_for_member()
         return data
 
-    def _can_inflate(self) -> bool:
-        if self._is_over:
-            return False
-        if self._is_between:
+    def _look_for_member(self) -> None:
+        """After a complete member, decide whether another follows, once enough has arrived."""
+        if self._is_between and not self._is_over:
             self._is_between = not self._waiting.startswith(_GZIP_MEMBER)
             self._is_over = not _GZIP_MEMBER.startswith(self._waiting[: len(_GZIP_MEMBER)])
-            return not self._is_between
+
+    def _can_inflate(self) -> bool:
+        if self._is_between or self._is_over:
+            return False
         return self._has_more or len(self._waiting) > (0 if self._has_begun else 1)
 
     def _update_state(self, size: int) -> None:

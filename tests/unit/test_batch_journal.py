@@ -15,7 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatgpt4online import Client, Reply, ServerError, StreamInterrupted, _journal, _workers
+from chatgpt4online import (
+    Client,
+    Reply,
+    ServerError,
+    StreamInterrupted,
+    _disk,
+    _journal,
+    _workers,
+)
 from chatgpt4online._journal import Journal, sort
 from chatgpt4online.types import Outcome
 
@@ -60,7 +68,7 @@ def keys(path: Path) -> List[str]:
 @pytest.mark.parametrize("is_closed_first", [True, False])
 def test_sorting(path: Path, is_closed_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal is sorted, with one line for each key; the others follow."""
-    monkeypatch.setattr(_journal, "_IS_CLOSED_FIRST", is_closed_first)
+    monkeypatch.setattr(_disk, "CANNOT_REPLACE_OPEN_FILES", is_closed_first)
     write(path)
     one, two, three = keys(path)
     sort(path, [three, "none", one])

@@ -118,7 +118,7 @@ def attempts(monkeypatch: pytest.MonkeyPatch) -> List[int]:
         real(source, target)
 
     monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(_disk, "_MAY_BE_IN_USE", True)
+    monkeypatch.setattr(_disk, "CANNOT_REPLACE_OPEN_FILES", True)
     monkeypatch.setattr(_disk, "sleep", lambda seconds: None)
     return attempts
 
@@ -157,7 +157,7 @@ def test_elsewhere_a_refusal_is_final(
 ) -> None:
     """On other systems, being open is no reason to refuse: the first refusal is final."""
     attempts[0] = 1
-    monkeypatch.setattr(_disk, "_MAY_BE_IN_USE", False)
+    monkeypatch.setattr(_disk, "CANNOT_REPLACE_OPEN_FILES", False)
     with pytest.raises(PermissionError):
         save(tmp_path / "talk.json")
     assert attempts[1:] == [1]
