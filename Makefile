@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 SOURCES := chatgpt4online tests examples scripts $(wildcard benchmarks)
 METADATA := setup.py chatgpt4online/_version.py
+COMPILE :=
 JOBS ?= 1
 RUNS ?= 1000000
 # Tests run in several processes; "make test ARGS='-n 0'" runs them in one, as a debugger needs.
@@ -15,8 +16,9 @@ LEAN := $(addprefix -p no:,anyio benchmark codspeed langsmith_plugin recording s
 # Coverage of "make test" is measured with the oldest dependencies, and of these with the newest too:
 # they cover what only newer versions run, what "make test" leaves out, and "while True", which Python
 # 3.8 does not report.
-NEWEST := tests/unit tests/integrations \
-	$(patsubst %,tests/loopback/test_%.py,cli discussions map map_ends stream)
+NEWEST := tests/docs tests/integrations tests/live \
+	$(patsubst %,tests/unit/test_%.py,moments option_types types) \
+	$(patsubst %,tests/loopback/test_%.py,cli discussions display map map_ends stream terminal)
 # Without bytecode, each program that a test starts would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -94,7 +96,10 @@ build: $(VENV)/dev.stamp ## build and check the wheel and the sdist
 	@$(BIN)/python scripts/check_build.py dist
 	@$(BIN)/twine check --strict dist/*
 
-check: lint types docs cover ## lint, type checks, docs and coverage; must pass before a merge
+check: $(VENV)/dev.stamp ## lint, type checks, docs and coverage; must pass before a merge
+	@$(MAKE) --no-print-directory types & types=$$!; trap "kill $$types" INT; \
+		$(MAKE) --no-print-directory lint docs; others=$$?; wait $$types && exit $$others
+	@$(MAKE) --no-print-directory cover
 
 clean: ## remove everything that these targets made
 	rm -rf $(VENV) .fuzz .matrix .mutate build dist docs/_build *.egg-info .coverage .coverage.* \
@@ -104,12 +109,14 @@ clean: ## remove everything that these targets made
 $(VENV)/demo.stamp: EXTRAS :=
 $(VENV)/test.stamp: EXTRAS := [test]
 $(VENV)/dev.stamp: EXTRAS := [dev]
+# Most modules of these packages are never imported; the others are compiled then.
+$(VENV)/dev.stamp: COMPILE := --no-compile
 $(VENV)/bench.stamp: EXTRAS := [bench]
 $(VENV)/fuzz.stamp: EXTRAS := [fuzz]
 $(VENV)/mutate.stamp: EXTRAS := [test,mutate]
 $(VENV)/%.stamp: $(METADATA) | $(BIN)/python
 	@echo "setting up $(VENV) for $*"
-	@$(PIP) install --editable '.$(EXTRAS)'
+	@$(PIP) install $(COMPILE) --editable '.$(EXTRAS)'
 	@touch $@
 
 $(BIN)/python:

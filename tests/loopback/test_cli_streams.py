@@ -17,7 +17,7 @@ from chatgpt4online.cli import main, output
 from chatgpt4online.testing import Server
 
 COVERAGE = ["-m", "coverage", "run"] if "coverage" in sys.modules else []
-PROGRAM = [sys.executable, "-X", "dev", *COVERAGE, "-m", "chatgpt4online"]
+PROGRAM = [sys.executable, "-W", "default", *COVERAGE, "-m", "chatgpt4online"]
 
 needs_sh = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
 

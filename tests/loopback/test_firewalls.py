@@ -30,7 +30,7 @@ CALLS: Dict[str, Callable[[Client], object]] = {
 
 
 @pytest.mark.parametrize("firewall", FIREWALLS)
-@pytest.mark.parametrize("status", [200, 202, 403, 405, 415, 503])
+@pytest.mark.parametrize("status", [200, 403, 415, 503])
 def test_firewalls(firewall: str, status: int) -> None:
     """A firewall's answer is a BlockedError that says whom to ask, and is not asked again."""
     for route, call in CALLS.items():

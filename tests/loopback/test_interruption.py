@@ -7,7 +7,7 @@ from support.interruption import PROGRAMS, interrupt, run_program
 from support.interruption_worker import SCENARIOS
 
 #: Instructions per scenario and action. ``make soak`` interrupts at all of them.
-SAMPLE = 8
+SAMPLE = 5
 
 
 @pytest.mark.timeout(180)

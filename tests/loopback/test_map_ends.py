@@ -68,7 +68,7 @@ def ends(server: Server, path: Path, stalled: int, **parts: Any) -> Tuple[int, s
     """
     program = PROGRAM.format(**{"session": None, "progress": False, **parts})
     with subprocess.Popen(
-        [sys.executable, "-X", "dev", "-c", program, server.url, str(path)],
+        [sys.executable, "-W", "default", "-c", program, server.url, str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

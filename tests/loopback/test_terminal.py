@@ -21,7 +21,7 @@ pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
 
 #: Most code that needs a terminal runs only here, so coverage follows the subprocess too.
 COVERAGE = ["-m", "coverage", "run"] if "coverage" in sys.modules else []
-PROGRAM = [sys.executable, "-X", "dev", *COVERAGE, "-m", "chatgpt4online"]
+PROGRAM = [sys.executable, "-W", "default", *COVERAGE, "-m", "chatgpt4online"]
 ESCAPE_SEQUENCE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 SIZE = (24, 80)  # lines and columns
 CTRL_C, CTRL_D = b"\x03", b"\x04"

@@ -22,7 +22,7 @@ from chatgpt4online import Client
 from chatgpt4online.testing import Server
 
 THREADS = 32
-CHATS = 10
+CHATS = 5
 
 
 def asking(ask: Callable[[str], str], thread: int, count: int) -> Callable[[], None]:
@@ -58,7 +58,7 @@ def test_each_stream_belongs_to_its_question() -> None:
                 assert next(unfinished) == "Echo(1"
             return "".join(client.stream(message))
 
-        futures = [background(asking(ask, thread, 10)) for thread in range(8)]
+        futures = [background(asking(ask, thread, CHATS)) for thread in range(8)]
         wait_for(lambda: len(server.questions) > THREADS)
         server.expire_nonce()
         assert [future.result(3 * SOON) for future in futures] == [None] * 8

@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional
 
 from chatgpt4online.testing import Server
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 USER = ("ada", "abcd efgh")
 TOKEN = "t0ken"
 #: Loading the pytest plugins that these tests do not need takes seconds.
