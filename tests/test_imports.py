@@ -60,7 +60,7 @@ PURE = """
 import json, sys
 from importlib import import_module
 from chatgpt4online import WIDGET_HEADERS, Reply, format_prompt
-loaded = {{}}
+loaded = {{"the package's pure names": sorted(sys.modules)}}
 for name in {modules}:
     for earlier in [each for each in sys.modules if each.startswith("chatgpt4online")]:
         del sys.modules[earlier]
