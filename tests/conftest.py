@@ -25,6 +25,9 @@ from chatgpt4online._http import body
 from chatgpt4online.cli import main
 from chatgpt4online.testing import Server
 
+# Collecting garbage as often as Python does takes a twentieth of the time of all tests.
+gc.set_threshold(20_000)
+
 # A shell makes background programs ignore Ctrl-C, which some tests need.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -130,8 +133,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes ``-n auto`` starts: some wait, so one more than processors."""
-    return (os.cpu_count() or 1) + 1
+    """Return how many processes ``-n auto`` starts: some wait, so two more than processors."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(trylast=True)
