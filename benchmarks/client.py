@@ -1,9 +1,10 @@
 """
 One library in a process of its own, so that imports and garbage of others do not interfere.
 
-``python -m benchmarks.client LIBRARY SITE`` reads jobs, one JSON object per line, and writes a
-result for each. LIBRARY may end with "without" and the name of a tuning. Times are in seconds,
-memory in bytes. A job that uses more CPU time than its limit ends the process.
+``python -m benchmarks.client LIBRARY SITE HANDSHAKE`` reads jobs, one JSON object per line, and
+writes a result for each. LIBRARY may end with "without" and the name of a tuning. HANDSHAKE is how
+long it takes to connect to the site. Times are in seconds, memory in bytes. A job that uses more
+CPU time than its limit ends the process.
 """
 
 from __future__ import annotations
@@ -53,18 +54,6 @@ def arrivals(library: Library, plan: Plan) -> Dict[str, Any]:
     return {"times": at, "ended": ended, "correct": "".join(answer) == plan.text()}
 
 
-def first(library: Library, plan: Plan, lookup: float) -> Dict[str, Any]:
-    """Measure the elapsed time of a chat for which looking up the site's name takes a while."""
-    look_up = socket.getaddrinfo
-
-    def look_up_late(*args: Any, **options: Any) -> Any:
-        sleep(lookup)
-        return look_up(*args, **options)
-
-    socket.getaddrinfo = look_up_late
-    return cpu(library, plan)
-
-
 def together(library: Library, plan: Plan, chats: int, threads: int) -> Dict[str, Any]:
     """Measure the elapsed time of chats in threads that share the client and start together."""
     gate = threading.Barrier(threads + 1)
@@ -109,13 +98,29 @@ def _peak() -> int:
 
 
 _JOBS: Dict[str, Callable[..., Dict[str, Any]]] = {
-    job.__name__: job for job in (cpu, first, arrivals, together, memory, texts)
+    job.__name__: job for job in (cpu, arrivals, together, memory, texts)
 }
+
+
+def _connect_late(handshake: float) -> None:
+    """Let connecting take this long, as with a distant site."""
+
+    def late(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def connect_late(*args: Any) -> Any:
+            sleep(handshake)
+            return connect(*args)
+
+        return connect_late
+
+    for name in ("connect", "connect_ex"):
+        setattr(socket.socket, name, late(getattr(socket.socket, name)))
 
 
 def main(arguments: List[str]) -> None:
     """Do the jobs that standard input brings."""
-    name, site = arguments
+    name, site, handshake = arguments
+    if float(handshake):
+        _connect_late(float(handshake))
     name, _, tuning = name.partition(WITHOUT)
     if tuning:
         from .tunings import TUNINGS

@@ -98,6 +98,7 @@ class Site:
         self._server = Process("benchmarks.server", str(folder / "server.pem"))
         self._environment = {"REQUESTS_CA_BUNDLE": bundle, "SSL_CERT_FILE": bundle}
         self._relays: Dict[Tuple[str, float], Process] = {}
+        self._handshakes: Dict[str, float] = {}
         self._clients: Dict[Tuple[str, str], Process] = {}
 
     def url(self, scheme: str = "http", round_trip: float = 0.0) -> str:
@@ -108,7 +109,9 @@ class Site:
             if key not in self._relays:
                 self._relays[key] = Process("benchmarks.relay", str(port), str(round_trip))
             port = self._relays[key].first
-        return f"{scheme}://127.0.0.1:{port}"
+        url = f"{scheme}://127.0.0.1:{port}"
+        self._handshakes[url] = round_trip
+        return url
 
     def query(self, route: str) -> Any:
         """Return the server's ``log`` or ``counts``."""
@@ -119,7 +122,8 @@ class Site:
         """Return the process of a library; a warm one has had a short chat before."""
         key = (library, url)
         if key not in self._clients:
-            client = Process("benchmarks.client", *key, environment=self._environment)
+            handshake = str(self._handshakes[url])
+            client = Process("benchmarks.client", *key, handshake, environment=self._environment)
             self._clients[key] = client
             if warm:
                 client.ask({"job": "cpu", "plan": Plan()._asdict(), "limit": 30.0}, 60.0)

@@ -2,8 +2,7 @@
 A relay in a process of its own that makes a server on loopback look distant.
 
 ``python -m benchmarks.relay PORT ROUND_TRIP`` prints its own port and serves until its standard
-input ends. It delays each direction by half the round trip (seconds), and the first data of a new
-connection by a whole one more, as TCP's handshake does.
+input ends. It delays each direction by half the round trip (seconds).
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from typing import Tuple
 _BLOCK = 64 * 1024
 
 
-async def _pump(reader: StreamReader, writer: StreamWriter, delay: float, opened: float) -> None:
-    """Pass bytes on `delay` seconds after they arrived, or after `opened` if that is later."""
+async def _pump(reader: StreamReader, writer: StreamWriter, delay: float) -> None:
+    """Pass bytes on `delay` seconds after they arrived."""
     loop = asyncio.get_running_loop()
     late: asyncio.Queue[Tuple[float, bytes]] = asyncio.Queue()
 
@@ -31,7 +30,7 @@ async def _pump(reader: StreamReader, writer: StreamWriter, delay: float, opened
                 data = await reader.read(_BLOCK)
             except OSError:
                 data = b""
-            late.put_nowait((max(loop.time(), opened) + delay, data))
+            late.put_nowait((loop.time() + delay, data))
 
     receiving = loop.create_task(receive())
     data = b"."
@@ -47,13 +46,12 @@ async def _serve(port: int, round_trip: float) -> None:
     loop = asyncio.get_running_loop()
 
     async def relay(reader: StreamReader, writer: StreamWriter) -> None:
-        opened = loop.time() + round_trip
         there, back = await asyncio.open_connection("127.0.0.1", port)
         # asyncio sets this for connections that it opens, not for those that it accepts
         near: socket.socket = writer.get_extra_info("socket")
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         half = round_trip / 2
-        await asyncio.gather(_pump(reader, back, half, opened), _pump(there, writer, half, 0.0))
+        await asyncio.gather(_pump(reader, back, half), _pump(there, writer, half))
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     server = await asyncio.start_server(relay, sock=listener)

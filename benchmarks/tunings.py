@@ -21,7 +21,7 @@ Patch = Callable[[Any, str, Any], object]
 SHORT_CHAT = "CPU time of a short chat"
 SMALL_EVENTS = "CPU time per 16-byte event"
 NEW_TLS_CONNECTION = "CPU time of a new TLS connection"
-FIRST_TLS_CHAT = "elapsed time of the first TLS chat, with 50 ms until it is connected"
+FIRST_TLS_CHAT = "elapsed time of the first TLS chat with a distant site"
 
 
 class Tuning(NamedTuple):
