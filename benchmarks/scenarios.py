@@ -344,6 +344,11 @@ def _tls_cost(bench: Bench, library: str) -> Result:
     return {"correct": correct, "cpu": tls["cpu"] - plain["cpu"]}
 
 
+def _elapsed(result: Result) -> float:
+    milliseconds: float = result["time"] * 1e3
+    return milliseconds
+
+
 class _Measure(NamedTuple):
     unit: str
     rounds: int
@@ -366,11 +371,18 @@ def _first_tls_chat(bench: Bench, library: str) -> Result:
     return result
 
 
+def _chats_in_threads(bench: Bench, library: str) -> Result:
+    url = bench.site.url("http", ROUND_TRIP)
+    result = bench.ask(library, url, "together", Plan(), chats=200, threads=_THREADS)
+    return {**result, "time": result["time"] / 200}
+
+
 _MEASURES: Dict[str, _Measure] = {
     catalog.SHORT_CHAT: _Measure("µs", 25, _chats, _cpu(1e6)),
     catalog.SMALL_EVENTS: _Measure("µs", 15, _events, _cpu(1e6 / 20_000)),
     catalog.NEW_TLS_CONNECTION: _Measure("ms", 9, _tls_cost, _cpu(1e3)),
-    catalog.FIRST_TLS_CHAT: _Measure("ms", 9, _first_tls_chat, lambda each: each["time"] * 1e3),
+    catalog.FIRST_TLS_CHAT: _Measure("ms", 9, _first_tls_chat, _elapsed),
+    catalog.THREADS: _Measure("ms", 15, _chats_in_threads, _elapsed),
 }
 
 

@@ -22,6 +22,7 @@ SHORT_CHAT = "CPU time of a short chat"
 SMALL_EVENTS = "CPU time per 16-byte event"
 NEW_TLS_CONNECTION = "CPU time of a new TLS connection"
 FIRST_TLS_CHAT = "elapsed time of the first TLS chat with a distant site"
+THREADS = "elapsed time of a chat, 32 threads at a time, with a distant site"
 
 
 class Tuning(NamedTuple):
@@ -62,6 +63,10 @@ def _read_through_urllib3(patch: Patch) -> None:
     patch(body, "_http_response", lambda _: None)
 
 
+def _look_at_each_socket(patch: Patch) -> None:
+    patch(body, "_is_plain", lambda _: False)
+
+
 def _send_heads_at_once(patch: Patch) -> None:
     patch(connection.WatchedConnection, "endheaders", HTTPConnection.endheaders)
 
@@ -79,7 +84,7 @@ TUNINGS: Dict[str, Tuning] = {
     ),
     "one packet": Tuning(
         "The head and the body of a question are sent together.",
-        (SHORT_CHAT,),
+        (SHORT_CHAT, THREADS),
         _send_heads_at_once,
     ),
     "shared TLS contexts": Tuning(
@@ -96,5 +101,10 @@ TUNINGS: Dict[str, Tuning] = {
         "A body is read below urllib3, which also tells when its connection can be kept.",
         (SHORT_CHAT, SMALL_EVENTS),
         _read_through_urllib3,
+    ),
+    "complete responses": Tuning(
+        "A plain connection whose response is complete is kept without a look at its socket.",
+        (SHORT_CHAT, THREADS),
+        _look_at_each_socket,
     ),
 }

@@ -65,6 +65,7 @@ class Body:
         self._call = call
         self._reading = Lock()  # `close` only tries it, since a handler may call that
         self._is_released = False
+        self._is_begun = False
         self._finished_at = 0.0
         self._http = _http_response(self._raw)
         self._framing: Framing = UntilClose()
@@ -123,6 +124,7 @@ class Body:
 
     def _read_some(self) -> bytes:
         if self._http is not None:
+            self._is_begun = True
             return bytes(self._http.fp.read1(BLOCK))
         if self._is_decoded():
             return bytes(self._raw.read1(BLOCK))
@@ -180,6 +182,9 @@ class Body:
         """
         try:
             sock = self._socket()
+            if self._framing.ended and self._is_begun and _is_plain(sock):
+                self._is_usable = not self._framing.excess
+                return True  # what arrives from now on, urllib3 sees when it lends the connection
             limit = sock.gettimeout()
             sock.settimeout(0.0)
             try:
@@ -267,6 +272,10 @@ class _Connection:
         """The socket, or None if there is none, or none that is known."""
         sock = getattr(getattr(self._raw, "connection", None), "sock", None)
         return sock if isinstance(sock, (socket.socket, socket.SocketType)) else None
+
+
+def _is_plain(sock: Any) -> bool:
+    return isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
 
 
 def _unread(response: requests.Response) -> Any:
