@@ -160,7 +160,7 @@ def hidden(request: pytest.FixtureRequest) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         rename(patch, request.param)
         yield request.param
-        gc.collect()  # closes what uses the new names while they exist
+        gc.collect(1)  # closes what uses the new names while they exist, and is young
 
 
 @pytest.fixture(scope="module")
