@@ -24,7 +24,7 @@ from urllib3.util.wait import wait_for_read
 
 from chatgpt4online.errors import ProtocolError
 
-from .call import Call
+from .call import Call, is_socket
 from .deadlines import monotonic
 from .framing import BLOCK, Framing, UntilClose, framing_of, inflater_for
 
@@ -271,11 +271,11 @@ class _Connection:
     def socket(self) -> Any:
         """The socket, or None if there is none, or none that is known."""
         sock = getattr(getattr(self._raw, "connection", None), "sock", None)
-        return sock if isinstance(sock, (socket.socket, socket.SocketType)) else None
+        return sock if is_socket(sock) else None
 
 
 def _is_plain(sock: Any) -> bool:
-    return isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket)
+    return isinstance(sock, socket.SocketType) and not hasattr(sock, "pending")
 
 
 def _unread(response: requests.Response) -> Any:

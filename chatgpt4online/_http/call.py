@@ -191,13 +191,21 @@ class Call:
         self._outer = None
 
 
+def is_socket(value: Any) -> bool:
+    """Return whether it is a socket, rather than what wraps one."""
+    replaced = socket.socket  # users put classes in its place, and functions
+    return isinstance(value, socket.SocketType) or (
+        isinstance(replaced, type) and isinstance(value, replaced)
+    )
+
+
 def shut_down(sock: Any) -> None:
     """
     Shut down a connection, which wakes up whoever is blocked on it. Never blocks.
 
     The bare socket is shut down, not the TLS layer, which would send a goodbye first and wait.
     """
-    while sock is not None and not isinstance(sock, (socket.socket, socket.SocketType)):
+    while sock is not None and not is_socket(sock):
         sock = getattr(sock, "socket", None)
     found: Any = sock
     try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import pytest
+import requests
 from support import (
     FRAMINGS,
     PHP,
@@ -21,9 +22,11 @@ from support import (
     Peer,
     RawServer,
     answering,
+    chunk,
     dripping,
     end,
     ends_after,
+    head,
     reply,
     tls_context,
     together,
@@ -220,6 +223,23 @@ def test_a_deadline_where_every_socket_is_replaced(
     with RawServer(serve, context) as server, pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "socket", Replaced)
         with Client(server.url) as client, ends_after(LIMIT), pytest.raises(Timeout):
+            client.chat("Hi", deadline=LIMIT)
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_function_in_place_of_every_socket(is_own: bool, tls: Optional[ssl.SSLContext]) -> None:
+    """`socket.socket` may be replaced by a function, as in recipes for a source address."""
+    replaced = partial(socket.socket)
+    answers = RawServer(answering(PHP.answer().bytes), tls)
+    noise = RawServer(dripping(head("200 OK", "Transfer-Encoding: chunked"), chunk(b"\n")), tls)
+    with answers, noise, pytest.MonkeyPatch.context() as patch, requests.Session() as session:
+        patch.setattr(socket, "socket", replaced)
+        used = None if is_own else session
+        with Client(answers.url, session=used) as client:
+            assert [client.chat("Hi"), client.chat("Hi", deadline=SOON)] == ["Hello"] * 2
+            assert answers.accepted == 1
+        client = Client(noise.url, session=used)
+        with client, ends_after(LIMIT), pytest.raises(Timeout):
             client.chat("Hi", deadline=LIMIT)
 
 
