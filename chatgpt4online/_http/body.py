@@ -65,7 +65,7 @@ class Body:
         self._call = call
         self._reading = Lock()  # `close` only tries it, since a handler may call that
         self._is_released = False
-        self._is_begun = False
+        self._is_file_empty = False
         self._finished_at = 0.0
         self._http = _http_response(self._raw)
         self._framing: Framing = UntilClose()
@@ -124,8 +124,9 @@ class Body:
 
     def _read_some(self) -> bytes:
         if self._http is not None:
-            self._is_begun = True
-            return bytes(self._http.fp.read1(BLOCK))
+            data = bytes(self._http.fp.read1(BLOCK))
+            self._is_file_empty = len(data) < BLOCK  # else more may be in its buffer
+            return data
         if self._is_decoded():
             return bytes(self._raw.read1(BLOCK))
         if hasattr(self._raw, "read1"):
@@ -176,15 +177,16 @@ class Body:
         Read the rest of the body and what follows it, as far as it has arrived.
 
         Anything after the body makes the connection unusable: it would answer the next question.
+        Whether a plain socket has received anything, urllib3 looks when it lends the connection.
 
         Returns:
-            Whether everything that has arrived was read.
+            Whether everything that has arrived was read, or will be noticed there.
         """
         try:
             sock = self._socket()
-            if self._framing.ended and self._is_begun and _is_plain(sock):
+            if self._framing.ended and self._is_file_empty and _is_plain(sock):
                 self._is_usable = not self._framing.excess
-                return True  # what arrives from now on, urllib3 sees when it lends the connection
+                return True
             limit = sock.gettimeout()
             sock.settimeout(0.0)
             try:

@@ -107,11 +107,22 @@ def test_a_second_response_with_the_first(
     """
     An unsolicited response in the same TLS record as an answer is not taken for the next answer.
 
-    http.client reads blocks of 8,192 bytes: the second response is in its buffer, in the TLS layer
-    or in both.
+    Before Python 3.14, http.client reads blocks of 8,192 bytes: the second response is in its
+    buffer, in the TLS layer or in both.
     """
     serve = answering(padded(FRAMINGS[framing].answer().bytes, size) + POISON)
     with site(route, serve, context) as reached, reached.client() as client:
+        assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
+        assert reached.server.accepted == 3
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_second_response_after_a_body_of_one_read(
+    route: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same holds if one read returns the whole body, and leaves what follows in the buffer."""
+    monkeypatch.setattr(body, "BLOCK", len(ANSWER.partition(b"\r\n\r\n")[2]))
+    with site(route, answering(ANSWER + POISON), context) as reached, reached.client() as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
         assert reached.server.accepted == 3
 
