@@ -41,6 +41,9 @@ DEFERRED_TIME = 5.0
 #: How long the next call waits, in seconds, for such an end rather than connect anew.
 GRACE_TIME = 0.01
 
+#: Taken before gevent may replace it.
+_TLS_SOCKET = ssl.SSLSocket
+
 #: Reads that look for the end of a body before it is left for later.
 _DRAINING_READS = 8
 
@@ -277,7 +280,7 @@ class _Connection:
 
 
 def _is_plain(sock: Any) -> bool:
-    return isinstance(sock, socket.SocketType) and not hasattr(sock, "pending")
+    return isinstance(sock, socket.SocketType) and not isinstance(sock, _TLS_SOCKET)
 
 
 def _unread(response: requests.Response) -> Any:
