@@ -136,7 +136,8 @@ def crowd(
         answered = sum(asker.done for asker in askers)
         sample(answered)
         counts = site.counts()
-    assert counts.sessions == 1 + waves
+    # None if an answer that is being made when the nonces expire brings a new one.
+    assert counts.sessions <= 1 + waves
     assert 0 < counts.questions - 1 - answered <= waves * threads  # one refusal per thread and wave
     # One connection per thread, and some more while the ends of responses are still to come.
     assert counts.open <= 2 * threads
@@ -157,7 +158,7 @@ def wait_for_all(askers: List[Asker], futures: List[Future[None]], chats: int, c
 
 
 def test_a_crowd() -> None:
-    """Threads sharing a client get their own answers; a wave of expired nonces costs one fetch."""
+    """Threads that share a client get their own answers; a wave costs at most one nonce."""
     with closing(Site()) as site:
         crowd(site, threads=8, chats=80, waves=3)
 
