@@ -63,7 +63,8 @@ def connect(
         CallEnded: the call was ended.
     """
     ordered = _in_order(addresses, _last_good.get(host))
-    if _is_replaced(socket.socket):  # by PySocks, say, whose `connect` must block
+    # Where it was replaced, by PySocks for instance, `connect` must block.
+    if getattr(socket.socket, "__module__", "") != "socket":
         sock, address = _one_by_one(ordered, call, limit, options)
     else:
         race = _Race(call, call.within(limit), options)
@@ -76,10 +77,6 @@ def connect(
     _last_good[host] = address
     sock.settimeout(call.within(limit))  # of a TLS handshake, or a proxy's answer
     return sock
-
-
-def _is_replaced(constructor: Any) -> bool:
-    return getattr(constructor, "__module__", "") != "socket"
 
 
 def _one_by_one(
