@@ -36,6 +36,7 @@ _FRAMINGS = {
 }
 _NEAREST = "httpx-sse"
 _THREADS = 32
+_CHATS = 200  # of these threads
 
 # The cases of the chart.
 SMALL_EVENTS = f"100,000 events of 16 bytes, {_CHUNKS['php']}"
@@ -226,7 +227,7 @@ def threads(bench: Bench) -> Iterator[Case]:
         at_least=True,
     )
     for count, target in (("connections", _THREADS), ("nonces", 1)):
-        name = f"{count} for the 200 chats and the bursts"
+        name = f"{count} for the {_CHATS} chats and the bursts"
         yield runs.case("threads", name, "", itemgetter(count), target=target)
 
 
@@ -235,12 +236,12 @@ def _crowd(bench: Bench, library: str) -> Result:
     bench.site.query("counts")
     results = [
         bench.ask(library, url, "together", Plan(), chats=chats, threads=_THREADS)
-        for chats in (200, *[_THREADS] * 6)
+        for chats in (_CHATS, *[_THREADS] * 6)
     ]
     bench.site.forget(library, url)
     correct = all(result["correct"] for result in results)
     counts = {"nonces": 0, **bench.site.query("counts")}
-    return {"correct": correct, "rate": 200 / results[0]["time"], **counts}
+    return {"correct": correct, "rate": _CHATS / results[0]["time"], **counts}
 
 
 def import_time(bench: Bench) -> Iterator[Case]:
@@ -373,8 +374,8 @@ def _first_tls_chat(bench: Bench, library: str) -> Result:
 
 def _chats_in_threads(bench: Bench, library: str) -> Result:
     url = bench.site.url("http", ROUND_TRIP)
-    result = bench.ask(library, url, "together", Plan(), chats=200, threads=_THREADS)
-    return {**result, "time": result["time"] / 200}
+    result = bench.ask(library, url, "together", Plan(), chats=_CHATS, threads=_THREADS)
+    return {**result, "time": result["time"] / _CHATS}
 
 
 _MEASURES: Dict[str, _Measure] = {
