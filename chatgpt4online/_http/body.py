@@ -180,10 +180,10 @@ class Body:
         Read the rest of the body and what follows it, as far as it has arrived.
 
         Anything after the body makes the connection unusable: it would answer the next question.
-        Whether a plain socket has received anything, urllib3 looks when it lends the connection.
+        On a plain socket, urllib3 notices it too, when it lends the connection to another call.
 
         Returns:
-            Whether everything that has arrived was read, or will be noticed there.
+            Whether everything that has arrived was read, or will be noticed by urllib3.
         """
         try:
             sock = self._socket()
