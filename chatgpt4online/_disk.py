@@ -9,7 +9,7 @@ from contextlib import suppress
 from time import sleep
 from typing import IO, Any
 
-#: What a file system says that cannot do this at all; other errors are failures.
+#: Errors of a file system that does not support fsync; any other error is a failure.
 _UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 #: Windows cannot replace an open file; virus scanners and editors open files for a moment.
@@ -19,7 +19,7 @@ _RETRY_DELAYS = (0.01, 0.03, 0.1, 0.3, 0.6)  # seconds
 
 def sync(file: IO[Any]) -> None:
     """
-    Wait until a file is on the disk, where the file system can say so.
+    Flush a file to the disk, if the file system supports it.
 
     Raises:
         OSError: it cannot be written.

@@ -46,9 +46,9 @@ def for_markdown(text: str) -> str:
     """
     Return Markdown in which HTML shows as text, without control characters.
 
-    So do links and images whose target is not http, https, mailto or an anchor on the page.
-    Code is unchanged where every renderer agrees that it is code. Where renderers may disagree,
-    as in a quoted or unusually indented block, HTML in it shows with ``&lt;``.
+    Links and images whose target is not http, https, mailto or an anchor on the page also show as
+    text. Code is unchanged where every renderer agrees that it is code. Where renderers may
+    disagree, as in a quoted or unusually indented block, HTML in it shows with ``&lt;``.
     """
     lines = for_terminal(_LINE_END.sub("\n", text)).split("\n")
     return "\n".join(_Escaper(lines).escaped_lines())

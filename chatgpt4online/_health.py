@@ -108,7 +108,7 @@ class _Site:
         self._front_page_bots: Tuple[Bot, ...] = ()
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
-        """Yield the names of the steps, and what does them."""
+        """Yield the name of each step, and the function that runs it."""
         yield "site", self._reach
         yield "AI Engine", self._find_plugin
         yield "nonce", self._use_nonce
@@ -189,7 +189,7 @@ class _Site:
         return _Finding("fetched as a user" if self._transport.has_login else "fetched as a guest")
 
     def _look_at_web_server(self) -> _Finding:
-        """Look at a response that no cache may keep, and that begins with JSON."""
+        """Inspect a response of start_session, which no cache may keep and nothing may precede."""
         headers = self._transport.headers.widget(accept="application/json", content_type=None)
         request = Request(routes.START_SESSION, headers, with_nonce=False, idempotent=True)
         with self._transport.calling() as call:
@@ -242,7 +242,7 @@ class _Site:
 
 def _judge_web_server(response: Response) -> _Finding:
     """
-    Return what a response of start_session shows of caches and other output on its way.
+    Return whether a response of start_session came from a cache or behind other output.
 
     Raises:
         ChatGPT4OnlineError: it was not received.
@@ -278,7 +278,7 @@ class _Probe:
         self.reply: Optional[Reply] = None
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
-        """Yield the names of the steps, and what does them."""
+        """Yield the name of each step, and the function that runs it."""
         if self._ask is not None:
             yield "answer", partial(self._read, self._ask)
             yield "streaming", self._judge

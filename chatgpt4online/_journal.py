@@ -29,7 +29,8 @@ _EXAMPLE = b'{"key": "%b", "message": ' % (b"0" * 32)
 
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
 
-#: So often is a journal opened anew that is replaced meanwhile. Some file systems number no files.
+#: How many times to reopen a journal that `sort` replaces at the same moment. It is limited because
+#: on file systems without stable inode numbers a file never looks the same.
 _MORE_OPENINGS = 2
 
 #: What parsing a line that is not an outcome may raise.

@@ -1,4 +1,4 @@
-"""JSON of values that may hold what JSON does not have."""
+"""Encode values as JSON, even if they contain what JSON cannot express."""
 
 from __future__ import annotations
 

@@ -56,6 +56,6 @@ class ChatOptions(TypedDict, total=False):
 
 
 def hide_headers(options: ChatOptions) -> None:
-    """Replace headers by validated ones, whose values no traceback shows that prints variables."""
+    """Validate headers in place, and keep their values out of tracebacks that show variables."""
     if options.get("headers") is not None:
         options["headers"] = _settings.headers(options["headers"])

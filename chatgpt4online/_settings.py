@@ -234,7 +234,10 @@ def page_url(value: object, site: Optional[str] = None) -> str:
         given = site + given
     parts = _split(given, "page")
     if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise ValueError("page must be a URL that begins with https:// or http:// and has no login")
+        path = "a path that begins with /, or " if site is not None else ""
+        raise ValueError(
+            f"page must be {path}a URL that begins with https:// or http:// and has no login"
+        )
     return given
 
 

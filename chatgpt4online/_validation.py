@@ -22,8 +22,7 @@ def exact(value: str) -> str:
     """
     Return the characters of a str as a plain one.
 
-    `str` would not: a member of a ``(str, Enum)`` class, and whatever else has a `__str__` of its
-    own, counts as its characters.
+    `str` would call the `__str__` of a subclass, such as a member of a ``(str, Enum)`` class.
     """
     return str.__str__(value)
 

@@ -141,10 +141,10 @@ class Outcomes(Iterator[AnyOutcome]):
     """
     The outcomes of a run of `Client.map`: an iterator, and a context manager that closes it.
 
-    One thread at a time may iterate. Reaching the end, an error in the iteration, `close`, or
-    dropping the last reference ends the run: questions in progress in threads end at once. A run
-    that is left open, as by an exception in the loop, begins no further questions, and does not
-    keep the process from ending.
+    One thread at a time may iterate; a second one gets `ValueError`. Reaching the end, an error in
+    the iteration, `close`, or dropping the last reference ends the run: questions in progress in
+    threads end at once. A run that is left open, as by an exception in the loop, begins no further
+    questions, and does not keep the process from ending.
     """
 
     _is_closed = True  # until __init__ has something to close
@@ -371,7 +371,10 @@ def _finish(
 
 
 def _written(journal: Journal, task: _Task, outcome: Outcome) -> Outcome:
-    """Write an outcome to a journal; return it, or that of the error for a reply that cannot be."""
+    """
+    Write an outcome to the journal and return it; if it cannot be written, a failed outcome
+    instead.
+    """
     try:
         journal.add(outcome)
     except (TypeError, ValueError, RecursionError) as error:

@@ -87,17 +87,20 @@ class Client:
         model: the model to ask for, if the site's owner lets visitors choose.
         history: how earlier turns are sent: ``"messages"`` sends them as a list, ``"prompt"``
             merges all turns into one text, as `format_prompt` does.
-        headers: headers to add to those of the site's chat widget (`WIDGET_HEADERS`), or to
-            replace. None removes a header. Setting ``user-agent`` also removes the headers that
-            describe the widget's browser.
-        proxy: the URL of a proxy for all requests. Defaults to the proxies that requests finds
-            in the environment.
+        headers: headers that are added to those of the site's chat widget (`WIDGET_HEADERS`), or
+            replace them. The value None removes a header. Setting ``user-agent`` also removes the
+            headers that describe the widget's browser.
+        proxy: the URL of a proxy for all requests. Defaults to the proxies that requests finds in
+            the environment, which do not apply to a site on this machine.
         timeout: the longest wait for a connection, and the longest silence while reading, in
             seconds: one number for both, or a pair. None means no limit.
         deadline: the time limit for a whole call, from its start to the last byte of its answer,
-            retries included, in seconds. None means no limit. It cannot interrupt reading files or
-            name resolution, nor a `session` of your own before the headers of its response arrive.
-        retries: how many times a request is sent again if the site cannot have processed it.
+            retries included, in seconds. None means no limit. It cannot interrupt reading files,
+            name resolution, some connections through a SOCKS proxy, or a `session` of your own
+            before the headers of its response arrive.
+        retries: how many times a request is sent again after a failed connection, or after 429 or
+            503 with Retry-After. A request that changes nothing is also sent again after a broken
+            connection, 429, 502, 503 or 504. Renewed nonces and redirects do not count.
         session: a `requests.Session` to send requests with, for adapters, proxies, certificates
             or headers of your own. The client never closes it, and changes only its cookies.
 
@@ -266,7 +269,9 @@ class Client:
             deadline: as for `Client`, in seconds. None means the client's.
 
         Raises:
-            MessageError: the message is empty or longer than the bot allows, or a role is wrong.
+            MessageError: the message is empty, longer than the bot allows, or contains a lone
+                surrogate or a part that is not text; or a role is wrong, or the last turn is not
+                the user's.
             ValueError: a file is larger than 100 MB, another argument is invalid, or the client is
                 closed.
             TypeError: an argument has the wrong type.
@@ -399,7 +404,7 @@ class Client:
                 was made by `from_page`.
 
         Raises:
-            MessageError: a turn has a wrong role, or content that is not text.
+            MessageError: a turn has a wrong role, a part that is not text, or a lone surrogate.
             ValueError: an argument is empty.
             TypeError: an argument has the wrong type.
         """
@@ -516,6 +521,9 @@ class Client:
             TypeError: an argument has the wrong type.
             OSError: the journal cannot be opened.
             ImportError: tqdm is not installed.
+
+        Iterating raises what iterating over `messages` raises, after the last outcome; `OSError` if
+        the journal cannot be written; and `RuntimeError` if a later run has taken it over.
         """
         from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
@@ -575,7 +583,11 @@ class Client:
     @property
     def nonce(self) -> str:
         """
-        The site's REST nonce, fetched on first use.
+        The site's REST nonce, fetched on first use: 10 hexadecimal digits.
+
+        Raises:
+            ValueError: the client is closed.
+            ChatGPT4OnlineError: the site did not give one, or rejected the login.
 
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
@@ -589,7 +601,8 @@ class Client:
         You rarely need this: the client renews a nonce that the site no longer accepts.
 
         Raises:
-            ChatGPT4OnlineError: the site did not give one.
+            ValueError: the client is closed.
+            ChatGPT4OnlineError: the site did not give one, or rejected the login.
 
         Source: AI Engine 3.6.2, mwai/v1/start_session.
         """
@@ -600,7 +613,7 @@ class Client:
         """
         Close all connections. Calls in progress in other threads raise `StreamInterrupted`.
 
-        The client cannot be used again. Leaving its ``with`` block also closes it.
+        Calls made afterwards raise `ValueError`. Leaving its ``with`` block also closes it.
         """
         self._transport.close()
 

@@ -33,15 +33,20 @@ class Conversation:
     """
     A conversation, created by `Client.conversation`. Do not share one between threads.
 
-    The site remembers nothing: each question is sent with all turns before it, of which the
-    plugin keeps the first and the last 15 by default. A turn is kept only if its answer is
-    complete: an error, a closed stream or Ctrl-C leaves no trace.
+    Each question is sent with all turns before it, since a site does not remember them. By default,
+    the plugin passes the first and the last 15 of them to the model. An exchange is kept only if
+    its answer is complete: an error, a closed stream or Ctrl-C leaves no trace.
 
     Args:
         client: the client that asks.
         system: instructions for the model, after those of the bot itself.
         chat_id: the id under which the site stores the conversation; by default a new one.
         messages: the turns so far.
+
+    Raises:
+        MessageError: as `Client.conversation`.
+        ValueError: as `Client.conversation`.
+        TypeError: as `Client.conversation`.
     """
 
     def __init__(
@@ -81,7 +86,8 @@ class Conversation:
             MessageError: as `Client.chat`.
             ValueError: as `Client.chat`.
             TypeError: as `Client.chat`.
-            ChatGPT4OnlineError: as `Client.chat`; the turn is not kept.
+            OSError: as `Client.chat`.
+            ChatGPT4OnlineError: as `Client.chat`; the exchange is not kept.
         """
         hide_headers(options)
         return self.stream(message, **options).result()
@@ -90,7 +96,7 @@ class Conversation:
         """
         Ask the next question, and return the answer as it arrives.
 
-        The turn is kept once the stream has been read to its end, unless another question has
+        The exchange is kept once the stream has been read to its end, unless another question has
         been asked in the meantime.
 
         Args:
@@ -101,6 +107,7 @@ class Conversation:
             MessageError: as `chat`.
             ValueError: as `chat`.
             TypeError: as `chat`.
+            OSError: as `chat`.
             ChatGPT4OnlineError: as `chat`.
         """
         hide_headers(options)
@@ -136,8 +143,9 @@ class Conversation:
         """
         Return the conversation as a dict that JSON can encode, for a database: what `save` writes.
 
-        Its keys are ``chat_id``; ``messages``, a copy of the turns; and ``response_id``, by which a
-        site goes on where its model left off, or None. It contains no credentials.
+        Its keys are ``chat_id``; ``messages``, a copy of the turns; and ``response_id``, by which
+        the model's vendor finds its own record of the conversation, or None. It contains no
+        credentials.
         """
         is_unchanged = self.messages == self._answered
         return {

@@ -72,16 +72,16 @@ class Discussions:
 
     def rename(self, discussion: Union[Discussion, str], title: str) -> None:
         """
-        Rename a discussion.
+        Rename a discussion. A site reports success even if the user has no such discussion.
 
         Args:
             discussion: the discussion, or its `chat_id`.
-            title: the new title, of which the site keeps the first 64 characters.
+            title: the new title, at most 64 characters; the site removes HTML tags from it.
 
         Raises:
             ValueError: the title or the id is empty.
             TypeError: an argument has the wrong type.
-            ReplyError: the client is a guest.
+            ReplyError: the client is a guest, or the title is too long.
             ChatGPT4OnlineError: anything else went wrong.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/discussions/edit.

@@ -72,8 +72,9 @@ class MessageError(ChatGPT4OnlineError, ValueError):
     """
     The message cannot be sent, and nothing has been.
 
-    It is empty, longer than the bot allows, or not text; a turn's role is wrong, or the last turn
-    is not the user's. Its text omits the site, because its reader is whoever wrote the message.
+    The message is empty, longer than the bot allows, or contains a lone surrogate or a part that is
+    not text; a turn's role is wrong, or the last turn is not the user's. The text of the error
+    omits the site, so that it can be shown to whoever wrote the message.
     """
 
     def __str__(self) -> str:

@@ -46,7 +46,7 @@ __all__ = ["Files"]
 #: The largest file to upload, in bytes, because the whole file is held in memory.
 LARGEST_FILE = 100 * 1000 * 1000
 
-_NOT_BINARY = "a file must be open in binary mode, as by open(path, 'rb')"
+_NOT_BINARY = "a file must be opened in binary mode: open(path, 'rb')"
 
 if TYPE_CHECKING:
     PathLike = os.PathLike[str]
@@ -59,7 +59,7 @@ StrPath = Union[str, PathLike]
 #: A path, or an open binary file.
 Source = Union[str, PathLike, BinaryIO]
 
-#: Called with the number of bytes sent so far, and that of the whole request.
+#: Called with the number of bytes sent so far and the size of the body.
 Progress = Callable[[int, int], object]
 
 
@@ -101,8 +101,9 @@ class Files:
             path_or_file: a path, or an open binary file, which is read to its end.
             name: the name to send. Its extension determines the media type. Defaults to the name
                 of the file.
-            purpose: what the file is for, as the plugin names it.
-            progress: called with the number of bytes sent so far, and that of the whole request.
+            purpose: what the file is for, in the plugin's words. The default is ``"analysis"``, as
+                chats use since AI Engine 3.2.8.
+            progress: called with the number of bytes sent so far and the size of the body.
 
         Raises:
             ValueError: the file has no name, or is larger than 100 MB.
@@ -110,6 +111,8 @@ class Files:
             OSError: it cannot be read.
             ReplyError: the site does not accept this file; `message` says why.
             ChatGPT4OnlineError: anything else went wrong.
+
+        What `progress` raises is raised unchanged.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
         """

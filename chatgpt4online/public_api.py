@@ -45,8 +45,10 @@ class PublicAPI:
     Nothing streams here. A request that the site may have processed is sent again only by `bots`
     and `whoami`. Threads may share this object.
 
-    Each method raises `AuthError` if the token is wrong, `NotFoundError` if the API is disabled or
-    the plugin is too old, and `ReplyError` if the plugin fails.
+    Each method raises `ValueError` or `TypeError` for an invalid argument before anything is sent,
+    `AuthError` if the token or login is refused, `NotFoundError` if the API is disabled or the
+    plugin is too old, `ReplyError` if the plugin fails, and another `ChatGPT4OnlineError` if
+    anything else goes wrong. `upload` also raises `OSError`.
     """
 
     def __init__(self, transport: Transport, credential: Credential, bot: str) -> None:

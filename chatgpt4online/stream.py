@@ -96,7 +96,8 @@ class Stream:
 
         Args:
             callback: called once, in the thread that reads, before that thread gets the last
-                delta; never called if the answer stays incomplete.
+                delta; never called if the answer stays incomplete. The reader gets what it raises,
+                and can still read the last delta.
         """
         if self._reply is None:
             self._callbacks.append(callback)

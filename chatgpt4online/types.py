@@ -319,7 +319,7 @@ class Health(_Value):
 
     @property
     def level(self) -> str:
-        """The worst level of a check."""
+        """The worst level among the checks: ``"ok"``, ``"warning"`` or ``"failed"``."""
         levels = [check.level for check in self.checks]
         return next((level for level in ("failed", "warning") if level in levels), "ok")
 
@@ -370,16 +370,23 @@ class Reply(str):
     """The id of the conversation, or None if it has none."""
 
     raw: Dict[str, Any]
-    """The answer's JSON object; empty if the site could not encode it."""
+    """
+    The answer's JSON object without `new_token`, which is a nonce; empty if the site could not
+    encode it.
+    """
 
     seconds: Optional[float]
     """
-    Seconds from sending the question to the end of the answer, retries included. None for a reply
-    that `Client.chat` or `Client.stream` did not return.
+    Seconds from the start of the request to the end of the answer. Fetching a nonce and retries are
+    included, uploading files is not. None for a reply that was not returned by `Client.chat`, a
+    stream or `Client.map`.
     """
 
     first_seconds: Optional[float]
-    """Seconds from sending the question to the first text, or None if none arrived."""
+    """
+    Seconds from the start of the request to the first text, measured like `seconds`; None if no
+    text arrived.
+    """
 
     def __new__(
         cls,
@@ -443,8 +450,8 @@ class Outcome(_Value):
     """
     The result of one of many messages: a reply or an error.
 
-    Type checkers know of an outcome that `Client.map` yields that ``reply`` is a `Reply` where
-    ``error is None``, and the reverse.
+    For outcomes of `Client.map`, type checkers infer that ``reply`` is a `Reply` if ``error is
+    None``, and None otherwise.
     """
 
     index: int
@@ -464,8 +471,8 @@ class Outcome(_Value):
 
     seconds: Optional[float] = None
     """
-    How long the question took, in seconds, uploads and retries included; for a reply from a
-    journal, what it took when it was asked. None if it was not asked.
+    How long the question took, in seconds, retries included; for a reply from a journal, how long
+    it took originally. None if it was not asked.
     """
 
     @property

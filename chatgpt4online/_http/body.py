@@ -229,7 +229,8 @@ class Body:
     def _read_at_once(self) -> Optional[bytes]:
         file = self._http.fp
         try:
-            # The file returns b"" at the end and where nothing has arrived; its socket tells.
+            # The file returns b"" both at the end and when nothing has arrived; a raw read tells
+            # which.
             data: Optional[bytes] = file.read1(BLOCK) or file.raw.read(BLOCK)
         except (BlockingIOError, ssl.SSLWantReadError):  # a TLS record may contain no data
             return None

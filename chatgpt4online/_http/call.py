@@ -75,9 +75,9 @@ class Call:
         self.finished: bool = False
         #: Whether a part of the request may have left this machine.
         self.sent = False
-        #: Whether what went wrong last would go wrong each time.
+        #: Whether the last failure would recur on every attempt.
         self.is_final = False
-        #: How often the present request has been sent, and when that began.
+        #: How many times the current request has been sent, and when it was first sent.
         self.attempts = 0
         self.began: float = 0.0
         #: The address of the proxy that the request goes through, without a password; or None.

@@ -70,7 +70,7 @@ def bound(jar: CookieJar) -> None:
 
 
 def read_jar(read: Callable[[], T]) -> T:
-    """Return what a function makes of a jar, again if another thread changes that meanwhile."""
+    """Call a function that reads a jar, again if another thread changes the jar meanwhile."""
     try:
         return read()
     except RuntimeError as error:

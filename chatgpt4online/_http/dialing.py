@@ -159,9 +159,8 @@ class _Race:
 
     def _wait(self, seconds: Optional[float]) -> Optional[Tuple[socket.socket, Address]]:
         """
-        Wait until an attempt succeeds or fails, for at most `seconds`.
-
-        None waits for the last attempt.
+        Wait until an attempt succeeds or fails, for at most `seconds`. With None, wait until one
+        succeeds or all have failed.
         """
         waited = 0.0
         while self._pending and (seconds is None or waited < seconds):

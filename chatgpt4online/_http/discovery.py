@@ -86,7 +86,7 @@ def read_page(transport: Transport, url: str, call: Call) -> Page:
     Return what a page of the site says.
 
     Raises:
-        ChatGPT4OnlineError: the page cannot be had.
+        ChatGPT4OnlineError: the page cannot be fetched.
     """
     from chatgpt4online._protocol.page import parse_page  # here, since few need its HTML parser
 
@@ -104,7 +104,7 @@ def namespaces(transport: Transport, call: Call) -> List[str]:
     Return the namespaces of the site's REST API, such as ``wp/v2``.
 
     Raises:
-        ChatGPT4OnlineError: the list cannot be had.
+        ChatGPT4OnlineError: the list cannot be fetched.
     """
     try:
         return _index(transport, call)

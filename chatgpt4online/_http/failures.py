@@ -92,7 +92,7 @@ def _translated(
         words = "the deadline passed before the answer was complete."
         return Timeout(words + _fate(reading or call.sent, idempotent), phase="deadline")
     if call.ended or isinstance(error, CallEnded):
-        return StreamInterrupted("it was closed before its answer was complete.")
+        return StreamInterrupted("the call was closed before the answer was complete.")
     if isinstance(error, _TIMEOUTS) or isinstance(_innermost(error), _TIMEOUTS):
         return _timeout("read" if call.sent else "connect", idempotent, call.proxy)
     if reading:

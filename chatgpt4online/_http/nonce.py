@@ -177,6 +177,7 @@ class _PendingFetch:
             wakeup.set()
 
 
-#: The fetches that code called now, in a signal handler say, interrupts, so that waiting for one
-#: would never end. A context variable, since threads of a `Client.map` in a handler inherit that.
+#: The fetches that are suspended below the running code, as by a signal handler. Waiting for one
+#: would never end. It is a context variable, so that the threads of a `Client.map` in the handler
+#: inherit it.
 _interrupted: ContextVar[Tuple[_PendingFetch, ...]] = ContextVar("interrupted", default=())

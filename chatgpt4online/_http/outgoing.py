@@ -18,10 +18,12 @@ class OutgoingRequest:
     """
     One request as it is sent. Its repr shows no secret.
 
-    `headers` are the same each time that this URL is asked with this method; `changing_headers`,
-    which may hold a nonce and a credential, are not, and take precedence. `progress` is called with
-    the bytes sent so far and those of the whole body. `to_site`: the URL has the origin of the
-    client's site, so that it may see what a caller's session has for it.
+    Args:
+        headers: the same for each request with this URL and method.
+        changing_headers: may contain a nonce and a credential; they take precedence.
+        progress: called with the number of bytes sent so far and the size of the body.
+        to_site: whether the URL has the origin of the client's site. Only then may it get the
+            credentials and headers of a caller's session.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ class _IdleConnections:
 
 
 class _Pool:
-    """What our pools add to urllib3's: they also close what is put back while they close."""
+    """Adds to urllib3's pools that `close` also closes connections that are put back later."""
 
     def close(self) -> None:
         idle = getattr(self, "pool", None)
@@ -158,7 +158,7 @@ class Adapter(CookieAdapter):
         parts = urlsplit(request.url)
         key = (parts.scheme, parts.netloc, verify, cert, *(proxies or {}).items())
         pool = self._known_pools.get(key)
-        if getattr(pool, "pool", None) is None:  # some urllib3 close those of sites least asked
+        if getattr(pool, "pool", None) is None:  # some versions of urllib3 close old ones
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
             self._known_pools[key] = pool
         return pool
@@ -167,7 +167,8 @@ class Adapter(CookieAdapter):
         """
         Close all connections.
 
-        urllib3 2 keeps those of a pool that an ended answer knows, and those of all pools but ten.
+        urllib3 2 does not close the connections of a pool that a finished response still refers to,
+        nor those of pools beyond the ten that its manager keeps.
         """
         for manager in list(self._managers.values()):
             pools = getattr(manager, "pools", {})

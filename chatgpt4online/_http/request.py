@@ -18,12 +18,17 @@ class Request:
     """
     A request to one of the site's routes: what is the same each time that it is sent.
 
-    `route` may also be a whole URL. `headers` are the same each time that it is asked;
-    `call_headers`, the caller's for this call, take precedence. `credential` opens it in place of
-    the client's login. `idempotent`: the site may get it twice even if it has run, since it changes
-    nothing. `check` returns the JSON object of an answer that reports success, and raises for any
-    other; `keys` are its possible first keys. `progress` is called with the bytes sent so far and
-    those of the whole body. The repr shows no secret.
+    The repr shows no secret.
+
+    Args:
+        route: a REST route, or a whole URL.
+        headers: the same for each request to it.
+        credential: used in place of the client's login.
+        idempotent: the site may get the request twice, since it changes nothing.
+        check: returns the JSON object of an answer that reports success, and raises for any other.
+        keys: the possible first keys of that object.
+        progress: called with the number of bytes sent so far and the size of the body.
+        call_headers: the caller's for this call; they take precedence.
     """
 
     def __init__(

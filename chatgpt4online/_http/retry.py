@@ -20,14 +20,14 @@ from chatgpt4online.errors import (
     TransportError,
 )
 
-#: Retry-After is obeyed up to this many seconds, and raised beyond.
+#: The longest Retry-After, in seconds, that is waited for; beyond it, the error is raised.
 LONGEST_WAIT = 60.0
 
-#: Redirects that are followed in one call.
+#: Redirects that are followed for one request.
 MOST_REDIRECTS = 5
 
-#: Times that a request is sent again with a fresh nonce, where others replace it meanwhile: on a
-#: site whose nonce is bound to a cookie that answers replace, half of the requests are refused.
+#: How many times a request is sent again with a fresh nonce while other threads replace it. If a
+#: site binds nonces to a cookie that each answer replaces, it refuses half of the requests.
 MOST_RENEWALS = 20
 
 FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
@@ -110,7 +110,7 @@ class Rule(NamedTuple):
     action: Action
     #: Only if the site may get the request twice, since it changes nothing (RFC 9110, 9.2.2).
     only_idempotent: bool = False
-    #: How often in one call. Waits have a limit of their own: the client's retries.
+    #: How often for one request. Waits are limited by the client's retries instead.
     most: int = 1
 
 

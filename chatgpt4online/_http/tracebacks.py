@@ -1,8 +1,8 @@
 """
 Errors without local variables, since those of frames that send requests contain secrets.
 
-Debuggers and error trackers show the variables of each frame of a traceback. What is cleared here
-are the frames of this package and of the libraries below it, never those of the caller.
+Debuggers and error trackers show the variables of each frame of a traceback. This module clears the
+frames of this package and of the libraries below it, never those of the caller.
 """
 
 from __future__ import annotations

@@ -302,7 +302,7 @@ class Transport:
         Return the nonce, fetched if need be.
 
         Raises:
-            ChatGPT4OnlineError: it cannot be had.
+            ChatGPT4OnlineError: it cannot be fetched.
         """
         try:
             return self.nonce.get(call, partial(discovery.fetch_nonce, self))

@@ -36,7 +36,7 @@ def validate_messages(messages: Sequence[Turn]) -> List[Message]:
     Return a copy of the turns, with only their roles and contents, as plain str.
 
     Raises:
-        MessageError: a wrong role, content that is not text, or text that UTF-8 cannot encode.
+        MessageError: a wrong role, a part that is not text, or a lone surrogate.
         TypeError: not a list, or an item that is not a turn.
     """
     return [_turn(message) for message in _sequence(messages)]
@@ -57,8 +57,8 @@ def build_history(
         has_files: whether files come with it, so that it may be empty.
 
     Raises:
-        MessageError: an empty message, a wrong role, a last turn that is not the user's, content
-            that is not text, or text that UTF-8 cannot encode.
+        MessageError: an empty message, a wrong role, a last turn that is not the user's, a part
+            that is not text, or a lone surrogate.
         ValueError: both arguments contain earlier turns.
         TypeError: something that is neither a str nor a turn.
     """
@@ -96,7 +96,7 @@ def format_prompt(messages: Sequence[Turn]) -> str:
 
     Raises:
         ValueError: there are no turns.
-        MessageError: a turn has a wrong role, or content that is not text.
+        MessageError: a turn has a wrong role, a part that is not text, or a lone surrogate.
         TypeError: a turn is not a dict, or its content is neither a str nor a list of parts.
     """
     turns = validate_messages(messages)
@@ -136,8 +136,8 @@ def _part(part: object) -> str:
         raise TypeError(f'a part must be {{"type": "text", "text": ...}}, not {type_name(part)}')
     if part.get("type") != "text":
         raise MessageError(
-            f"a turn's content may have only parts of text, not of {part.get('type')!r}: send files"
-            " with files="
+            f"a turn's content may contain only text parts, not {part.get('type')!r}:"
+            " send files with files="
         )
     return text(part.get("text"), "a part's text", MessageError)
 

@@ -91,7 +91,7 @@ class _Chat:
         except KeyboardInterrupt:
             if not sys.stdin.isatty():
                 raise
-            report("stopped; this turn is not kept")
+            report("stopped; this exchange is not kept")
         except BrokenPipeError:
             raise
         except (ChatGPT4OnlineError, ValueError, OSError) as error:

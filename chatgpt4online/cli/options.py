@@ -46,6 +46,7 @@ environment variables:
   CHATGPT4ONLINE_BOT            default for --bot
   CHATGPT4ONLINE_USER           default for --user
   CHATGPT4ONLINE_APP_PASSWORD   application password of that user
+  CHATGPT4ONLINE_TOKEN          token of the public API, which check tests
   NO_COLOR                      set to any value to turn colours off
 
 exit status:
@@ -116,7 +117,7 @@ Nothing leaves the machine.
 """
 
 
-#: What Python makes of bytes that it cannot decode.
+#: The surrogates that ``surrogateescape`` makes of bytes that cannot be decoded.
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
@@ -278,7 +279,7 @@ def add_batch_options(parser: argparse.ArgumentParser) -> None:
         help="number of concurrent questions (default: %(default)s)",
     )
     parser.add_argument(
-        "--ordered", action="store_true", help="write outcomes in the order of IN, not as they come"
+        "--ordered", action="store_true", help="sort OUT like IN at the end; print in that order"
     )
     _add_question_options(parser)
     _add_common_options(parser)

@@ -68,7 +68,10 @@ _STREAMS = {"stdin": "surrogateescape", "stdout": "replace", "stderr": "replace"
 
 
 def prepare_streams() -> None:
-    """Make the standard streams usable: closed ones are None, and encodings are strict."""
+    """
+    Make the standard streams usable. Python sets closed ones to None, and others fail on what they
+    cannot encode.
+    """
     for name, errors in _STREAMS.items():
         if getattr(sys, name) is None:
             # Opened in this order, each takes the lowest free number: that of the closed one.

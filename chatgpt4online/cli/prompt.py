@@ -25,7 +25,7 @@ _QUOTES = '"""'
 
 
 def expand(path: str) -> str:
-    """Return a path without ``~``, unless nobody knows where that is."""
+    """Expand ``~`` in a path; leave it if the home directory is unknown."""
     return os.path.expanduser(path)  # noqa: PTH111 - pathlib's raises RuntimeError then
 
 

@@ -99,7 +99,7 @@ def _judge_answer(
         checks.append(Check("expected", "ok" if matches else "failed", detail, 0.0))
     if max_seconds is not None:
         seconds = reply.seconds or 0.0
-        detail = f"the answer took {seconds:.2f} s, of {max_seconds:g} s"
+        detail = f"the answer took {seconds:.2f} s; the limit is {max_seconds:g} s"
         checks.append(Check("in time", "ok" if seconds <= max_seconds else "failed", detail, 0.0))
     return replace(health, checks=tuple(checks))
 

@@ -60,9 +60,9 @@ class ChatGPT4Online(BaseChatModel):
         site: URL of the site, as for `Client`. A user and password in it are used, and not shown.
         bot: id of the bot, as for `Client`.
         model: name of the model, if the site's owner lets callers choose it.
-        timeout: the longest silence in seconds, as for `Client`.
-        deadline: seconds for a whole call, as for `Client`.
-        max_retries: how many times a request is sent again that cannot have run on the site.
+        timeout: the longest silence in seconds; None for the default of `Client`.
+        deadline: seconds for a whole call; None for no limit.
+        max_retries: as `retries` of `Client`.
         streaming: whether `invoke` also passes each token to callbacks.
         stop: the stop words of every question that does not name its own.
         client: the client to use instead of one made from these arguments.

@@ -45,7 +45,7 @@ class Connection:
             self._tls.do_handshake()
 
     def wait_for_request(self, seconds: Optional[float]) -> bool:
-        """Wait for the next request; return False if it does not begin in time (None: ever)."""
+        """Wait for the next request; return False if it does not begin in time. None: no limit."""
         if seconds is None:
             return True
         self._sock.settimeout(seconds)

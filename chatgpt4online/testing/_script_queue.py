@@ -138,7 +138,10 @@ class ScriptQueues:
             return entry.script
 
     def unused(self) -> List[str]:
-        """Describe the scripts that are not used up, those for any number of requests once used."""
+        """
+        Describe the scripts that are not used up; one with ``times`` None counts as used up after
+        its first request.
+        """
         with self._lock:
             return [
                 f"{entry.script.name} for {route}" + _uses_left(entry)

@@ -280,7 +280,7 @@ class Scripting:
         """
         Check that every scripted response has been used.
 
-        One for any number of requests must have been used once.
+        A response with ``times=None`` must have been used at least once.
 
         Raises:
             AssertionError: some have not; the message lists them.

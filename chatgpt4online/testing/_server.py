@@ -77,11 +77,11 @@ class Server(Scripting):
         keep_alive: seconds after which the web server closes an idle connection, and announces it
             in the header Keep-Alive; None to keep connections.
         upload_max_filesize: the size in bytes of the largest upload that PHP accepts; 2 MB by
-            default, as in PHP. A larger one is a 500.
+            default, as in PHP. A larger one is answered with 500.
         post_max_size: the size in bytes of the largest body that PHP reads; 8 MB by default, as in
-            PHP. A larger one is empty for WordPress.
+            PHP. WordPress sees a larger one as empty.
         client_max_body_size: the size in bytes of the largest body that the web server accepts;
-            None for no limit. A larger one is a 413.
+            None for no limit. A larger one is answered with 413.
 
     Raises:
         ValueError: the version or framing is unknown.

@@ -1,4 +1,4 @@
-"""The page "When it goes wrong" quotes the messages that the package has, and leaves none out."""
+"""The page "Errors" quotes the messages that the package has, and leaves none out."""
 
 from __future__ import annotations
 

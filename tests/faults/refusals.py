@@ -101,7 +101,7 @@ SECOND_TIME: Faults = {
     "a busy site, then a stale nonce": Fault(
         AuthError, (BUSY, STALE), sent=2 + RETRIES, status=403, words="rest_cookie_invalid_nonce"
     ),
-    "a stale nonce, and none to be had": Fault(
+    "a stale nonce, and no new one": Fault(
         ServerError, (STALE,), status=500, route=START_SESSION, session=(SESSION, OOPS)
     ),
     "a stale nonce, and a cut for the next": Fault(

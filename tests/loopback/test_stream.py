@@ -155,7 +155,7 @@ def test_closed(server: Server, client: Client) -> None:
     stream.close()
     for read in (stream.result, stream.__next__):
         with pytest.raises(
-            StreamInterrupted, match="closed before its answer was complete"
+            StreamInterrupted, match="closed before the answer was complete"
         ) as caught:
             read()
         assert caught.value.text == "a"

@@ -198,9 +198,9 @@ def closed(folder: Path) -> Any:
 BAD_FILES: List[Tuple[Callable[[Path], Any], Type[Exception], Optional[str]]] = [
     (missing, FileNotFoundError, None),
     (directory, OSError, None),
-    (text_mode, TypeError, "must be open in binary mode"),
-    (text_in_memory, TypeError, "must be open in binary mode"),
-    (read_as_text, TypeError, "must be open in binary mode"),
+    (text_mode, TypeError, "must be opened in binary mode"),
+    (text_in_memory, TypeError, "must be opened in binary mode"),
+    (read_as_text, TypeError, "must be opened in binary mode"),
     (nameless, ValueError, "give the file a name"),
     (numbered, ValueError, "give the file a name"),
     (closed, ValueError, None),
