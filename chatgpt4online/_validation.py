@@ -60,9 +60,10 @@ def count(value: object, name: str) -> int:
 
 def positive(value: object, name: str) -> int:
     """Return a whole number above 0."""
-    if count(value, name) == 0:
+    number = count(value, name)
+    if number == 0:
         raise ValueError(f"{name} must be 1 or more")
-    return count(value, name)
+    return number
 
 
 def one_of(value: object, known: Collection[str], name: str) -> str:
@@ -73,13 +74,13 @@ def one_of(value: object, known: Collection[str], name: str) -> str:
     return given
 
 
-def limits(value: Timeouts, name: str = "timeout") -> Limits:
+def limits(timeout: Timeouts) -> Limits:
     """Return the pair of limits that a number of seconds, or a pair, means."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{name} must be a number, or a pair (connect, silence)")
-        return seconds(value[0], name), seconds(value[1], name)
-    both = seconds(value, name)
+    if isinstance(timeout, (tuple, list)):
+        if len(timeout) != 2:
+            raise ValueError("timeout must be a number, or a pair (connect, silence)")
+        return seconds(timeout[0], "timeout"), seconds(timeout[1], "timeout")
+    both = seconds(timeout, "timeout")
     return both, both
 
 

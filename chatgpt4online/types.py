@@ -371,7 +371,7 @@ class Reply(str):
 
     raw: Dict[str, Any]
     """
-    The answer's JSON object without `new_token`, which is a nonce; empty if the site could not
+    The answer's JSON object without the nonce that it may contain; empty if the site could not
     encode it.
     """
 

@@ -90,7 +90,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except UsageError as error:
-        return output.report_usage_error(error, error.parser)
+        return output.report_usage_error(error)
     except OSError as error:
         output.discard(sys.stdout)  # which may be what cannot be written
         return output.report_error(error)

@@ -197,7 +197,7 @@ def parse(
         raise UsageError(_unknown_command(words, names), parser)
     options, extra = parser.parse_known_args(list(words))
     if extra:
-        hint = "; put the question in quotes" * (options.run is commands[0].run)
+        hint = "; put the question in quotes" if options.command == "ask" else ""
         options.parser.error(f"unrecognized arguments: {' '.join(extra)}{hint}")
     for name, where in (("message", "MESSAGE"), ("system", "--system")):
         check_encoding(getattr(options, name, None) or "", where)

@@ -21,6 +21,8 @@ from chatgpt4online.errors import ChatGPT4OnlineError, MessageError
 from chatgpt4online.stream import Stream
 from chatgpt4online.types import Reply
 
+from .options import UsageError
+
 __all__ = [
     "ExitStatus",
     "debug_log",
@@ -113,9 +115,9 @@ def report_error(error: Exception) -> ExitStatus:
     return ExitStatus.FAILURE if is_failure else ExitStatus.USAGE
 
 
-def report_usage_error(error: Exception, parser: Optional[argparse.ArgumentParser]) -> ExitStatus:
+def report_usage_error(error: UsageError) -> ExitStatus:
     """Print how a command is used and what was wrong, and return the exit status."""
-    _print_error("" if parser is None else parser.format_usage())
+    _print_error("" if error.parser is None else error.parser.format_usage())
     return report_error(error)
 
 

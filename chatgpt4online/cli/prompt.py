@@ -54,8 +54,8 @@ def lines(file: Iterable[str], name: str) -> Iterator[str]:
         ValueError: a line cannot be decoded.
     """
     for number, line in enumerate(file, 1):
-        is_marked = number == 1 and line.startswith("\ufeff")
-        yield check_encoding(line[is_marked:], f"line {number} of {name}")
+        text = line[1:] if number == 1 and line.startswith("\ufeff") else line
+        yield check_encoding(text, f"line {number} of {name}")
 
 
 def note_unread_input() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Optional
 
 HALF_DAY = 43200  # seconds: half the lifetime of a WordPress nonce
 
@@ -27,6 +26,7 @@ class Clock:
         """Move the clock forward by this many seconds; backward if negative."""
         self._offset += seconds
 
-    def format(self, seconds: Optional[float] = None) -> str:
-        """Return a Unix time (None: now) as WordPress stores it: ``YYYY-MM-DD HH:MM:SS`` in UTC."""
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds or self.now()))
+    @staticmethod
+    def format(seconds: float) -> str:
+        """Return a Unix time as WordPress stores it: ``YYYY-MM-DD HH:MM:SS`` in UTC."""
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(seconds))

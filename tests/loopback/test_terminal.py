@@ -329,7 +329,7 @@ def test_serve_runs_until_ctrl_c(environment: Mapping[str, str]) -> None:
 
 def test_closed_pipe(server: Server) -> None:
     """A closed pipe, as with ``| head``, ends `ask` silently."""
-    server.says(*("word " for _ in range(20_000)))
+    server.says("word " * 20_000)
     process = subprocess.Popen(
         [*PROGRAM, "ask", "Hello", "--site", server.url],
         stdin=subprocess.DEVNULL,
