@@ -70,7 +70,7 @@ BAD_HISTORIES: List[Tuple[Any, Any, Type[Exception], str]] = [
     ([turn(text(" "))], (), MessageError, "the message is empty"),
     ([turn(text(SURROGATE))], (), MessageError, "a part's text contains a lone surrogate"),
     ([turn(text("\ud83d"), text("\ude00"))], (), MessageError, "a part's text contains a lone"),
-    ([turn({"type": "image_url"})], (), MessageError, "only text parts, not 'image_url': send files with files="),
+    ([turn({"type": "image_url"})], (), MessageError, "only text parts, not 'image_url': send"),
     ([turn(text("a"), {"type": "file"})], (), MessageError, "'file': send files with files="),
     ([turn({"text": "a"})], (), MessageError, "only text parts, not None"),
     ([turn({"type": "text"})], (), TypeError, "a part's text must be a str, not NoneType"),
