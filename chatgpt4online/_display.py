@@ -13,7 +13,7 @@ _CONTROLS = dict.fromkeys([*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0)]
 _LINE_END = re.compile(r"\r\n|[\r\n\u2028\u2029]")
 #: The line above a code block. With more than a language, such as a "|" that could be a table's, it
 #: is not one everywhere. The look-ahead keeps matching linear.
-_OPENING = re.compile(r"( {0,3})(`{3,}|~{3,}(?!~))[ \t]*[\w#.+-]*[ \t]*", re.ASCII)
+_OPENING = re.compile(r"( {0,3})(`{3,}|~{3,}(?!~))[ \t]*(?:[\w#.+-]+[ \t]*)?", re.ASCII)
 #: Makes a heading of the lines above it, up to an empty one; in some renderers of code blocks too.
 _UNDERLINE = re.compile(r"[\s>]*(?:=+|-+)\s*")
 _LIKE_A_FENCE = re.compile(r"[\s>*+\-\d.)]*(?:`{3}|~{3})")

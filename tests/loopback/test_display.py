@@ -154,6 +154,7 @@ HOSTILE = {
     "blanks": " " * 200_000 + "`<b>",
     "quotes": ">" * 200_000,
     "fences in a paragraph": "a\n" + "```\n" * 50_000,
+    "blanks after a fence": "```" + " \t" * 100_000 + "!",
     "empty code": "```\n```\n" * 20_000,
     "cells": "`|" * 100_000 + "<b>",
     "slashes": "/" * 200_000,

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 from chatgpt4online import ChatGPT4OnlineError
+from chatgpt4online._http import connection, cookies
 from chatgpt4online._protocol import (
     advice,
     answers,
@@ -55,6 +56,8 @@ PARSERS: Dict[str, Callable[[str], Any]] = {
     "reply": lambda text: answers.parse_reply({"success": False, "message": text}, "", ""),
     "start of an answer": lambda text: prelude.find_start(text.encode(), ended=True),
     "start in a line": lambda text: prelude.find_start(f"x{text}".encode(), ended=True),
+    "cookie": lambda text: cookies._repaired(f"a=b; max-age={text}x; expires={text}"),
+    "Keep-Alive": lambda text: connection.announced_timeout(f"timeout={text}"),
     "nonce": answers.parse_nonce,
     "number": fields.as_count,
     "time": fields.as_time,
