@@ -17,12 +17,16 @@ T = TypeVar("T")
 #: The most bytes of cookies that a jar keeps for one domain.
 MOST_BYTES = 64 * 1024
 
+#: Of a longer line, in characters, these attributes are kept: a jar would keep any other, too.
+_LONG_LINE = 512
+_ATTRIBUTES = {"domain", "expires", "max-age", "path", "secure"}
+
 _SET_COOKIE = ("Set-Cookie", "Set-Cookie2")
 #: A number of seconds, a year, a month such as that of ``Thu, 01 Mai 2026 10:00:00 GMT``, or a
 #: missing value that http.cookiejar cannot compute with. It then warns, and drops all cookies of
 #: the response.
 _BROKEN = (  # compiled when a site sets a cookie
-    r"(?i)(;\s*max-age\s*=\s*\"?\s*[-+]?\d{9})\d+"
+    r"(?i)(;\s*max-age\s*=[\s\"]*[-+]?\d{9})\d+"
     r"|;\s*expires\s*=[\s\"]*[a-z]{3}, \d\d"
     r" (?!jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{3} [^;]*"
     r"|(;\s*expires\s*=[^;]*?\d{4})\d+"
@@ -49,11 +53,21 @@ def _repair(raw: Any) -> None:
     if message is None:
         return
     for name in _SET_COOKIE:
-        values = message.get_all(name, [])
-        if any(re.search(_BROKEN, value) for value in values):
+        lines = message.get_all(name, [])
+        repaired = [_repaired(line) for line in lines]
+        if repaired != lines:
             del message[name]
-            for value in values:
-                message[name] = re.sub(_BROKEN, r"\1\2", value)
+            for line in repaired:
+                message[name] = line
+
+
+def _repaired(line: str) -> str:
+    line = re.sub(_BROKEN, r"\1\2", line)
+    if len(line) <= _LONG_LINE:
+        return line
+    pair, *attributes = line.split(";")
+    kept = [each for each in attributes if each.partition("=")[0].strip().lower() in _ATTRIBUTES]
+    return ";".join([pair, *kept])
 
 
 def bound(jar: CookieJar) -> None:
@@ -83,6 +97,16 @@ def header(jar: CookieJar, request: requests.PreparedRequest) -> Optional[str]:
     """Return the ``Cookie`` header for a request."""
     value: Optional[str] = read_jar(partial(get_cookie_header, jar, request))
     return value
+
+
+def of_known_sites(jar: CookieJar, header: Optional[str]) -> Optional[str]:
+    """
+    Return a ``Cookie`` header without the cookies of a jar that name no site.
+
+    A caller sets them for the client's site; a jar sends them to every other one, too.
+    """
+    anywhere = {f"{cookie.name}={cookie.value}" for cookie in _all(jar) if not cookie.domain}
+    return "; ".join(pair for pair in (header or "").split("; ") if pair not in anywhere)
 
 
 def has_replaced(jar: CookieJar, url: str, sent: Optional[str]) -> bool:

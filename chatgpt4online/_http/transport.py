@@ -6,7 +6,7 @@ import logging
 import os
 import weakref
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from random import SystemRandom
 from typing import Any, Callable, Deque, Dict, Iterator, Optional, Tuple, TypeVar
@@ -44,6 +44,9 @@ log = logging.getLogger("chatgpt4online")
 
 #: What sending may raise besides `READ_ERRORS`. Warnings are raised if the caller says so.
 _SENDING_ERRORS = (requests.RequestException, Warning)
+
+#: The most responses whose ends are awaited, so that no site keeps more connections open.
+_MOST_DEFERRED = 64
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -204,6 +207,9 @@ class Transport:
         self._deferred.append(body)
         if self._is_closed:
             _close_idle(self._session, self._deferred)
+        while len(self._deferred) > _MOST_DEFERRED:
+            with suppress(IndexError):  # another thread was quicker
+                self._deferred.popleft().close()
 
     def _try_release(self) -> None:
         """Free the connections whose bodies have ended since they were deferred."""

@@ -34,7 +34,7 @@ from support import (
 )
 
 from chatgpt4online import Client
-from chatgpt4online._http import body, pool, tls
+from chatgpt4online._http import body, pool, tls, transport
 from chatgpt4online._http.call import Call
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -217,6 +217,16 @@ def test_an_endless_response_costs_only_its_connection() -> None:
         gone: Set[int] = set()
         while not gone >= {0, 1, 2}:  # the fourth follows later
             gone.add(server.gone.get(timeout=SOON))
+
+
+def test_endless_responses_keep_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many responses never end, only so many connections wait for their ends."""
+    monkeypatch.setattr(transport, "_MOST_DEFERRED", 2)
+    answer = PHP.answer()
+    with RawServer(holding(answer.head, *answer.parts)) as server, Client(server.url) as client:
+        assert [client.chat("Hi") for _ in range(4)] == ["Hello"] * 4
+        assert {server.gone.get(timeout=SOON), server.gone.get(timeout=SOON)} == {0, 1}
+        assert server.gone.empty()
 
 
 @pytest.mark.parametrize("when", ["at once", "late"])

@@ -89,6 +89,21 @@ def test_cookies_are_bounded(options: Any) -> None:
         assert "good0" in jar
 
 
+def test_attributes_of_cookies_are_bounded(options: Any) -> None:
+    """A jar keeps no unknown attributes of a long cookie, which it would not count."""
+    junk = "x" * 30_000
+    long = [f"Set-Cookie: c{name}=1; path=/; junk={junk}; comment={junk}" for name in "ab"]
+    answer = PHP.answer(HELLO, *long).bytes
+    with RawServer(answering(answer)) as server, Client(server.url, **options) as client:
+        client.chat("Hi")
+        jar = jar_of(client)
+    assert {cookie.name: (cookie.value, cookie.path) for cookie in jar} == {
+        "ca": ("1", "/"),
+        "cb": ("1", "/"),
+    }
+    assert not [cookie for cookie in jar if junk in str(vars(cookie))]
+
+
 class ChangingJar(CookieJar):
     """A jar to which another thread adds cookies while it is read the first time."""
 
