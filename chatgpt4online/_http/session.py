@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any, Dict, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import requests
 from requests.utils import default_headers
@@ -154,7 +154,7 @@ class UserSession:
         request = self._prepare(outgoing)
         call.cookie = request.headers.get("Cookie")
         session = self.session
-        proxies = {**session.proxies, **self._proxies}
+        proxies = {**(session.proxies or {}), **self._proxies}
         # With the session's own, since requests lets the environment replace them otherwise.
         settings = session.merge_environment_settings(
             outgoing.url, dict(proxies), True, session.verify, session.cert
@@ -186,10 +186,13 @@ class UserSession:
             {**own, NONCE_HEADER: None, **_without_agent(outgoing.changing_headers)},
             data=outgoing.content(),
             auth=_keep_auth if has_credential or not may_add else None,
-            hooks=_hooks(*session.hooks.get("response", ())),
+            hooks=_hooks(*_response_hooks(session)),
         )
         prepared = cookies.read_jar(partial(session.prepare_request, request))
         cookie = without_php_session(prepared.headers.pop("Cookie", None))
+        if not outgoing.to_site:
+            cookie = cookies.of_known_sites(session.cookies, cookie)
+            prepared.prepare_url(outgoing.url, None)  # without the session's parameters
         if cookie:
             prepared.headers["Cookie"] = cookie
         return prepared
@@ -253,6 +256,12 @@ def _timeout(call: Call) -> Tuple[Optional[float], Optional[float]]:
 
 def _positive(limit: Optional[float]) -> Optional[float]:
     return None if limit is None else max(limit, 0.001)  # 0 means something else to urllib3
+
+
+def _response_hooks(session: requests.Session) -> Sequence[Any]:
+    """Return the caller's hooks: requests also takes a single one, or none."""
+    found: Any = (session.hooks or {}).get("response") or ()
+    return (found,) if callable(found) else found
 
 
 def _hooks(*callers: Any) -> Dict[str, Any]:

@@ -133,6 +133,44 @@ def test_hooks_of_a_session(server: Server, session: requests.Session) -> None:
     assert session.hooks == {"response": [note]}
 
 
+@pytest.mark.parametrize("hooks", ["a function", "none", "no dict"])
+def test_hooks_as_requests_takes_them(
+    server: Server, session: requests.Session, hooks: str
+) -> None:
+    """A session's hooks may be a function, or missing; so may its proxies."""
+    seen: List[int] = []
+    session.hooks = {"response": lambda response, **_: seen.append(response.status_code)}
+    if hooks == "none":
+        session.hooks = {"response": None}
+    elif hooks == "no dict":
+        session.hooks = session.proxies = None  # type: ignore[assignment]
+    ask(server.url, session=session)
+    assert seen == ([200, 200] if hooks == "a function" else [])
+
+
+def test_a_session_keeps_its_secrets_from_other_sites(
+    server: Server, session: requests.Session
+) -> None:
+    """Another site gets no cookie without a domain, no parameter, header or login of a session."""
+    session.cookies.set("login", PASSWORD)
+    session.cookies.set("known", "1", domain="127.0.0.1")
+    session.params = {"key": PASSWORD}
+    session.headers["x-key"] = PASSWORD
+    session.auth = ("ada", PASSWORD)
+    with Server() as other, Client(server.url, session=session) as client:
+        other.page("/chat/", bots=["default"])
+        assert client.bots(f"{other.url}/chat/")
+        client.chat("Hi")
+        for request in other.requests:
+            assert PASSWORD not in str((request.path, request.headers))
+            assert request.headers["cookie"] == "known=1"
+            assert "authorization" not in request.headers
+    for request in server.requests:
+        assert f"login={PASSWORD}" in request.headers["cookie"]
+        assert f"key={PASSWORD}" in request.path
+        assert request.headers["x-key"] == PASSWORD
+
+
 class Failing(requests.Session):
     """A session that fails the first time that it prepares a request."""
 
