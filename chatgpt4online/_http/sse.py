@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from contextvars import ContextVar
-from typing import Iterable, Iterator, Optional, Union
+from typing import Iterable, Iterator, Tuple, Union
 
 from sseclient import SSEClient
 
@@ -31,17 +31,18 @@ _LONG = 128 * 1024
 logging.getLogger(__name__).setLevel(logging.WARNING)
 
 
-#: The events of the stream that this thread, or greenlet, has just begun.
-_begun: ContextVar[Optional[Iterator[bytes]]] = ContextVar("begun", default=None)
+#: The events of the streams that this thread, or greenlet, has just begun: of one, or of more where
+#: a signal handler asks.
+_begun: ContextVar[Tuple[Iterator[bytes], ...]] = ContextVar("begun", default=())
 
 
 class _Source:
     """What sseclient reads from: the events of the stream that has just begun."""
 
     def __iter__(self) -> Iterator[bytes]:
-        taken = _begun.get()
-        _begun.set(None)
-        return taken or iter(())
+        begun = _begun.get()
+        _begun.set(begun[:-1])
+        return begun[-1] if begun else iter(())
 
 
 class _Parser(SSEClient):
@@ -61,7 +62,7 @@ def _data(events: Iterator[bytes]) -> Iterator[str]:
     """
     try:
         while True:
-            _begun.set(events)
+            _begun.set((*_begun.get(), events))
             for event in _parser.events():
                 data = event.data
                 if len(data) > _LONG:
@@ -74,8 +75,8 @@ def _data(events: Iterator[bytes]) -> Iterator[str]:
             yield data
             del data
     finally:
-        if _begun.get() is events:  # Ctrl-C struck before sseclient took them
-            _begun.set(None)
+        if events in _begun.get():  # Ctrl-C struck before sseclient took them
+            _begun.set(tuple(others for others in _begun.get() if others is not events))
 
 
 def _decoded(data: str) -> str:

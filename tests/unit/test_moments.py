@@ -211,7 +211,7 @@ def test_ctrl_c_before_a_parser_begins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "_parser", InterruptedParser())
     with pytest.raises(KeyboardInterrupt):
         next(sse._data(iter([HEL])))
-    assert sse._begun.get() is None
+    assert sse._begun.get() == ()
 
 
 def test_a_task_that_raises() -> None:

@@ -291,8 +291,16 @@ def test_events_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 def begin_events(*events: bytes) -> Iterator[Any]:
     """Let the one parser of sseclient begin a stream."""
-    sse._begun.set(iter(events))
+    sse._begun.set((*sse._begun.get(), iter(events)))
     return iter(sse._parser.events())
+
+
+def test_a_stream_that_begins_within_another() -> None:
+    """A stream that a signal handler reads while another one begins leaves that its events."""
+    outer, inner = begin_events(b"data: a\n\n"), begin_events(b"data: b\n\n")
+    assert [event.data for event in inner] == ["b"]
+    assert [event.data for event in outer] == ["a"]
+    assert sse._begun.get() == ()
 
 
 @pytest.mark.parametrize("left", [b"data: b\n\n", b"data: b\n", b"id: 7\ndata: b"])
