@@ -133,8 +133,9 @@ class Conversation:
         return {**continuation_fields(self._response_id), **(given or {})}
 
     def _keep(self, question: str, reply: Reply) -> None:
-        self.messages.append({"role": "user", "content": question})
-        self.messages.append({"role": "assistant", "content": str(reply)})
+        asked: Message = {"role": "user", "content": question}
+        answered: Message = {"role": "assistant", "content": str(reply)}
+        self.messages.extend((asked, answered))  # in one step, since Ctrl-C may come between two
         self.last = reply
         self._response_id = reply.response_id
         self._answered = _copied(self.messages)
@@ -182,9 +183,9 @@ class Conversation:
             raise ValueError(f"it has no {min(missing)}")
         chat_id, response_id = state["chat_id"], state["response_id"]
         validate.identifier(chat_id, "chat_id")
-        validate.optional(validate.identifier, response_id, "response_id")
+        validate.optional(validate.text, response_id, "response_id")
         talk = cls(client, chat_id=chat_id, messages=state["messages"])
-        talk._response_id = response_id
+        talk._response_id = response_id if response_id and response_id.strip() else None
         talk._answered = _copied(talk.messages)
         return talk
 

@@ -28,6 +28,7 @@ from .fields import (
     as_str,
     as_text,
     as_time,
+    as_word,
     list_of,
     parse_json,
     plain_text,
@@ -78,7 +79,7 @@ def parse_reply(answer: Mapping[str, Any], so_far: str, chat_id: str) -> Reply:
         actions=parse_actions(answer),
         shortcuts=tuple(_shortcut(item) for item in list_of(answer, "shortcuts", dict)),
         blocks=tuple(list_of(answer, "blocks", dict)),
-        response_id=as_str(answer.get("responseId")),
+        response_id=as_word(answer.get("responseId")),
         chat_id=chat_id,
         raw=raw,
     )

@@ -32,6 +32,7 @@ _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
 _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
 _MOST_DIGITS = 1000
+_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 #: No character's number has this many digits.
 _LONG_REFERENCE = "&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?"
 _BLOCK = 64 * 1024
@@ -149,6 +150,11 @@ def as_str(value: object) -> Optional[str]:
     return value if isinstance(value, str) else None
 
 
+def as_word(value: object) -> Optional[str]:
+    """Return a str that is not blank, or None."""
+    return value if isinstance(value, str) and value.strip() else None
+
+
 def as_int(value: object) -> Optional[int]:
     """Return an int, or None; a bool is not one."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
@@ -177,9 +183,11 @@ def as_id(value: object) -> Optional[str]:
 
 def as_time(value: object) -> Optional[datetime]:
     """Return a UTC time such as ``2026-11-23 00:40:50``; None for anything else."""
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        return None
     try:
-        return datetime.strptime(str(value), "%Y-%m-%d %H:%M:%S").replace(tzinfo=timezone.utc)
-    except ValueError:
+        return datetime.fromisoformat(value).replace(tzinfo=timezone.utc)
+    except ValueError:  # the 31st of February
         return None
 
 

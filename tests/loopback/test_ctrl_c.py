@@ -199,6 +199,25 @@ def test_ctrl_c_at_any_line_leaves_the_client_usable(server: Server) -> None:
     assert number > 500
 
 
+def test_ctrl_c_keeps_whole_exchanges(client: Client) -> None:
+    """Wherever Ctrl-C interrupts a conversation, it has both turns of an exchange or neither."""
+    trace = sys.gettrace()
+    reply = client.chat("Hi")
+    for number in range(1, 10**6):
+        interrupt, talk = InterruptAtLine(number), client.conversation()
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.settrace(interrupt)
+            try:
+                talk._keep("Hi", reply)
+            finally:
+                sys.settrace(trace)
+        assert len(talk.messages) in (0, 2)
+        if interrupt.remaining:
+            break
+    assert len(talk.messages) == 2
+    assert number > 3
+
+
 def test_the_finalizer_of_an_uninitialized_stream_does_nothing() -> None:
     """A stream whose constructor Ctrl-C interrupted can be finalized without an error."""
     Stream.__new__(Stream).__del__()

@@ -72,6 +72,18 @@ def test_a_conversation_as_a_dict(server: Server, client: Client, tmp_path: Path
     assert question["messages"] == talk.messages
 
 
+def test_a_blank_response_id(server: Server, client: Client) -> None:
+    """A conversation whose site named a blank response id can be saved, loaded and continued."""
+    server.says("a", response_id=" ")
+    talk = client.conversation()
+    talk.chat("1")
+    saved = talk.to_dict()
+    assert saved["response_id"] is None
+    restored = Conversation.from_dict({**saved, "response_id": ""}, client)
+    restored.chat("2")
+    assert "previousResponseId" not in server.questions[-1].json
+
+
 def test_a_dict_of_a_cut_conversation(server: Server, client: Client) -> None:
     """The response id of turns that have been cut since is left out, as in a file."""
     talk = client.conversation()

@@ -237,7 +237,7 @@ UNEXPECTED: Dict[str, Any] = {
     "actions": {"type": "function"},
     "shortcuts": "none",
     "blocks": [None, "x"],
-    "responseId": 5,
+    "responseId": " ",
 }
 
 
