@@ -236,7 +236,7 @@ def _parse(line: bytes) -> Tuple[str, Optional[Reply]]:
 
 def _reply(text: object, entry: Dict[str, Any]) -> Reply:
     raw = entry["raw"]
-    reply = parse_reply({**raw, "reply": text}, "", entry["chat_id"])
+    reply = parse_reply({**raw, "success": True, "reply": text}, "", entry["chat_id"])
     reply.raw = raw
     reply.seconds, reply.first_seconds = entry["seconds"], entry["first_seconds"]
     if reply.usage is None:  # of a subclass's own reply
@@ -253,12 +253,17 @@ def _line(outcome: Outcome) -> bytes:
         "message": row.pop("message"),
         **extra_fields(outcome.message),
         **row,
-        "raw": None if reply is None else reply.raw,
+        "raw": None if reply is None else _object(reply.raw),
     }
     try:
         return _encoded(finite_json(fields)) + b"\n"
     except RecursionError:
         return _with_empty_stack(partial(_readable, fields))
+
+
+def _object(raw: object) -> Dict[str, Any]:
+    """Return the JSON object of a reply, which may be anything if a subclass made the reply."""
+    return raw if isinstance(raw, dict) else {}
 
 
 def extra_fields(message: object) -> Dict[str, Any]:

@@ -107,7 +107,7 @@ class Files:
 
         Raises:
             ValueError: the file has no name, or is larger than 100 MB.
-            TypeError: it is neither a path nor a binary file.
+            TypeError: it is neither a path nor a binary file, or `progress` is no function.
             OSError: it cannot be read.
             ReplyError: the site does not accept this file; `message` says why.
             ChatGPT4OnlineError: anything else went wrong.
@@ -117,6 +117,8 @@ class Files:
         Source: AI Engine 3.6.2, mwai-ui/v1/files/upload.
         """
         purpose = validate.identifier(purpose, "purpose")
+        if progress is not None and not callable(progress):
+            raise TypeError(f"progress must be a function, not {type_name(progress)}")
         with self._transport.calling() as call:
             content = read_file(path_or_file, name)
             return _upload(self._transport, content, purpose=purpose, progress=progress, call=call)

@@ -153,10 +153,11 @@ def _parse_json(line: str) -> Union[_Text, _Turns]:
     value = json.loads(line)
     others: Dict[str, Any] = {}
     if isinstance(value, dict):
-        others = json_ready(value)
+        others = value
         value = others.pop("message" if "message" in others else "messages", None)
     if not isinstance(value, (str, list)):
         raise ValueError(_EXPECTED)  # noqa: TRY004 - of the file
     question = _Text(value) if isinstance(value, str) else _Turns(value)
-    question.journal_fields = {"input": others} if others else {}
+    kept = {key: json_ready(other) for key, other in others.items()}
+    question.journal_fields = {"input": kept} if kept else {}
     return question

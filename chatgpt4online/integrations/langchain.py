@@ -228,12 +228,15 @@ def _text(message: BaseMessage) -> str:
     others = [str(block.get("type")) for block in blocks if block.get("type") != "text"]
     if others and not isinstance(message, AIMessage):
         raise ValueError(f"a message can contain only text, not {others[0]}")
-    return "".join(block["text"] for block in blocks if block.get("type") == "text")
+    texts: List[Any] = [block.get("text") for block in blocks if block.get("type") == "text"]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("a part of type text has no text")
+    return "".join(texts)
 
 
 def _until_stop(deltas: Iterable[str], stop: Optional[Sequence[str]]) -> Iterator[str]:
     """Yield text up to the first stop word; what may be the beginning of one is held back."""
-    words = [word for word in stop or () if word]
+    words = [word for word in ([stop] if isinstance(stop, str) else stop or ()) if word]
     held = ""
     for delta in deltas:
         held += delta

@@ -191,8 +191,16 @@ def test_every_kind_of_history(model: ChatGPT4Online, server: Server) -> None:
     assert sent["newMessage"] == "Two"
 
 
-@pytest.mark.parametrize("stop", [["lo w"], ["xyz", "lo w"], ["lo w", "world"]])
-def test_stop_words(model: ChatGPT4Online, server: Server, stop: List[str]) -> None:
+@pytest.mark.parametrize("part", [{"type": "text"}, {"type": "text", "text": None}])
+def test_parts_without_text(model: ChatGPT4Online, server: Server, part: Dict[str, Any]) -> None:
+    """A part of type text that has no text raises ValueError, and nothing is sent."""
+    with pytest.raises(ValueError, match="has no text"):
+        model.invoke([HumanMessage([part])])
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("stop", ["lo w", ["lo w"], ["xyz", "lo w"], ["lo w", "world"]])
+def test_stop_words(model: ChatGPT4Online, server: Server, stop: Any) -> None:
     """The text is cut before the first stop word, however the deltas cut the word."""
     for _ in range(2):
         server.says("Hel", "lo", " ", "wor", "ld")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -132,6 +133,14 @@ def test_other_keys_are_passed_through(run: Run, server: Server, tmp_path: Path)
         ]
         assert [row["message"] for row in found] == ["A", turns, "C"]
     assert len(server.questions) == 3
+
+
+def test_other_keys_may_be_nested_deeply() -> None:
+    """However deep the other keys of a line are nested, the message is read or refused."""
+    for depth in (*range(800, 1000), 5000):
+        line = '{"message": "Hi", "x": ' + "[" * depth + "]" * depth + "}"
+        with contextlib.suppress(RecursionError):
+            assert batch._parse_json(line) == "Hi"
 
 
 def test_the_system_prompt_of_a_batch(run: Run, server: Server, tmp_path: Path) -> None:

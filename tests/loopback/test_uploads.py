@@ -302,6 +302,13 @@ def test_the_limit_is_100_mb() -> None:
 # ----------------------------------------------------------------------------------------- progress
 
 
+def test_progress_is_a_function(server: Server, client: Client, image: Path) -> None:
+    """A progress that cannot be called raises TypeError before anything is sent."""
+    with pytest.raises(TypeError, match="progress must be a function, not str"):
+        client.files.upload(image, progress="nope")  # type: ignore[arg-type]
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("own", [False, True], ids=["default session", "caller's session"])
 def test_progress(own: bool, server: Server, image: Path) -> None:
     """Progress is reported in several increasing steps, from the first bytes to the last."""

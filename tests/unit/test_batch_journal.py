@@ -65,6 +65,16 @@ def keys(path: Path) -> List[str]:
     return [json.loads(line)["key"] for line in path.read_bytes().splitlines()]
 
 
+@pytest.mark.parametrize("raw", [{"success": False, "message": "No."}, [], None, "a"])
+def test_a_reply_of_a_subclass(path: Path, raw: Any) -> None:
+    """Whatever a subclass's reply has as `raw`, a journal gives the reply back."""
+    journal = Journal(path, {})
+    reply = Reply("Hello", chat_id="c", raw=raw)
+    journal.add(Outcome(0, journal.key("one"), "one", reply, None))
+    journal.close()
+    assert stored(path)[0] == "Hello"
+
+
 @pytest.mark.parametrize("is_closed_first", [True, False])
 def test_sorting(path: Path, is_closed_first: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A journal is sorted, with one line for each key; the others follow."""
