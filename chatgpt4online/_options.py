@@ -58,4 +58,4 @@ class ChatOptions(TypedDict, total=False):
 def hide_headers(options: ChatOptions) -> None:
     """Validate headers in place, and keep their values out of tracebacks that show variables."""
     if options.get("headers") is not None:
-        options["headers"] = _settings.headers(options["headers"])
+        options["headers"] = _settings.secret_headers(options["headers"])

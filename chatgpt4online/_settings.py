@@ -10,9 +10,9 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import requests
 
 from . import _validation as validate
-from ._http.credentials import origin_of
+from ._http.credentials import Credential, basic, origin_of
 from ._protocol import routes
-from ._validation import exact, identifier, text, type_name
+from ._validation import Limits, Timeouts, exact, identifier, text, type_name
 
 T = TypeVar("T")
 
@@ -32,39 +32,57 @@ _MISSPELT_SCHEME = re.compile("https?(:(?!//)|//|://https?:)", re.IGNORECASE)
 _LOCAL_HOST = r"(.+\.)?localhost\.?|127(\.[0-9]+){1,3}|::1|.+\.(local|test)\.?"
 
 
-def client_settings(**given: Any) -> Dict[str, Any]:
+class Settings:
     """
-    Return the settings that the arguments of `Client` mean.
+    What a client is set to: the arguments of `Client`, validated, and what the environment adds.
+
+    The repr shows no secret. It is not a tuple, since tools that show variables look into those.
 
     Raises:
         ValueError: an argument has an invalid value.
         TypeError: an argument has the wrong type.
     """
-    site = from_environment(given["site"], "SITE", routes.DEFAULT_SITE)
-    address = site_url(site)
-    variable = environment if _is_environment_site(address) else _no_credential
-    return {
-        "site": address,
-        "bot": validate.optional(
-            validate.identifier,
-            from_environment(
-                given["bot"], "BOT", None if given["custom_id"] else routes.DEFAULT_BOT
-            ),
-            "bot",
-        ),
-        "custom_id": validate.optional(validate.identifier, given["custom_id"], "custom_id"),
-        "context_id": validate.optional(validate.count, given["context_id"], "context_id"),
-        "auth": login(given["auth"]) or login_in(site) or _login(variable),
-        "token": variable("TOKEN") if given["token"] is None else token(given["token"]),
-        "model": validate.optional(validate.identifier, given["model"], "model"),
-        "history": validate.one_of(given["history"], ("messages", "prompt"), "history"),
-        "headers": headers(given["headers"]),
-        "proxy": proxy_url(given["proxy"]),
-        "timeout": validate.limits(given["timeout"]),
-        "deadline": validate.seconds(given["deadline"], "deadline"),
-        "retries": validate.count(given["retries"], "retries"),
-        "session": session(given["session"]),
-    }
+
+    def __init__(
+        self,
+        *,
+        site: Optional[str],
+        bot: Optional[str],
+        custom_id: Optional[str],
+        context_id: Optional[int],
+        auth: Optional[Tuple[str, str]],
+        token: Optional[str],
+        model: Optional[str],
+        history: str,
+        headers: Optional[Mapping[str, Optional[str]]],
+        proxy: Optional[str],
+        timeout: Timeouts,
+        deadline: Optional[float],
+        retries: int,
+        session: Optional[requests.Session],
+    ) -> None:
+        site = from_environment(site, "SITE", routes.DEFAULT_SITE)
+        bot = from_environment(bot, "BOT", None if custom_id else routes.DEFAULT_BOT)
+        self.site: str = site_url(site)
+        self.bot = validate.optional(validate.identifier, bot, "bot")
+        self.custom_id = validate.optional(validate.identifier, custom_id, "custom_id")
+        self.context_id = validate.optional(validate.count, context_id, "context_id")
+        variable = environment if _is_environment_site(self.site) else _no_credential
+        auth = login(auth) or login_in(site) or _login(variable)
+        self.login: Optional[Credential] = auth and basic(auth, self.site)
+        #: One from the environment is validated when it is used.
+        self.token = variable("TOKEN") if token is None else bearer_token(token)
+        self.model = validate.optional(validate.identifier, model, "model")
+        self.history: str = validate.one_of(history, ("messages", "prompt"), "history")
+        self.headers: Headers = secret_headers(headers)
+        self.proxy = proxy_url(proxy)
+        self.timeout: Limits = validate.limits(timeout)
+        self.deadline = validate.seconds(deadline, "deadline")
+        self.retries: int = validate.count(retries, "retries")
+        self.session = requests_session(session)
+
+    def __repr__(self) -> str:
+        return f"<Settings {self.site}>"
 
 
 def _is_environment_site(site: str) -> bool:
@@ -102,7 +120,7 @@ class Headers(Dict[str, Optional[str]]):
         return f"<Headers {', '.join(self)}>"
 
 
-def headers(value: Optional[Mapping[str, Optional[str]]]) -> Headers:
+def secret_headers(value: Optional[Mapping[str, Optional[str]]]) -> Headers:
     """Return headers that can be sent, with names in lower case. No message quotes a value."""
     if value is None:
         return Headers()
@@ -146,7 +164,7 @@ def proxy_url(value: Optional[str]) -> Optional[str]:
     return given
 
 
-def session(value: Optional[requests.Session]) -> Optional[requests.Session]:
+def requests_session(value: Optional[requests.Session]) -> Optional[requests.Session]:
     """Return a requests session, or None."""
     if value is not None and not isinstance(value, requests.Session):
         raise TypeError(f"session must be a requests.Session, not {type_name(value)}")
@@ -217,7 +235,7 @@ def login(value: object) -> Login:
     return user, password
 
 
-def token(value: object) -> Optional[str]:
+def bearer_token(value: object) -> Optional[str]:
     """Return a bearer token. No message quotes it."""
     if value is None:
         return None

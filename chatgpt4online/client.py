@@ -27,11 +27,11 @@ import requests
 from . import _settings
 from . import _validation as validate
 from ._http import discovery
-from ._http.credentials import basic, bearer, origin_of
+from ._http.credentials import bearer, origin_of
 from ._http.deadlines import monotonic
 from ._http.request import Request
 from ._http.tracebacks import clears_frames
-from ._http.transport import Settings, Transport
+from ._http.transport import Transport
 from ._options import ClientOptions, Unpack
 from ._protocol import routes
 from ._protocol.request import (
@@ -128,7 +128,7 @@ class Client:
         retries: int = 2,
         session: Optional[requests.Session] = None,
     ) -> None:
-        self._settings: Dict[str, Any] = _settings.client_settings(
+        self._settings = _settings.Settings(
             site=site,
             bot=bot,
             custom_id=custom_id,
@@ -148,11 +148,8 @@ class Client:
         self._start()
 
     def _start(self) -> None:
-        settings = self._settings
-        login = settings["auth"] and basic(settings["auth"], self.site)
-        names = ("site", "headers", "proxy", "timeout", "deadline", "retries", "session")
         self._transport = Transport(
-            Settings(login=login, **{name: settings[name] for name in names}),
+            self._settings,
             root=None if self._page_context.bot is None else self._page_context.bot.rest_url,
             page=self._page_context.page,
         )
@@ -202,7 +199,7 @@ class Client:
             **options,
         )
         if bot.custom_id is not None:
-            client._settings["bot"] = bot.id  # which may be None
+            client._settings.bot = bot.id  # which may be None
         client._page_context = _PageContext(page, bot)
         client._start()
         return client
@@ -210,31 +207,27 @@ class Client:
     @property
     def site(self) -> str:
         """The URL of the site."""
-        site: str = self._settings["site"]
-        return site
+        return self._settings.site
 
     @property
     def bot(self) -> str:
         """The id of the bot; ``default`` if only `custom_id` names one."""
-        return self._settings["bot"] or routes.DEFAULT_BOT
+        return self._settings.bot or routes.DEFAULT_BOT
 
     @property
     def custom_id(self) -> Optional[str]:
         """The id of a bot that a page defines, or None."""
-        custom_id: Optional[str] = self._settings["custom_id"]
-        return custom_id
+        return self._settings.custom_id
 
     @property
     def context_id(self) -> Optional[int]:
         """The id of the WordPress page with the bot, or None."""
-        context_id: Optional[int] = self._settings["context_id"]
-        return context_id
+        return self._settings.context_id
 
     @property
     def model(self) -> Optional[str]:
         """The model to ask for, or None for the bot's own."""
-        model: Optional[str] = self._settings["model"]
-        return model
+        return self._settings.model
 
     def chat(
         self,
@@ -281,7 +274,7 @@ class Client:
 
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
-        headers = _settings.headers(headers)  # whose repr, unlike a dict's, shows no values
+        headers = _settings.secret_headers(headers)  # whose repr, unlike a dict's, shows no values
         return self.stream(
             message,
             messages=messages,
@@ -334,7 +327,7 @@ class Client:
         Source: AI Engine 3.6.2, mwai-ui/v1/chats/submit.
         """
         chat_id = new_chat_id() if chat_id is None else validate.identifier(chat_id, "chat_id")
-        headers = _settings.headers(headers)
+        headers = _settings.secret_headers(headers)
         shortcut = shortcut_fields(message)
         with self._naming_the_site():
             history = build_history(message, messages, has_files=bool(files))
@@ -377,7 +370,7 @@ class Client:
             **self._identity(),
             context_id=self.context_id,
             chat_id=chat_id,
-            flat=self._settings["history"] == "prompt",
+            flat=self._settings.history == "prompt",
             model=self.model if model is None else model,
             fields=fields,
             extra_body=extra_body,
@@ -385,7 +378,7 @@ class Client:
         )
 
     def _identity(self) -> Dict[str, Optional[str]]:
-        return {name: self._settings[name] for name in ("bot", "custom_id")}
+        return {"bot": self._settings.bot, "custom_id": self._settings.custom_id}
 
     def conversation(
         self,
@@ -449,11 +442,10 @@ class Client:
         """
         from .public_api import PublicAPI  # imported here because few programs need it
 
-        token = _settings.token(self._settings["token"])
-        login: Any = self._settings["auth"]
-        if token is None and login is None:
+        token = _settings.bearer_token(self._settings.token)
+        credential = self._settings.login if token is None else bearer(token, self.site)
+        if credential is None:
             raise ValueError("the public API needs a token or auth")
-        credential = bearer(token, self.site) if token else basic(login, self.site)
         return PublicAPI(self._transport, credential, self.bot)
 
     def bots(self, page: str) -> List[Bot]:
@@ -528,13 +520,13 @@ class Client:
         from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
         model = validate.optional(validate.identifier, model, "model")
-        headers = _settings.headers(headers) or None
+        headers = _settings.secret_headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")
         with self._transport.calling():  # which a closed client refuses
             pass
         names = ("site", "bot", "custom_id", "context_id", "model", "history")
-        scope = {name: self._settings[name] for name in names}
+        scope = {name: getattr(self._settings, name) for name in names}
         changes = {"model": model, "extra_body": extra_body}
         scope.update((name, value) for name, value in changes.items() if value is not None)
         return outcomes(
@@ -569,14 +561,14 @@ class Client:
         from ._health import Subject, examine  # imported here because few programs need them
 
         settings = self._settings
-        has_api = settings["token"] is not None or settings["auth"] is not None
+        has_api = settings.token is not None or settings.login is not None
         subject = Subject(
             self._transport,
             bot=self.bot,
             custom_id=self.custom_id,
             is_of_page=self._page_context.bot is not None,
             api=(lambda: self.api) if has_api else None,
-            has_token=settings["token"] is not None,
+            has_token=settings.token is not None,
         )
         return examine(subject, None if ask is None else partial(self.stream, ask))
 

@@ -20,19 +20,19 @@ from chatgpt4online._protocol.answers import parse_nonce
 from chatgpt4online._protocol.failures import is_stale_nonce, redirect_error
 from chatgpt4online._protocol.headers import NONCE_HEADER
 from chatgpt4online._protocol.request import encode_json
-from chatgpt4online._validation import Limits, Timeouts
+from chatgpt4online._settings import Settings
+from chatgpt4online._validation import Timeouts
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError, ProtocolError, StatusError
 
 from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
-from .credentials import Credential
 from .deadlines import monotonic
 from .failures import cause, is_final, translate
 from .groups import CallGroup, group
 from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
-from .outgoing import Headers, ProgressFailed
+from .outgoing import ProgressFailed
 from .request import Request
 from .response import Response
 from .retry import Action, Attempt, FailureKind
@@ -59,39 +59,6 @@ class _Moved(Exception):
         super().__init__(target)
         self.target = target
         self.error = error
-
-
-class Settings:
-    """
-    The client settings that the transport needs. Times are in seconds.
-
-    `headers` are the caller's changes to the widget's; `session` is the caller's, if any. The repr
-    shows no secret.
-    """
-
-    def __init__(
-        self,
-        *,
-        site: str,
-        headers: Headers,
-        login: Optional[Credential],
-        proxy: Optional[str],
-        timeout: Limits,
-        deadline: Optional[float],
-        retries: int,
-        session: Optional[requests.Session],
-    ) -> None:
-        self.site = site
-        self.headers = headers
-        self.login = login
-        self.proxy = proxy
-        self.timeout = timeout
-        self.deadline = deadline
-        self.retries = retries
-        self.session = session
-
-    def __repr__(self) -> str:
-        return f"<Settings {self.site}>"
 
 
 class Transport:

@@ -470,7 +470,7 @@ def test_copies(copier: Callable[[Client], Client], server: Server) -> None:
     server.bot("c1", custom=True)
     with Client(server.url, **SETTINGS) as client, copier(client) as other:
         assert (other.site, other.bot) == (server.url, "support")
-        assert other.__getstate__() == client.__getstate__()
+        assert vars(other._settings) == vars(client._settings)
         for each in (client, other):
             each.chat("Hi", messages=[USER], chat_id="x")
     first, second = server.questions
@@ -504,8 +504,8 @@ def test_copies_of_a_callers_session(server: Server) -> None:
         with Client(server.url, session=session) as client:
             copy.copy(client).chat("Hi")
             assert "mwai_session_id" in session.cookies
-            other = by_pickle(client)
-        with other._settings["session"]:  # which no client closes
+            other: Any = by_pickle(client)
+        with other._settings.session:  # which no client closes
             other.chat("Hi")
     assert [question.headers["x-own"] for question in server.questions] == ["1", "1"]
 

@@ -21,9 +21,9 @@ from chatgpt4online._http.nonce import IssuedNonce, Nonce
 from chatgpt4online._http.outgoing import OutgoingRequest
 from chatgpt4online._http.request import Request
 from chatgpt4online._http.session import OwnSession, PlainSession
-from chatgpt4online._http.transport import Settings
 from chatgpt4online._journal import Journal
 from chatgpt4online._protocol.prelude import Start, find_start
+from chatgpt4online._settings import Settings
 
 HEL = b'data: {"type":"live","data":"Hel"}\n\n'
 
@@ -90,8 +90,14 @@ def test_no_repr_shows_a_secret() -> None:
     credential = bearer("s3cret", "https://a.example")
     settings = Settings(
         site="https://a.example",
+        bot=None,
+        custom_id=None,
+        context_id=None,
+        auth=("ada", "s3cret"),
+        token="s3cret",
+        model=None,
+        history="messages",
         headers={"cookie": "s3cret"},
-        login=credential,
         proxy="http://user:s3cret@b.example",
         timeout=(1, 1),
         deadline=None,

@@ -23,7 +23,7 @@ def named(function: Callable[..., Any]) -> Callable[[Any], Any]:
 
 def headers(value: Any) -> Dict[str, Any]:
     """Check headers, and return them as a plain dict."""
-    return dict(_settings.headers(value))
+    return dict(_settings.secret_headers(value))
 
 
 def one_of(value: Any) -> str:
@@ -59,7 +59,7 @@ ACCEPTED: List[Tuple[Callable[[Any], Any], Any, Any]] = [
     (_settings.proxy_url, "http://127.0.0.1:3128", "http://127.0.0.1:3128"),
     (_settings.proxy_url, "HTTPS://u:p@proxy.example", "HTTPS://u:p@proxy.example"),
     (_settings.proxy_url, "socks5h://localhost:1080", "socks5h://localhost:1080"),
-    (_settings.session, None, None),
+    (_settings.requests_session, None, None),
 ]
 
 SITES = {
@@ -137,29 +137,39 @@ REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (validate.limits, (1, 0), ValueError, "timeout must be more than 0 seconds"),
     (validate.limits, ("1", 2), TypeError, "timeout must be a number of seconds, not str"),
     (validate.limits, {}, TypeError, "timeout must be a number of seconds, not dict"),
-    (_settings.headers, [("a", "b")], TypeError, "headers must be a dict, not list"),
-    (_settings.headers, "a: b", TypeError, "headers must be a dict, not str"),
-    (_settings.headers, {1: "b"}, TypeError, "a header's name must be a str, not int"),
-    (_settings.headers, {"a b": "c"}, ValueError, "'a b' cannot be a header's name"),
-    (_settings.headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
-    (_settings.headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
-    (_settings.headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
-    (_settings.headers, {SURROGATE: "c"}, ValueError, "a header's name contains a lone surrogate"),
+    (_settings.secret_headers, [("a", "b")], TypeError, "headers must be a dict, not list"),
+    (_settings.secret_headers, "a: b", TypeError, "headers must be a dict, not str"),
+    (_settings.secret_headers, {1: "b"}, TypeError, "a header's name must be a str, not int"),
+    (_settings.secret_headers, {"a b": "c"}, ValueError, "'a b' cannot be a header's name"),
+    (_settings.secret_headers, {"a\n": "c"}, ValueError, "'a\\n' cannot be a header's name"),
+    (_settings.secret_headers, {"": "c"}, ValueError, "'' cannot be a header's name"),
+    (_settings.secret_headers, {"h\u00e9": "c"}, ValueError, "'h\u00e9' cannot be a header's name"),
     (
-        _settings.headers,
+        _settings.secret_headers,
+        {SURROGATE: "c"},
+        ValueError,
+        "a header's name contains a lone surrogate",
+    ),
+    (
+        _settings.secret_headers,
         {"Content-Length": "5"},
         ValueError,
         "the header Content-Length is set for",
     ),
     (
-        _settings.headers,
+        _settings.secret_headers,
         {"transfer-encoding": "chunked"},
         ValueError,
         "transfer-encoding is set for",
     ),
-    (_settings.headers, {"X-A": 5}, TypeError, "the header X-A must be a str or None, not int"),
     (
-        _settings.headers,
+        _settings.secret_headers,
+        {"X-A": 5},
+        TypeError,
+        "the header X-A must be a str or None, not int",
+    ),
+    (
+        _settings.secret_headers,
         {"X-A": b"c"},
         TypeError,
         "the header X-A must be a str or None, not bytes",
@@ -176,9 +186,14 @@ REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
     (_settings.proxy_url, "http://", ValueError, "proxy must be a URL such as"),
     (_settings.proxy_url, "http://[", ValueError, "proxy is not a URL"),
     (_settings.proxy_url, "http://proxy.example:port", ValueError, "proxy is not a URL"),
-    (_settings.session, requests, TypeError, "session must be a requests.Session, not module"),
     (
-        _settings.session,
+        _settings.requests_session,
+        requests,
+        TypeError,
+        "session must be a requests.Session, not module",
+    ),
+    (
+        _settings.requests_session,
         requests.Session,
         TypeError,
         "session must be a requests.Session, not type",
@@ -213,9 +228,9 @@ REJECTED: List[Tuple[Callable[[Any], Any], Any, Type[Exception], str]] = [
 ]
 
 WITH_SECRETS: List[Tuple[Callable[[Any], Any], Any]] = [
-    (_settings.headers, {"Authorization": f"Bearer {SECRET}\n"}),
-    (_settings.headers, {"Authorization": f" {SECRET}"}),
-    (_settings.headers, {"Authorization": f"{SECRET}\u20ac"}),
+    (_settings.secret_headers, {"Authorization": f"Bearer {SECRET}\n"}),
+    (_settings.secret_headers, {"Authorization": f" {SECRET}"}),
+    (_settings.secret_headers, {"Authorization": f"{SECRET}\u20ac"}),
     (_settings.proxy_url, f"ftp://user:{SECRET}@proxy.example"),
     (_settings.proxy_url, f"http://user:{SECRET}@"),
     (_settings.proxy_url, f"http://user:{SECRET}@proxy:port"),
@@ -271,7 +286,7 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
 
 def test_headers_show_no_value() -> None:
     """The repr of a caller's headers has their names only."""
-    checked = _settings.headers({"Authorization": SECRET, "DNT": None})
+    checked = _settings.secret_headers({"Authorization": SECRET, "DNT": None})
     assert f"{checked} {[checked]}" == "<Headers authorization, dnt> [<Headers authorization, dnt>]"
 
 
@@ -292,12 +307,12 @@ PLAIN: List[Tuple[Callable[[Any], Any], str]] = [
     (named(validate.text), "a"),
     (named(validate.identifier), "a"),
     (one_of, "prompt"),
-    (_settings.token, "t0ken"),
+    (_settings.bearer_token, "t0ken"),
     (_settings.proxy_url, "http://127.0.0.1:3128"),
     (_settings.site_url, "https://example.com"),
     (_settings.page_url, "https://example.com/chat/"),
-    (lambda value: _settings.headers({value: "a"}).popitem()[0], "x-own"),
-    (lambda value: _settings.headers({"a": value})["a"], "own"),
+    (lambda value: _settings.secret_headers({value: "a"}).popitem()[0], "x-own"),
+    (lambda value: _settings.secret_headers({"a": value})["a"], "own"),
     (lambda value: (_settings.login((value, "x")) or ("", ""))[0], "ada"),
     (lambda value: (_settings.login(("ada", value)) or ("", ""))[1], "x"),
 ]
@@ -320,7 +335,7 @@ def test_any_str_is_its_characters(text: str) -> None:
 def test_session_of_a_subclass() -> None:
     """A session is returned itself, even if it is of a subclass."""
     session = type("OwnSession", (requests.Session,), {})()
-    assert _settings.session(session) is session
+    assert _settings.requests_session(session) is session
 
 
 def test_optional() -> None:
