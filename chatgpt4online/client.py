@@ -144,15 +144,16 @@ class Client:
             retries=retries,
             session=session,
         )
-        self._page_context = _PageContext(None, None)
-        self._start()
+        self._start(_PageContext())
 
-    def _start(self) -> None:
-        self._transport = Transport(
-            self._settings,
-            root=None if self._page_context.bot is None else self._page_context.bot.rest_url,
-            page=self._page_context.page,
-        )
+    def _start(self, context: _PageContext) -> None:
+        self._transport = Transport(self._settings)
+        self._use_page(context)
+
+    def _use_page(self, context: _PageContext) -> None:
+        self._page_context = context
+        if context.bot is not None:
+            self._transport.use_page(context.page, context.bot.rest_url)
 
     @classmethod
     @clears_frames
@@ -200,8 +201,7 @@ class Client:
         )
         if bot.custom_id is not None:
             client._settings.bot = bot.id  # which may be None
-        client._page_context = _PageContext(page, bot)
-        client._start()
+        client._use_page(_PageContext(page, bot))
         return client
 
     @property
@@ -641,11 +641,11 @@ class Client:
     def __setstate__(self, state: Dict[str, Any]) -> None:
         """Restore the settings; connections and the nonce start afresh."""
         self.__dict__.update(state)
-        self._start()
+        self._start(self._page_context)
 
 
 class _PageContext(NamedTuple):
     """The page on which a client's chatbot was found, and the bot as the page describes it."""
 
-    page: Optional[str]
-    bot: Optional[Bot]
+    page: str = ""
+    bot: Optional[Bot] = None

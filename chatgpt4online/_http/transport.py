@@ -67,13 +67,9 @@ class Transport:
 
     Args:
         settings: what its client is set to.
-        root: the root of the site's REST API, if it is known.
-        page: the URL of a page with a chatbot, if one is known.
     """
 
-    def __init__(
-        self, settings: Settings, root: Optional[str] = None, page: Optional[str] = None
-    ) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.site: str = settings.site
         self.has_login: bool = settings.login is not None
         self.headers: RequestHeaders = RequestHeaders(
@@ -81,9 +77,9 @@ class Transport:
         )
         self.nonce: Nonce = Nonce()
         #: The root of the site's REST API, as far as it is known by now.
-        self.root: str = root or routes.pretty_root(settings.site)
+        self.root: str = routes.pretty_root(settings.site)
         #: A page that may name the REST root, or a nonce.
-        self.page: str = page or settings.site + "/"
+        self.page: str = settings.site + "/"
         self._settings = settings
         self._original_root = self.root  # where it was before a redirect
         self._session = session_for(settings.session, settings.proxy)
@@ -96,6 +92,12 @@ class Transport:
     def _reset_calls(self) -> None:
         """Begin with no call in progress: when new, and in a forked child."""
         self._calls = CallGroup()
+
+    def use_page(self, page: str, root: Optional[str]) -> None:
+        """Use a page with a chatbot, and the root of the REST API if it names one."""
+        self.page = page
+        if root is not None:
+            self.use_root(root)
 
     def use_root(self, root: str) -> None:
         """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
