@@ -77,6 +77,8 @@ class Call:
         self.sent = False
         #: Whether the last failure would recur on every attempt.
         self.is_final = False
+        #: Where the last answer redirected to, as a REST root or URL, if it may be followed.
+        self.redirect_target: str = ""
         #: How many times the current request has been sent, and when it was first sent.
         self.attempts = 0
         self.began: float = 0.0

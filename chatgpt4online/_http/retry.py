@@ -42,20 +42,20 @@ class FailureKind(enum.Enum):
     #: The site refused the nonce: nothing has run.
     STALE_NONCE = enum.auto()
     #: Likewise, and another thread has replaced the nonce, or a cookie that it was fetched with.
-    OVERTAKEN_NONCE = enum.auto()
+    REPLACED_NONCE = enum.auto()
     #: 429 or 503 with Retry-After.
     ASKED_TO_WAIT = enum.auto()
     #: A redirect that may be followed.
     MOVED = enum.auto()
     #: The address that a redirect led to is not there (anymore).
-    MOVED_TO_NOWHERE = enum.auto()
+    NEW_ADDRESS_GONE = enum.auto()
     #: A connection cut after sending, 502, 503, 504, or 429 without Retry-After.
     UNCERTAIN = enum.auto()
     #: Anything else.
     FINAL = enum.auto()
 
 
-class Action(enum.Enum):
+class RetryAction(enum.Enum):
     """What to do next."""
 
     RAISE = enum.auto()
@@ -66,7 +66,7 @@ class Action(enum.Enum):
     #: Send to the new address.
     FOLLOW = enum.auto()
     #: Send to the original address.
-    RETURN = enum.auto()
+    USE_ORIGINAL = enum.auto()
 
 
 class Attempt(NamedTuple):
@@ -75,66 +75,76 @@ class Attempt(NamedTuple):
 
     Args:
         retries: how often it was sent again after a wait.
-        most_retries: how often that may happen.
+        max_retries: how often that may happen.
         renewals: how often its nonce was renewed.
         moves: how many redirects were followed.
-        returns: how often it went back to the original address.
+        reverts: how often it went back to the original address.
         remaining: seconds until the deadline, or None.
     """
 
     retries: int = 0
-    most_retries: int = 0
+    max_retries: int = 0
     renewals: int = 0
     moves: int = 0
-    returns: int = 0
+    reverts: int = 0
     remaining: Optional[float] = None
 
     @property
     def number(self) -> int:
         """Which attempt this is, counted from 1."""
-        return 1 + self.retries + self.renewals + self.moves + self.returns
+        return 1 + self.retries + self.renewals + self.moves + self.reverts
 
-    def after(self, action: Action) -> Attempt:
+    def uses(self, action: RetryAction) -> int:
+        """Return how often an action was taken."""
+        return {
+            RetryAction.RAISE: 0,
+            RetryAction.WAIT: self.retries,
+            RetryAction.RENEW_NONCE: self.renewals,
+            RetryAction.FOLLOW: self.moves,
+            RetryAction.USE_ORIGINAL: self.reverts,
+        }[action]
+
+    def after(self, action: RetryAction) -> Attempt:
         """Return the next attempt, which begins with an action."""
         return self._replace(
-            retries=self.retries + (action is Action.WAIT),
-            renewals=self.renewals + (action is Action.RENEW_NONCE),
-            moves=self.moves + (action is Action.FOLLOW),
-            returns=self.returns + (action is Action.RETURN),
+            retries=self.retries + (action is RetryAction.WAIT),
+            renewals=self.renewals + (action is RetryAction.RENEW_NONCE),
+            moves=self.moves + (action is RetryAction.FOLLOW),
+            reverts=self.reverts + (action is RetryAction.USE_ORIGINAL),
         )
 
 
 class Rule(NamedTuple):
     """What follows a failure, and for which requests."""
 
-    action: Action
+    action: RetryAction
     #: Only if the site may get the request twice, since it changes nothing (RFC 9110, 9.2.2).
     only_idempotent: bool = False
-    #: How often for one request. Waits are limited by the client's retries instead.
-    most: int = 1
+    #: How often for one request. None: as often as the client's retries allow.
+    max_uses: Optional[int] = None
 
 
 #: The table. Where a rule is used up or does not hold, the error is raised.
 RULES: Mapping[FailureKind, Rule] = {
-    FailureKind.NOT_CONNECTED: Rule(Action.WAIT),
-    FailureKind.STALE_NONCE: Rule(Action.RENEW_NONCE),
-    FailureKind.OVERTAKEN_NONCE: Rule(Action.RENEW_NONCE, most=MOST_RENEWALS),
-    FailureKind.ASKED_TO_WAIT: Rule(Action.WAIT),
-    FailureKind.MOVED: Rule(Action.FOLLOW, most=MOST_REDIRECTS),
-    FailureKind.MOVED_TO_NOWHERE: Rule(Action.RETURN),
-    FailureKind.UNCERTAIN: Rule(Action.WAIT, only_idempotent=True),
-    FailureKind.FINAL: Rule(Action.RAISE),
+    FailureKind.NOT_CONNECTED: Rule(RetryAction.WAIT),
+    FailureKind.STALE_NONCE: Rule(RetryAction.RENEW_NONCE, max_uses=1),
+    FailureKind.REPLACED_NONCE: Rule(RetryAction.RENEW_NONCE, max_uses=MOST_RENEWALS),
+    FailureKind.ASKED_TO_WAIT: Rule(RetryAction.WAIT),
+    FailureKind.MOVED: Rule(RetryAction.FOLLOW, max_uses=MOST_REDIRECTS),
+    FailureKind.NEW_ADDRESS_GONE: Rule(RetryAction.USE_ORIGINAL, max_uses=1),
+    FailureKind.UNCERTAIN: Rule(RetryAction.WAIT, only_idempotent=True),
+    FailureKind.FINAL: Rule(RetryAction.RAISE),
 }
 
 
 class Decision(NamedTuple):
     """What to do next, and after how many seconds."""
 
-    action: Action
+    action: RetryAction
     delay: float = 0.0
 
 
-_RAISE = Decision(Action.RAISE)
+_RAISE = Decision(RetryAction.RAISE)
 
 
 def decide(
@@ -156,24 +166,18 @@ def decide(
         jitter: from 0.5 to 1; a backoff is multiplied by it.
     """
     rule = RULES[failure]
-    if rule.only_idempotent and not idempotent:
+    max_uses = attempt.max_retries if rule.max_uses is None else rule.max_uses
+    if attempt.uses(rule.action) >= max_uses or (rule.only_idempotent and not idempotent):
         return _RAISE
-    if rule.action is Action.WAIT:
-        asked = retry_after if failure is FailureKind.ASKED_TO_WAIT else None
-        delay = _backoff(attempt.retries, jitter) if asked is None else asked
-        return Decision(Action.WAIT, delay) if _may_wait(delay, attempt) else _RAISE
-    used = {
-        Action.RENEW_NONCE: attempt.renewals,
-        Action.FOLLOW: attempt.moves,
-        Action.RETURN: attempt.returns,
-        Action.RAISE: 0,
-    }[rule.action]
-    return Decision(rule.action) if used < rule.most else _RAISE
+    if rule.action is not RetryAction.WAIT:
+        return Decision(rule.action)
+    asked = retry_after if failure is FailureKind.ASKED_TO_WAIT else None
+    delay = _backoff(attempt.retries, jitter) if asked is None else asked
+    return Decision(RetryAction.WAIT, delay) if _may_wait(delay, attempt.remaining) else _RAISE
 
 
-def _may_wait(delay: float, attempt: Attempt) -> bool:
-    is_in_time = attempt.remaining is None or delay < attempt.remaining
-    return attempt.retries < attempt.most_retries and delay <= LONGEST_WAIT and is_in_time
+def _may_wait(delay: float, remaining: Optional[float]) -> bool:
+    return delay <= LONGEST_WAIT and (remaining is None or delay < remaining)
 
 
 def _backoff(retries: int, jitter: float) -> float:
@@ -184,9 +188,10 @@ def classify(
     error: ChatGPT4OnlineError,
     *,
     sent: bool,
+    redirected: bool = False,
     stale_nonce: bool = False,
-    overtaken: bool = False,
-    final: bool = False,
+    nonce_replaced: bool = False,
+    permanent: bool = False,
     moved: bool = False,
 ) -> FailureKind:
     """
@@ -195,19 +200,25 @@ def classify(
     Args:
         error: what the attempt raised.
         sent: a part of the request may have left this machine.
+        redirected: the answer is a redirect that may be followed.
         stale_nonce: the site refused the nonce that was sent.
-        overtaken: the nonce, or a cookie that it was fetched with, has been replaced since.
-        final: it would be the same each time, as with a certificate that is not trusted.
+        nonce_replaced: the nonce, or a cookie that it was fetched with, has been replaced since.
+        permanent: it would be the same each time, as with a certificate that is not trusted, or
+            the call has ended.
         moved: the request went to an address that an earlier redirect had led to.
     """
-    if stale_nonce:
-        return FailureKind.OVERTAKEN_NONCE if overtaken else FailureKind.STALE_NONCE
-    if final or isinstance(error, BlockedError):
+    if redirected:
+        return FailureKind.MOVED
+    if permanent or isinstance(error, BlockedError):
         return FailureKind.FINAL
+    if stale_nonce:
+        return FailureKind.REPLACED_NONCE if nonce_replaced else FailureKind.STALE_NONCE
     if moved and isinstance(error, NotFoundError) and not error.code:
-        return FailureKind.MOVED_TO_NOWHERE  # WordPress would have named a code
-    if isinstance(error, StatusError):
-        return _of_status(error)
+        return FailureKind.NEW_ADDRESS_GONE  # WordPress would have named a code
+    return _of_status(error) if isinstance(error, StatusError) else _of_connection(error, sent)
+
+
+def _of_connection(error: ChatGPT4OnlineError, sent: bool) -> FailureKind:
     if isinstance(error, TransportError) and not sent:
         return FailureKind.NOT_CONNECTED
     is_cut = isinstance(error, (TransportError, StreamInterrupted))

@@ -35,7 +35,7 @@ from .nonce import IssuedNonce, Nonce
 from .outgoing import ProgressFailed
 from .request import Request
 from .response import Response
-from .retry import Action, Attempt, FailureKind
+from .retry import Attempt, Decision, FailureKind, RetryAction
 from .session import LOCATION, Session, session_for
 
 T = TypeVar("T")
@@ -50,15 +50,6 @@ _MOST_DEFERRED = 64
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
-
-
-class _Moved(Exception):
-    """The response is a redirect that may be followed, to this REST root or URL."""
-
-    def __init__(self, target: str, error: ChatGPT4OnlineError) -> None:
-        super().__init__(target)
-        self.target = target
-        self.error = error
 
 
 class Transport:
@@ -291,48 +282,46 @@ class Transport:
         exchange: Callable[[Request, Optional[IssuedNonce], Call], T],
     ) -> T:
         """Exchange a request for its answer, more than once where `retry` says so."""
-        attempt, began = Attempt(most_retries=self._settings.retries), monotonic()
+        attempt, began = Attempt(max_retries=self._settings.retries), monotonic()
         while True:
             nonce = self.issued_nonce(call) if request.with_nonce else None
             call.attempts, call.began = attempt.number, began  # after those of the nonce
             try:
                 return exchange(request, nonce, call)
-            except _Moved as moved:
-                decision = retry.decide(
-                    FailureKind.MOVED, idempotent=request.idempotent, attempt=attempt
-                )
-                if decision.action is Action.RAISE:
-                    raise moved.error from None
-                attempt = attempt.after(decision.action)
-                request = self._follow(request, moved.target)
             except ChatGPT4OnlineError as error:
-                attempt = self._prepare_retry(error, request, nonce, call, attempt)
+                decision = self._decide(error, request, nonce, call, attempt)
+                if decision.action is RetryAction.RAISE:
+                    raise
+                request = self._prepare_retry(decision, request, nonce, call)
+                attempt = attempt.after(decision.action)
 
-    def _prepare_retry(
+    def _decide(
         self,
         error: ChatGPT4OnlineError,
         request: Request,
         nonce: Optional[IssuedNonce],
         call: Call,
         attempt: Attempt,
-    ) -> Attempt:
-        """Do what comes before a request is sent again; raise the error if it is not."""
-        decision = retry.decide(
+    ) -> Decision:
+        return retry.decide(
             self._classify(error, request, nonce, call),
             idempotent=request.idempotent,
             attempt=attempt._replace(remaining=call.remaining()),
             retry_after=error.retry_after if isinstance(error, StatusError) else None,
             jitter=0.5 + _random.random() / 2,
         )
-        if call.ended or decision.action is Action.RAISE:
-            raise error
-        if decision.action is Action.WAIT:
-            self._pause(decision.delay, request, call)
-        elif decision.action is Action.RETURN:
-            self._move_root(self._original_root)
-        else:
-            self.nonce.refuse(nonce)
-        return attempt.after(decision.action)
+
+    def _prepare_retry(
+        self, decision: Decision, request: Request, nonce: Optional[IssuedNonce], call: Call
+    ) -> Request:
+        """Do what comes before a request is sent again, and return what to send."""
+        prepare: Dict[RetryAction, Callable[[], Optional[Request]]] = {
+            RetryAction.WAIT: partial(self._pause, decision.delay, request, call),
+            RetryAction.RENEW_NONCE: partial(self.nonce.refuse, nonce),
+            RetryAction.FOLLOW: partial(self._follow, request, call.redirect_target),
+            RetryAction.USE_ORIGINAL: partial(self._move_root, self._original_root),
+        }
+        return prepare[decision.action]() or request
 
     def _classify(
         self,
@@ -344,13 +333,14 @@ class Transport:
         return retry.classify(
             error,
             sent=call.sent,
+            redirected=bool(call.redirect_target),
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
-            overtaken=nonce is not None and self._is_overtaken(nonce),
-            final=call.is_final,
+            nonce_replaced=nonce is not None and self._is_replaced(nonce),
+            permanent=call.is_final or call.ended is not None,
             moved=self.root != self._original_root and not request.is_url,
         )
 
-    def _is_overtaken(self, nonce: IssuedNonce) -> bool:
+    def _is_replaced(self, nonce: IssuedNonce) -> bool:
         if self.nonce.is_replaced(nonce):
             return True
         session = self._session.session
@@ -385,6 +375,7 @@ class Transport:
         began = monotonic()
         update = _ignore if nonce is None else partial(self.nonce.update, nonce)
         call.sent = call.is_final = False
+        call.redirect_target = ""
         try:
             call.raise_if_ended()
             response = Response(
@@ -407,7 +398,7 @@ class Transport:
             return response
         log.debug("%s: %d after %.3f s", request.route, response.status, monotonic() - began)
         with response:
-            raise self._moved(request, response) or response.error()
+            raise self._redirect_error(request, response) or response.error()
 
     def _exchange_json(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call
@@ -427,7 +418,10 @@ class Transport:
             response.log_answer(monotonic() - call.began)
             return page, response.headers.get("link", "")
 
-    def _moved(self, request: Request, response: Response) -> Optional[Exception]:
+    def _redirect_error(
+        self, request: Request, response: Response
+    ) -> Optional[ChatGPT4OnlineError]:
+        """Return the error for a redirect, and let the call know if it may be followed."""
         location = response.headers.get(LOCATION)
         if response.status // 100 != 3 or not location:
             return None
@@ -435,12 +429,12 @@ class Transport:
         target = _join_url(url, location)
         error = response.translate(redirect_error(response.status, target))
         response.discard()
-        if response.status not in _REDIRECTS:
-            return error
-        if request.is_url:
-            return _Moved(target, error) if routes.is_same_site(url, target) else error
-        root = routes.moved_root(self.root, request.route, target)
-        return _Moved(root, error) if root else error
+        if response.status in _REDIRECTS and request.is_url:
+            response.call.redirect_target = target if routes.is_same_site(url, target) else ""
+        elif response.status in _REDIRECTS:
+            root = routes.moved_root(self.root, request.route, target)
+            response.call.redirect_target = root or ""
+        return error
 
     def _send(
         self, request: Request, nonce: Optional[IssuedNonce], call: Call

@@ -27,16 +27,16 @@ from chatgpt4online._http.retry import (
     MOST_REDIRECTS,
     MOST_RENEWALS,
     RULES,
-    Action,
     Attempt,
     Decision,
     FailureKind,
+    RetryAction,
     classify,
     decide,
 )
 
-FRESH = Attempt(most_retries=2)
-RAISE = Decision(Action.RAISE)
+FRESH = Attempt(max_retries=2)
+RAISE = Decision(RetryAction.RAISE)
 
 
 # ------------------------------------------------------------------------ from error to failure
@@ -56,18 +56,18 @@ STALE = AuthError(status=403, code="rest_cookie_invalid_nonce")
 MEANINGS: Dict[str, Tuple[ChatGPT4OnlineError, Dict[str, bool], FailureKind]] = {
     "no connection": (TransportError(), {"sent": False}, FailureKind.NOT_CONNECTED),
     "no connection in time": (Timeout(phase="connect"), {"sent": False}, FailureKind.NOT_CONNECTED),
-    "a bad certificate": (TransportError(), {"sent": False, "final": True}, FailureKind.FINAL),
+    "a bad certificate": (TransportError(), {"sent": False, "permanent": True}, FailureKind.FINAL),
     "a cut before the headers": (TransportError(), {}, FailureKind.UNCERTAIN),
     "a cut answer": (StreamInterrupted(), {}, FailureKind.UNCERTAIN),
     "silence": (Timeout(phase="read"), {}, FailureKind.FINAL),
     "the deadline": (Timeout(phase="deadline"), {}, FailureKind.FINAL),
     "a stale nonce": (STALE, {"stale_nonce": True}, FailureKind.STALE_NONCE),
-    "a nonce that was overtaken": (
+    "a nonce that was replaced": (
         STALE,
-        {"stale_nonce": True, "overtaken": True},
-        FailureKind.OVERTAKEN_NONCE,
+        {"stale_nonce": True, "nonce_replaced": True},
+        FailureKind.REPLACED_NONCE,
     ),
-    "another refusal meanwhile": (STALE, {"overtaken": True}, FailureKind.FINAL),
+    "another refusal meanwhile": (STALE, {"nonce_replaced": True}, FailureKind.FINAL),
     "the same refusal without a nonce": (STALE, {}, FailureKind.FINAL),
     "429": (status(429), {}, FailureKind.UNCERTAIN),
     "429 with Retry-After": (status(429, 9.0), {}, FailureKind.ASKED_TO_WAIT),
@@ -83,10 +83,22 @@ MEANINGS: Dict[str, Tuple[ChatGPT4OnlineError, Dict[str, bool], FailureKind]] = 
     "429 of a firewall": (BlockedError(status=429, retry_after=0.0), {}, FailureKind.FINAL),
     "503 of a firewall": (BlockedError(status=503, retry_after=0.0), {}, FailureKind.FINAL),
     "404": (NOT_FOUND, {}, FailureKind.FINAL),
-    "404 after a redirect": (NOT_FOUND, {"moved": True}, FailureKind.MOVED_TO_NOWHERE),
+    "404 after a redirect": (NOT_FOUND, {"moved": True}, FailureKind.NEW_ADDRESS_GONE),
     "404 of WordPress after a redirect": (NO_ROUTE, {"moved": True}, FailureKind.FINAL),
     "410 after a redirect": (status(410), {"moved": True}, FailureKind.FINAL),
     "502 after a redirect": (status(502), {"moved": True}, FailureKind.UNCERTAIN),
+    "a redirect": (status(301), {"redirected": True}, FailureKind.MOVED),
+    "a redirect to elsewhere": (status(301), {}, FailureKind.FINAL),
+    "a redirect while the call ends": (
+        status(301),
+        {"redirected": True, "permanent": True},
+        FailureKind.MOVED,
+    ),
+    "a stale nonce while the call ends": (
+        STALE,
+        {"stale_nonce": True, "permanent": True},
+        FailureKind.FINAL,
+    ),
     "a failure of the plugin": (ReplyError(), {}, FailureKind.FINAL),
     "a page": (ProtocolError(), {}, FailureKind.FINAL),
 }
@@ -110,15 +122,15 @@ def test_other_statuses_are_final() -> None:
 # --------------------------------------------------------------------- from failure to decision
 
 #: What follows a failure in a fresh attempt: of an idempotent request, and of any other.
-ROWS: Dict[FailureKind, Tuple[Action, Action]] = {
-    FailureKind.NOT_CONNECTED: (Action.WAIT, Action.WAIT),
-    FailureKind.STALE_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
-    FailureKind.OVERTAKEN_NONCE: (Action.RENEW_NONCE, Action.RENEW_NONCE),
-    FailureKind.ASKED_TO_WAIT: (Action.WAIT, Action.WAIT),
-    FailureKind.MOVED: (Action.FOLLOW, Action.FOLLOW),
-    FailureKind.MOVED_TO_NOWHERE: (Action.RETURN, Action.RETURN),
-    FailureKind.UNCERTAIN: (Action.WAIT, Action.RAISE),
-    FailureKind.FINAL: (Action.RAISE, Action.RAISE),
+ROWS: Dict[FailureKind, Tuple[RetryAction, RetryAction]] = {
+    FailureKind.NOT_CONNECTED: (RetryAction.WAIT, RetryAction.WAIT),
+    FailureKind.STALE_NONCE: (RetryAction.RENEW_NONCE, RetryAction.RENEW_NONCE),
+    FailureKind.REPLACED_NONCE: (RetryAction.RENEW_NONCE, RetryAction.RENEW_NONCE),
+    FailureKind.ASKED_TO_WAIT: (RetryAction.WAIT, RetryAction.WAIT),
+    FailureKind.MOVED: (RetryAction.FOLLOW, RetryAction.FOLLOW),
+    FailureKind.NEW_ADDRESS_GONE: (RetryAction.USE_ORIGINAL, RetryAction.USE_ORIGINAL),
+    FailureKind.UNCERTAIN: (RetryAction.WAIT, RetryAction.RAISE),
+    FailureKind.FINAL: (RetryAction.RAISE, RetryAction.RAISE),
 }
 
 
@@ -143,12 +155,12 @@ USED_UP: List[Tuple[FailureKind, Attempt, Attempt]] = [
     (FailureKind.UNCERTAIN, Attempt(0, 1), Attempt(0, 0)),
     (FailureKind.STALE_NONCE, Attempt(renewals=0), Attempt(renewals=1)),
     (
-        FailureKind.OVERTAKEN_NONCE,
+        FailureKind.REPLACED_NONCE,
         Attempt(renewals=MOST_RENEWALS - 1),
         Attempt(renewals=MOST_RENEWALS),
     ),
     (FailureKind.MOVED, Attempt(moves=4), Attempt(moves=5)),
-    (FailureKind.MOVED_TO_NOWHERE, Attempt(returns=0), Attempt(returns=1)),
+    (FailureKind.NEW_ADDRESS_GONE, Attempt(reverts=0), Attempt(reverts=1)),
 ]
 
 
@@ -162,10 +174,10 @@ def test_used_up(failure: FailureKind, last: Attempt, over: Attempt) -> None:
 @pytest.mark.parametrize(
     ("failure", "used"),
     [
-        (FailureKind.NOT_CONNECTED, Attempt(0, 1, renewals=1, moves=5, returns=1)),
-        (FailureKind.STALE_NONCE, Attempt(2, 2, moves=5, returns=1)),
-        (FailureKind.MOVED, Attempt(2, 2, renewals=1, returns=1)),
-        (FailureKind.MOVED_TO_NOWHERE, Attempt(2, 2, renewals=1, moves=5)),
+        (FailureKind.NOT_CONNECTED, Attempt(0, 1, renewals=1, moves=5, reverts=1)),
+        (FailureKind.STALE_NONCE, Attempt(2, 2, moves=5, reverts=1)),
+        (FailureKind.MOVED, Attempt(2, 2, renewals=1, reverts=1)),
+        (FailureKind.NEW_ADDRESS_GONE, Attempt(2, 2, renewals=1, moves=5)),
     ],
 )
 def test_each_kind_is_counted_alone(failure: FailureKind, used: Attempt) -> None:
@@ -193,14 +205,14 @@ def test_retry_after(retry_after: float, remaining: Optional[float], obeyed: boo
     decision = decide(
         FailureKind.ASKED_TO_WAIT, idempotent=False, attempt=attempt, retry_after=retry_after
     )
-    assert decision == (Decision(Action.WAIT, retry_after) if obeyed else RAISE)
+    assert decision == (Decision(RetryAction.WAIT, retry_after) if obeyed else RAISE)
 
 
 @pytest.mark.parametrize("failure", [FailureKind.NOT_CONNECTED, FailureKind.UNCERTAIN])
 def test_retry_after_of_another_failure(failure: FailureKind) -> None:
     """A Retry-After that comes with another failure is not a reason to wait for it."""
     decision = decide(failure, idempotent=True, attempt=FRESH, retry_after=3600.0)
-    assert decision == Decision(Action.WAIT, 0.5)
+    assert decision == Decision(RetryAction.WAIT, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -220,13 +232,13 @@ def test_backoff(failure: FailureKind, retries: int, longest: float) -> None:
 @pytest.mark.parametrize(
     ("remaining", "jitter", "action"),
     [
-        (0.51, 1.0, Action.WAIT),
-        (0.5, 1.0, Action.RAISE),
-        (0.5, 0.5, Action.WAIT),
-        (0.0, 0.5, Action.RAISE),
+        (0.51, 1.0, RetryAction.WAIT),
+        (0.5, 1.0, RetryAction.RAISE),
+        (0.5, 0.5, RetryAction.WAIT),
+        (0.0, 0.5, RetryAction.RAISE),
     ],
 )
-def test_backoff_and_deadline(remaining: float, jitter: float, action: Action) -> None:
+def test_backoff_and_deadline(remaining: float, jitter: float, action: RetryAction) -> None:
     """A backoff that would end at the deadline or later is not begun."""
     attempt = FRESH._replace(remaining=remaining)
     decision = decide(FailureKind.NOT_CONNECTED, idempotent=True, attempt=attempt, jitter=jitter)
@@ -234,7 +246,7 @@ def test_backoff_and_deadline(remaining: float, jitter: float, action: Action) -
 
 
 @pytest.mark.parametrize(
-    "failure", [FailureKind.STALE_NONCE, FailureKind.MOVED, FailureKind.MOVED_TO_NOWHERE]
+    "failure", [FailureKind.STALE_NONCE, FailureKind.MOVED, FailureKind.NEW_ADDRESS_GONE]
 )
 def test_no_delay(failure: FailureKind) -> None:
     """What the site asks to be sent in another way is sent at once."""
@@ -244,13 +256,13 @@ def test_no_delay(failure: FailureKind) -> None:
 @pytest.mark.parametrize(
     ("action", "attempt"),
     [
-        (Action.WAIT, Attempt(1, 2)),
-        (Action.RENEW_NONCE, Attempt(0, 2, renewals=1)),
-        (Action.FOLLOW, Attempt(0, 2, moves=1)),
-        (Action.RETURN, Attempt(0, 2, returns=1)),
+        (RetryAction.WAIT, Attempt(1, 2)),
+        (RetryAction.RENEW_NONCE, Attempt(0, 2, renewals=1)),
+        (RetryAction.FOLLOW, Attempt(0, 2, moves=1)),
+        (RetryAction.USE_ORIGINAL, Attempt(0, 2, reverts=1)),
     ],
 )
-def test_next_attempt(action: Action, attempt: Attempt) -> None:
+def test_next_attempt(action: RetryAction, attempt: Attempt) -> None:
     """An action is counted as one of its own kind."""
     assert FRESH.after(action) == attempt
 
@@ -290,13 +302,15 @@ ERRORS = st.one_of(
 ATTEMPTS = st.builds(
     Attempt,
     retries=COUNTS,
-    most_retries=COUNTS,
+    max_retries=COUNTS,
     renewals=COUNTS,
     moves=COUNTS,
-    returns=COUNTS,
+    reverts=COUNTS,
     remaining=WAITS,
 )
-KNOWN = st.fixed_dictionaries({name: st.booleans() for name in ("stale_nonce", "final", "moved")})
+KNOWN = st.fixed_dictionaries(
+    {name: st.booleans() for name in ("stale_nonce", "permanent", "moved")}
+)
 
 
 @given(ERRORS, KNOWN, ATTEMPTS, st.floats(0.5, 1.0))
@@ -317,14 +331,14 @@ def test_what_may_have_run_is_not_repeated(
         retry_after=asked,
         jitter=jitter,
     )
-    if decision.action is Action.RENEW_NONCE:
+    if decision.action is RetryAction.RENEW_NONCE:
         assert known["stale_nonce"]
-    elif decision.action is Action.WAIT:
+    elif decision.action is RetryAction.WAIT:
         assert isinstance(error, StatusError)
         assert error.status in (429, 503)
         assert not isinstance(error, BlockedError)
         assert decision.delay == asked
-    elif decision.action is Action.RETURN:
+    elif decision.action is RetryAction.USE_ORIGINAL:
         assert known["moved"]
         assert isinstance(error, NotFoundError)
         assert not error.code
@@ -339,10 +353,10 @@ def test_what_may_have_run_is_not_repeated(
 )
 def test_every_request_ends(failures: List[FailureKind], retries: int, idempotent: bool) -> None:
     """Whatever fails in whichever order, a request is sent a limited number of times."""
-    attempt, sent = Attempt(most_retries=retries), 1
+    attempt, sent = Attempt(max_retries=retries), 1
     for failure in failures:
         decision = decide(failure, idempotent=idempotent, attempt=attempt, retry_after=0.0)
-        if decision.action is Action.RAISE:
+        if decision.action is RetryAction.RAISE:
             break
         attempt = attempt.after(decision.action)
         sent += 1
@@ -364,5 +378,5 @@ def test_no_wait_is_too_long(
         failure, idempotent=idempotent, attempt=attempt, retry_after=retry_after, jitter=jitter
     )
     assert 0.0 <= decision.delay <= LONGEST_WAIT
-    if decision.action is Action.WAIT and attempt.remaining is not None:
+    if decision.action is RetryAction.WAIT and attempt.remaining is not None:
         assert decision.delay < attempt.remaining
