@@ -13,7 +13,7 @@ from chatgpt4online._protocol.prelude import INDEX_KEYS, USER_KEYS
 from chatgpt4online.errors import ChatGPT4OnlineError, NotFoundError
 
 from .call import Call, CallEnded
-from .failures import translate
+from .failures import ErrorContext
 from .request import Request
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _prove_login(transport: Transport, call: Call) -> None:
     try:
         transport.fetch(request, call, dict)
     except ChatGPT4OnlineError as error:
-        raise translate(login_error(error), call, transport.site, request.route) from None
+        raise transport.context(request, call).translate(login_error(error)) from None
 
 
 def read_page(transport: Transport, url: str, call: Call) -> Page:
@@ -96,7 +96,7 @@ def read_page(transport: Transport, url: str, call: Call) -> Page:
     try:
         return parse_page(html, url, link, call.raise_if_ended)
     except CallEnded as error:
-        raise translate(error, call, transport.site, url, idempotent=True) from None
+        raise transport.context(request, call).translate(error) from None
 
 
 def namespaces(transport: Transport, call: Call) -> List[str]:
@@ -151,4 +151,4 @@ def try_other_roots(
                 if another.code:  # it is there, and has no such route
                     raise
     transport.use_root(known)
-    raise translate(rest_api_error(error, tried), call, transport.site, error.route)
+    raise ErrorContext(call, transport.site, error.route).translate(rest_api_error(error, tried))

@@ -6,7 +6,7 @@ import http.client
 import re
 import socket
 import ssl
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import requests
 from urllib3.exceptions import HTTPError, LocationValueError, ReadTimeoutError
@@ -42,35 +42,46 @@ _UNREADABLE = (ProtocolError, StreamInterrupted)
 _TIMEOUTS = (requests.Timeout, ReadTimeoutError, socket.timeout)
 
 
-def translate(
-    error: Exception,
-    call: Call,
-    site: str,
-    route: str,
-    *,
-    reading: bool = False,
-    idempotent: bool = False,
-) -> ChatGPT4OnlineError:
+class ErrorContext(NamedTuple):
     """
-    Return the error of ours for anything that a call runs into.
+    What the errors of one request name and depend on.
 
     Args:
-        error: what was raised below. It loses its traceback, whose frames hold secrets.
-        call: the call that ran into it.
+        call: the call that it belongs to.
         site: the site's URL.
         route: the route that was asked.
-        reading: an answer had begun.
         idempotent: the request changes nothing on the site.
     """
-    if isinstance(error, ChatGPT4OnlineError):
-        ours = error
-        if type(ours) in _UNREADABLE and not ours.site and not idempotent:
-            ours.args = (f"{sentence(ours.args[0])} {_MAY_HAVE_RUN}.",)
-    else:
-        ours = _translated(error, call, reading, idempotent)
-    tracebacks.strip(error)
-    ours.site, ours.route = site, route
-    return ours
+
+    call: Call
+    site: str
+    route: str
+    idempotent: bool = False
+
+    def translate(self, error: Exception, *, reading: bool = False) -> ChatGPT4OnlineError:
+        """
+        Return the error of ours for anything that the request runs into, with site and route.
+
+        An error of ours is completed in place and returned itself.
+
+        Args:
+            error: what was raised below. It loses its traceback, whose frames hold secrets.
+            reading: an answer had begun.
+        """
+        if isinstance(error, ChatGPT4OnlineError):
+            ours = error
+            if not ours.site:  # each has one after its first translation
+                self._add_fate(ours)
+        else:
+            ours = _translated(error, self.call, reading, self.idempotent)
+        tracebacks.strip(error)
+        ours.site, ours.route = self.site, self.route
+        return ours
+
+    def _add_fate(self, error: ChatGPT4OnlineError) -> None:
+        """Say of an answer that cannot be read what the site may have done before it."""
+        if type(error) in _UNREADABLE and not self.idempotent:
+            error.args = (f"{sentence(error.args[0])} {_MAY_HAVE_RUN}.",)
 
 
 def cause(error: Exception) -> Optional[Exception]:

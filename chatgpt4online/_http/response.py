@@ -27,7 +27,7 @@ from chatgpt4online.types import Event
 from . import sse
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
-from .failures import cause, translate
+from .failures import ErrorContext, cause
 from .framing import BLOCK
 
 #: Returns the JSON object of an answer that reports success, and raises for any other.
@@ -47,10 +47,7 @@ class Response:
 
     Args:
         response: as requests returned it, with nothing read.
-        call: the call that it answers.
-        site: the site's URL, for errors.
-        route: the route that was asked, for errors.
-        idempotent: the request changes nothing on the site.
+        context: what errors name.
         get_request_info: returns all that advice depends on, which only refusals need.
         update_nonce: takes a fresh nonce, or None.
         defer_release: takes a body whose last bytes have not arrived.
@@ -59,27 +56,22 @@ class Response:
     def __init__(
         self,
         response: requests.Response,
-        call: Call,
+        context: ErrorContext,
         *,
-        site: str,
-        route: str,
-        idempotent: bool,
         get_request_info: Callable[[], RequestInfo],
         update_nonce: Callable[[Optional[str]], None],
         defer_release: Callable[[Body], None],
     ) -> None:
         self.status: int = response.status_code
         self.headers: Mapping[str, str] = response.headers
-        self.call = call
+        self.call: Call = context.call
         #: The last bytes of a stream.
         self.tail: bytes = b""
-        self._site = site
-        self._route = route
-        self._idempotent = idempotent
+        self._context = context
         self._get_request_info = get_request_info
         self._update_nonce = update_nonce
         self._defer_release = defer_release
-        self._body = Body(response, call)
+        self._body = Body(response, context.call)
         self._is_finished = False
 
     def read(self) -> bytes:
@@ -230,14 +222,7 @@ class Response:
 
     def translate(self, error: Exception) -> ChatGPT4OnlineError:
         """Return the error of ours for what reading this response ran into."""
-        return translate(
-            error,
-            self.call,
-            self._site,
-            self._route,
-            reading=True,
-            idempotent=self._idempotent,
-        )
+        return self._context.translate(error, reading=True)
 
     def finish(self) -> None:
         """Read no more: keep the connection if the body ends in time."""
@@ -248,8 +233,8 @@ class Response:
     def log_answer(self, seconds: float, chat_id: str = "") -> None:
         """Log that the answer is complete: one line per answer, with its fields for a formatter."""
         extra = {
-            "site": self._site,
-            "route": self._route,
+            "site": self._context.site,
+            "route": self._context.route,
             "status": self.status,
             "attempts": self.call.attempts,
             "seconds": seconds,

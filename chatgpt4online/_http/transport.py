@@ -28,7 +28,7 @@ from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .deadlines import monotonic
-from .failures import cause, is_final, translate
+from .failures import ErrorContext, cause, is_final
 from .groups import CallGroup, group
 from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
@@ -218,9 +218,7 @@ class Transport:
         try:
             return parse(answer)
         except ChatGPT4OnlineError as error:
-            raise translate(
-                error, call, self.site, request.route, idempotent=request.idempotent
-            ) from None
+            raise self.context(request, call).translate(error) from None
 
     def ask(self, request: Request, parse: Callable[[Dict[str, Any]], T]) -> T:
         """
@@ -273,7 +271,12 @@ class Transport:
         try:
             return self.nonce.get(call, partial(discovery.fetch_nonce, self))
         except CallEnded as error:
-            raise translate(error, call, self.site, routes.START_SESSION, idempotent=True) from None
+            context = ErrorContext(call, self.site, routes.START_SESSION, idempotent=True)
+            raise context.translate(error) from None
+
+    def context(self, request: Request, call: Call) -> ErrorContext:
+        """Return what the errors of a request name."""
+        return ErrorContext(call, self.site, request.route, request.idempotent)
 
     def _repeat(
         self,
@@ -360,7 +363,7 @@ class Transport:
         try:
             call.wait(delay)
         except CallEnded as error:
-            raise translate(error, call, self.site, request.route) from None
+            raise self.context(request, call).translate(error) from None
 
     def _follow(self, request: Request, target: str) -> Request:
         """Remember the site's new address. It does not see the nonce of the old one."""
@@ -372,7 +375,7 @@ class Transport:
 
     def _exchange(self, request: Request, nonce: Optional[IssuedNonce], call: Call) -> Response:
         """Send a request once."""
-        began = monotonic()
+        began, context = monotonic(), self.context(request, call)
         update = _ignore if nonce is None else partial(self.nonce.update, nonce)
         call.sent = call.is_final = False
         call.redirect_target = ""
@@ -380,19 +383,14 @@ class Transport:
             call.raise_if_ended()
             response = Response(
                 self._send(request, nonce, call),
-                call,
-                site=self.site,
-                route=request.route,
-                idempotent=request.idempotent,
+                context,
                 get_request_info=partial(self.headers.request_info, request, self.root, call),
                 update_nonce=update,
                 defer_release=self.defer_release,
             )
         except (*_SENDING_ERRORS, *READ_ERRORS, CallEnded, ProtocolError) as error:
             call.is_final = is_final(error)
-            raise translate(
-                error, call, self.site, request.route, idempotent=request.idempotent
-            ) from cause(error)
+            raise context.translate(error) from cause(error)
         update(parse_nonce(response.headers.get(NONCE_HEADER)))
         if 200 <= response.status < 300:
             return response

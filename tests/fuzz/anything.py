@@ -10,6 +10,7 @@ import requests
 
 from chatgpt4online import ChatGPT4OnlineError, Event, Reply, Stream
 from chatgpt4online._http.call import Call
+from chatgpt4online._http.failures import ErrorContext
 from chatgpt4online._http.framing import Chunked
 from chatgpt4online._http.response import Response
 from chatgpt4online._protocol.advice import RequestInfo
@@ -70,10 +71,7 @@ class Case:
         received.raw = RawBody(pieces)
         response = Response(
             received,
-            Call(),
-            site="https://a.example",
-            route="chat",
-            idempotent=False,
+            ErrorContext(Call(), "https://a.example", "chat"),
             get_request_info=lambda: RequestInfo("chat"),
             update_nonce=ignore,
             defer_release=ignore,
