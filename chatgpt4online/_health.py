@@ -40,7 +40,7 @@ _MIN_CHARACTERS = 20
 _MIN_DELTA_INTERVAL = 0.0005
 
 
-class Subject(NamedTuple):
+class CheckTarget(NamedTuple):
     """
     What to check.
 
@@ -72,15 +72,15 @@ class _Finding(NamedTuple):
 _Step = Callable[[], _Finding]
 
 
-def examine(subject: Subject, ask: Optional[Callable[[], Stream]]) -> Health:
+def examine(target: CheckTarget, ask: Optional[Callable[[], Stream]]) -> Health:
     """
     Check a site, step by step. The first failure is the last step; it is reported, not raised.
 
     Args:
-        subject: what to check.
+        target: what to check.
         ask: a function that asks a short question, or None.
     """
-    site, probe = _Site(subject), _Probe(ask)
+    site, probe = _Site(target), _Probe(ask)
     checks: List[Check] = []
     for name, step in (*site.steps(), *probe.steps()):
         checks.append(_run(name, step))
@@ -102,9 +102,9 @@ def _run(name: str, step: _Step) -> Check:
 class _Site:
     """The steps that ask no question: what stands in front of a site, and what it allows."""
 
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-        self._transport = subject.transport
+    def __init__(self, target: CheckTarget) -> None:
+        self._target = target
+        self._transport = target.transport
         self._front_page_bots: Tuple[Bot, ...] = ()
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
@@ -113,10 +113,10 @@ class _Site:
         yield "AI Engine", self._find_plugin
         yield "nonce", self._use_nonce
         yield "web server", self._look_at_web_server
-        subject = self._subject
-        if subject.has_token:
+        target = self._target
+        if target.has_token:
             yield "token", self._use_token
-        if subject.is_of_page or subject.custom_id or subject.bot != routes.DEFAULT_BOT:
+        if target.is_of_page or target.custom_id or target.bot != routes.DEFAULT_BOT:
             yield "bot", self._find_bot
 
     def _reach(self) -> _Finding:
@@ -200,44 +200,44 @@ class _Site:
                 return _Finding(f"not examined: AI Engine is older than {since}")
 
     def _use_token(self) -> _Finding:
-        assert self._subject.api is not None  # noqa: S101 - a token makes one
+        assert self._target.api is not None  # noqa: S101 - a token makes one
         try:
-            api = self._subject.api()
+            api = self._target.api()
         except ValueError as error:  # from the environment, which is validated when it is used
             return _Finding(str(error), "failed")
         api.whoami()
         return _Finding("accepted")
 
     def _find_bot(self) -> _Finding:
-        subject = self._subject
-        name = repr(subject.custom_id or subject.bot)
-        listed = None if subject.custom_id else self._listed_bots()
-        if listed is not None and subject.bot in listed:
+        target = self._target
+        name = repr(target.custom_id or target.bot)
+        listed = None if target.custom_id else self._listed_bots()
+        if listed is not None and target.bot in listed:
             return _Finding(f"the site lists {name}")
         if listed is not None:
             return _Finding(f"the site has no bot {name}: {WRONG_BOT}", "failed")
         if any(self._is_ours(bot) for bot in self._bots_of_page()):
             return _Finding(f"{name} is on {self._transport.page}")
-        if subject.is_of_page:
+        if target.is_of_page:
             return _Finding(f"{name} is not on {self._transport.page}: {WRONG_BOT}", "warning")
         return _Finding(f"{name} was not looked up, which needs a token or a page: {WRONG_BOT}")
 
     def _listed_bots(self) -> Optional[List[Optional[str]]]:
         try:
-            api = self._subject.api
+            api = self._target.api
             return None if api is None else [bot.id for bot in api().bots()]
         except ChatGPT4OnlineError:  # the public API is off, or too old
             return None
 
     def _bots_of_page(self) -> Tuple[Bot, ...]:
-        if not self._subject.is_of_page:
+        if not self._target.is_of_page:
             return self._front_page_bots
         with self._transport.calling() as call:
             return discovery.read_page(self._transport, self._transport.page, call).bots
 
     def _is_ours(self, bot: Bot) -> bool:
-        custom_id = self._subject.custom_id
-        return bot.custom_id == custom_id if custom_id else bot.id == self._subject.bot
+        custom_id = self._target.custom_id
+        return bot.custom_id == custom_id if custom_id else bot.id == self._target.bot
 
 
 def _judge_web_server(response: Response) -> _Finding:

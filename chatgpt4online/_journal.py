@@ -27,7 +27,7 @@ T = TypeVar("T")
 _BEGINNING = re.compile(rb'\{"key": "[0-9a-f]{32}", "message": ')
 _EXAMPLE = b'{"key": "%b", "message": ' % (b"0" * 32)
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
+_USAGE_FIELDS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
 
 #: How many times to reopen a journal that `sort` replaces at the same moment. It is limited because
 #: on file systems without stable inode numbers a file never looks the same.
@@ -193,7 +193,7 @@ class Journal:
         self._file.close()
 
 
-def in_use(path: Path) -> ValueError:
+def in_use_error(path: Path) -> ValueError:
     """Return the error for a journal that another run is writing to."""
     return ValueError(
         f"another run is writing to the journal {path}, in another process or thread: wait for its"
@@ -240,7 +240,7 @@ def _reply(text: object, entry: Dict[str, Any]) -> Reply:
     reply.raw = raw
     reply.seconds, reply.first_seconds = entry["seconds"], entry["first_seconds"]
     if reply.usage is None:  # of a subclass's own reply
-        counts = {name: entry[name] for name in _COUNTS if entry[name] is not None}
+        counts = {name: entry[name] for name in _USAGE_FIELDS if entry[name] is not None}
         reply.usage = Usage(**counts) if counts else None
     return reply
 
@@ -355,7 +355,7 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         _lock_or_fail(file)
     except _TAKEN:
-        raise in_use(path) from None
+        raise in_use_error(path) from None
     except OSError:
         pass  # a file system without locks, where nobody can know
 

@@ -12,7 +12,7 @@ import requests
 from . import _validation as validate
 from ._http.credentials import Credential, basic, origin_of
 from ._protocol import routes
-from ._validation import Limits, Timeouts, exact, identifier, text, type_name
+from ._validation import Limits, Timeouts, identifier, plain_str, text, type_name
 
 T = TypeVar("T")
 
@@ -68,13 +68,13 @@ class Settings:
         self.custom_id = validate.optional(validate.identifier, custom_id, "custom_id")
         self.context_id = validate.optional(validate.count, context_id, "context_id")
         variable = environment if _is_environment_site(self.site) else _no_credential
-        auth = login(auth) or login_in(site) or _login(variable)
+        auth = login(auth) or login_from_url(site) or _login(variable)
         self.login: Optional[Credential] = auth and basic(auth, self.site)
         #: One from the environment is validated when it is used.
         self.token = variable("TOKEN") if token is None else bearer_token(token)
         self.model = validate.optional(validate.identifier, model, "model")
         self.history: str = validate.one_of(history, ("messages", "prompt"), "history")
-        self.headers: Headers = secret_headers(headers)
+        self.headers: SecretHeaders = secret_headers(headers)
         self.proxy = proxy_url(proxy)
         self.timeout: Limits = validate.limits(timeout)
         self.deadline = validate.seconds(deadline, "deadline")
@@ -113,21 +113,21 @@ def environment(name: str) -> Optional[str]:
     return os.environ.get("CHATGPT4ONLINE_" + name) or None
 
 
-class Headers(Dict[str, Optional[str]]):
+class SecretHeaders(Dict[str, Optional[str]]):
     """Headers of the caller's. The repr has only their names, because a value may be a secret."""
 
     def __repr__(self) -> str:
-        return f"<Headers {', '.join(self)}>"
+        return f"<SecretHeaders {', '.join(self)}>"
 
 
-def secret_headers(value: Optional[Mapping[str, Optional[str]]]) -> Headers:
+def secret_headers(value: Optional[Mapping[str, Optional[str]]]) -> SecretHeaders:
     """Return headers that can be sent, with names in lower case. No message quotes a value."""
     if value is None:
-        return Headers()
+        return SecretHeaders()
     if not isinstance(value, Mapping):
         raise TypeError(f"headers must be a dict, not {type_name(value)}")
     given = ((_header_name(name), _header_value(name, each)) for name, each in value.items())
-    return Headers(given)
+    return SecretHeaders(given)
 
 
 def _header_name(name: object) -> str:
@@ -143,10 +143,12 @@ def _header_value(name: str, value: Optional[str]) -> Optional[str]:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise TypeError(f"the header {exact(name)} must be a str or None, not {type_name(value)}")
-    given = exact(value)
+        raise TypeError(
+            f"the header {plain_str(name)} must be a str or None, not {type_name(value)}"
+        )
+    given = plain_str(value)
     if not re.fullmatch(_HEADER_VALUE, given) or given != given.strip():
-        raise ValueError(f"the header {exact(name)} contains characters that cannot be sent")
+        raise ValueError(f"the header {plain_str(name)} contains characters that cannot be sent")
     return given
 
 
@@ -194,7 +196,7 @@ def site_url(value: object) -> str:
     return str(prepared.url).rstrip("/")
 
 
-def login_in(value: object) -> Login:
+def login_from_url(value: object) -> Login:
     """Return the user and the password from a site's URL, or None."""
     userinfo = _site(value).netloc.rpartition("@")[0]
     if not userinfo:
@@ -268,7 +270,7 @@ def _split(url: str, name: str) -> SplitResult:
     return parts
 
 
-def picklable(state: Mapping[str, Any], owner: str, known: Collection[str]) -> None:
+def raise_if_unpicklable(state: Mapping[str, Any], owner: str, known: Collection[str]) -> None:
     """Raise TypeError with the name of an attribute that cannot be pickled; `known` ones can."""
     for name in state.keys() - known:
         error = _pickling_error(state[name])

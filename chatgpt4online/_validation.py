@@ -18,7 +18,7 @@ LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 1e6
 
 
-def exact(value: str) -> str:
+def plain_str(value: str) -> str:
     """
     Return the characters of a str as a plain one.
 
@@ -33,7 +33,7 @@ def text(value: object, name: str, error: Type[ValueError] = ValueError) -> str:
         raise TypeError(f"{name} must be a str, not {type_name(value)}")
     if LONE_SURROGATE.search(value):
         raise error(f"{name} contains a lone surrogate and cannot be encoded as UTF-8")
-    return exact(value)
+    return plain_str(value)
 
 
 def identifier(value: object, name: str) -> str:
@@ -68,7 +68,7 @@ def positive(value: object, name: str) -> int:
 
 def one_of(value: object, known: Collection[str], name: str) -> str:
     """Return a plain str that is one of the known values."""
-    given = exact(value) if isinstance(value, str) else value
+    given = plain_str(value) if isinstance(value, str) else value
     if not isinstance(given, str) or given not in known:
         raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, not {given!r}")
     return given

@@ -22,7 +22,7 @@ from typing import (
 )
 
 from ._http.deadlines import monotonic
-from ._validation import exact, type_name
+from ._validation import plain_str, type_name
 from .types import Reply, Turn
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ class Worker:
         self.client = client
         self._options = options
         self._context = context
-        self._settings = b""
+        self._pickled = b""
 
     def __reduce__(self) -> Tuple[Any, ...]:
         """Pickle as the client's settings, which all tasks of a run share."""
-        self._settings = self._settings or pickle.dumps(self.client)
-        return _worker, (self._settings, self._options)
+        self._pickled = self._pickled or pickle.dumps(self.client)
+        return _unpickle_worker, (self._pickled, self._options)
 
     def chat(self, message: Question) -> Reply:
         """Ask a question, by whatever `chat` the client has."""
@@ -68,14 +68,14 @@ class Worker:
         if isinstance(reply, Reply):
             return reply
         if isinstance(reply, str):
-            return Reply(exact(reply))
+            return Reply(plain_str(reply))
         raise TypeError(f"chat must return a Reply, not {type_name(reply)}")
 
 
 _clients: Dict[bytes, Client] = {}
 
 
-def _worker(settings: bytes, options: Mapping[str, Any]) -> Worker:
+def _unpickle_worker(settings: bytes, options: Mapping[str, Any]) -> Worker:
     if settings not in _clients:
         _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own
     return Worker(_clients[settings], options)
@@ -91,16 +91,16 @@ def ask(worker: Worker, message: Question, token: str) -> Result:  # noqa: ARG00
     return Result(value, monotonic() - began)
 
 
-class Threads:
+class DaemonThreadPool:
     """
     Daemon threads: those of `ThreadPoolExecutor` would keep the process waiting for the site.
 
     Args:
-        most: how many there may be. One is started when a task finds none idle.
+        max_workers: how many there may be. One is started when a task finds none idle.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_workers: int) -> None:
+        self._max_workers = max_workers
         self._started = 0
         self._idle = threading.Semaphore(0)
         self._tasks: SimpleQueue[Optional[Callable[[], None]]] = SimpleQueue()
@@ -112,7 +112,7 @@ class Threads:
         Raises:
             RuntimeError: no thread can be started.
         """
-        if self._started < self._most and not self._idle.acquire(blocking=False):
+        if self._started < self._max_workers and not self._idle.acquire(blocking=False):
             self._start()
         future: Future[Any] = Future()
         self._tasks.put(partial(_run, future, partial(function, *args)))

@@ -32,10 +32,10 @@ from typing import (
 from uuid import uuid4
 
 from . import _validation as validate
-from ._http.groups import CallGroup, group
-from ._journal import Journal, in_use
+from ._http.groups import CallGroup, current_group
+from ._journal import Journal, in_use_error
 from ._protocol.fields import plain_text
-from ._workers import Question, Result, Threads, Worker, ask
+from ._workers import DaemonThreadPool, Question, Result, Worker, ask
 from .errors import ChatGPT4OnlineError, TransportError
 from .types import AnyOutcome, Outcome, Reply
 
@@ -168,9 +168,9 @@ class Outcomes(Iterator[AnyOutcome]):
         self._journal = journal
         self._calls = CallGroup()
         context = copy_context()
-        context.run(group.set, self._calls)
+        context.run(current_group.set, self._calls)
         self._worker = Worker(client, options, context)
-        self._executor = Threads(workers) if executor is None else executor
+        self._executor = DaemonThreadPool(workers) if executor is None else executor
         self._in_progress: Set[Future[Any]] = set()
         self._finished: _Finished = SimpleQueue()
         #: Outcomes not yet yielded, by index.
@@ -299,14 +299,14 @@ class Outcomes(Iterator[AnyOutcome]):
         if self._is_closed or self._journal is None or not self._journal.writes_to(path):
             return
         if self._is_iterating:
-            raise in_use(path)
+            raise in_use_error(path)
         self._has_lost_journal = True
         self.close()
 
     def close(self) -> None:
         """End the run; questions in threads end at once. Outcomes not yet yielded are lost."""
         self._end()
-        if isinstance(self._executor, Threads) and self._process == os.getpid():
+        if isinstance(self._executor, DaemonThreadPool) and self._process == os.getpid():
             wait(list(self._in_progress), _SHUTDOWN_TIMEOUT)
 
     def _end(self) -> None:
@@ -321,7 +321,7 @@ class Outcomes(Iterator[AnyOutcome]):
             future.cancel()
         self._calls.end()
         self._finished.put(None)
-        if isinstance(self._executor, Threads):
+        if isinstance(self._executor, DaemonThreadPool):
             self._executor.shutdown()
 
     def __enter__(self) -> Outcomes:

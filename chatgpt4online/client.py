@@ -341,7 +341,7 @@ class Client:
             read = partial(Stream, chat_id=chat_id, began=monotonic())
             return self._transport.send(self._question(body, headers), call, read)
 
-    def _question(self, body: bytes, headers: _settings.Headers) -> Request:
+    def _question(self, body: bytes, headers: _settings.SecretHeaders) -> Request:
         widget = self._transport.headers.widget()
         return Request(
             routes.CHAT, widget, body, content_type="application/json", call_headers=headers
@@ -558,11 +558,11 @@ class Client:
             TypeError: the question is not a str.
         """
         validate.optional(validate.identifier, ask, "ask")
-        from ._health import Subject, examine  # imported here because few programs need them
+        from ._health import CheckTarget, examine  # imported here because few programs need them
 
         settings = self._settings
         has_api = settings.token is not None or settings.login is not None
-        subject = Subject(
+        target = CheckTarget(
             self._transport,
             bot=self.bot,
             custom_id=self.custom_id,
@@ -570,7 +570,7 @@ class Client:
             api=(lambda: self.api) if has_api else None,
             has_token=settings.token is not None,
         )
-        return examine(subject, None if ask is None else partial(self.stream, ask))
+        return examine(target, None if ask is None else partial(self.stream, ask))
 
     @property
     def nonce(self) -> str:
@@ -625,7 +625,7 @@ class Client:
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         """Pickle the settings, with login and token, and what a subclass has added."""
         reduced: Any = super().__reduce_ex__(protocol)
-        _settings.picklable(reduced[2], type_name(self), ("_settings", "_page_context"))
+        _settings.raise_if_unpicklable(reduced[2], type_name(self), ("_settings", "_page_context"))
         return reduced
 
     def __copy__(self) -> Client:

@@ -25,7 +25,7 @@ from .deadlines import monotonic
 
 #: The call that connections made now belong to. Not a `threading.local`: where gevent or eventlet
 #: have patched `threading` after this was imported, greenlets would share that.
-current: ContextVar[Optional[Call]] = ContextVar("current", default=None)
+current_call: ContextVar[Optional[Call]] = ContextVar("current_call", default=None)
 
 
 class CallEnded(Exception):
@@ -76,7 +76,7 @@ class Call:
         #: Whether a part of the request may have left this machine.
         self.sent = False
         #: Whether the last failure would recur on every attempt.
-        self.is_final = False
+        self.is_permanent = False
         #: Where the last answer redirected to, as a REST root or URL, if it may be followed.
         self.redirect_target: str = ""
         #: How many times the current request has been sent, and when it was first sent.
@@ -183,13 +183,13 @@ class Call:
 
     def __enter__(self) -> Call:
         """Make this the call that connections made by this thread belong to."""
-        self._outer = current.get()  # a signal handler may make a call within a call
-        current.set(self)
+        self._outer = current_call.get()  # a signal handler may make a call within a call
+        current_call.set(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Restore the call that was current before."""
-        current.set(self._outer)
+        current_call.set(self._outer)
         self._outer = None
 
 

@@ -63,7 +63,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from urllib3.util import connection as urllib3_connection
 
 from . import dialing, tls
-from .call import Call, current, shut_down
+from .call import Call, current_call, shut_down
 
 #: Seconds after which an idle connection is not used again: routers forget connections.
 LONGEST_IDLE = 60.0
@@ -112,12 +112,12 @@ class WatchedConnection:
     def watch(self, sock: socket.socket) -> None:
         """Watch a duplicate, since a TLS handshake takes the socket object out of use."""
         self._handle = sock.dup()
-        call = _current_call()
+        call = _require_call()
         call.watch(self._handle)
         call.raise_if_ended()  # a socket that was shut down while connecting may look connected
 
     def connect(self) -> None:
-        call = _current_call()
+        call = _require_call()
         try:
             super().connect()  # type: ignore[misc]
         except BaseException:
@@ -156,7 +156,7 @@ class WatchedConnection:
 
     def _send(self, data: Any) -> None:
         has_sock = hasattr(self, "sock")
-        call = _current_call()
+        call = _require_call()
         if has_sock and self._handle is None:  # connected: urllib3 would keep that time limit
             self.sock.settimeout(call.within(call.limits[1]))
         call.watch(self._handle or getattr(self, "sock", None))
@@ -176,8 +176,8 @@ class WatchedConnection:
         return [*_KEEPALIVE_OPTIONS, *(self.default_socket_options or ())]
 
 
-def _current_call() -> Call:
-    call = current.get()
+def _require_call() -> Call:
+    call = current_call.get()
     assert call is not None  # noqa: S101 - our sessions send within a call only
     return call
 
@@ -214,7 +214,7 @@ class DirectConnection(WatchedConnection):
             raise NewConnectionError(this, str(error)) from error
 
     def _connect(self) -> socket.socket:
-        call = _current_call()
+        call = _require_call()
         create = getattr(urllib3_connection, "create_connection", None)
         if create is not None and _is_patched(create):
             call.raise_if_ended()
@@ -274,7 +274,7 @@ class SocksConnection(WatchedConnection):
     """A connection through a SOCKS proxy. Until it reaches the site, only PySocks can end it."""
 
     def _new_conn(self) -> socket.socket:
-        _current_call().raise_if_ended()
+        _require_call().raise_if_ended()
         self.socket_options = self.options()
         sock: socket.socket = super()._new_conn()  # type: ignore[misc]
         return _watched_or_closed(self, sock)

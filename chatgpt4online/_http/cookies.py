@@ -70,7 +70,7 @@ def _repaired(line: str) -> str:
     return ";".join([pair, *kept])
 
 
-def bound(jar: CookieJar) -> None:
+def limit_size(jar: CookieJar) -> None:
     """Remove cookies, the largest first, of each domain that has more than `MOST_BYTES` of them."""
     cookies = _all(jar)
     for domain in {cookie.domain for cookie in cookies}:

@@ -42,7 +42,7 @@ def fetch_nonce(transport: Transport, call: Call) -> str:
     except NotFoundError as error:
         nonce = _nonce_in_page(transport, error, call)
     if transport.has_login:
-        _prove_login(transport, call)
+        _verify_login(transport, call)
     log.debug("%s: a nonce was fetched", request.route)
     return nonce
 
@@ -59,7 +59,7 @@ def _nonce_in_page(transport: Transport, error: NotFoundError, call: Call) -> st
     return nonce
 
 
-def _prove_login(transport: Transport, call: Call) -> None:
+def _verify_login(transport: Transport, call: Call) -> None:
     """
     Raise if the site does not accept the login.
 

@@ -184,7 +184,7 @@ def _after_sending(idempotent: bool) -> str:
     return _MAY_HAVE_RUN
 
 
-def is_final(error: BaseException) -> bool:
+def is_permanent(error: BaseException) -> bool:
     """Return whether a failure would be the same each time, as with a certificate or a URL."""
     tests = (
         *(is_untrusted, _is_plain_http, _says_407, _has_large_headers, _is_of_value),

@@ -40,4 +40,4 @@ class CallGroup:
 
 
 #: The group that calls, of any client, join when they begin in this context; or None.
-group: ContextVar[Optional[CallGroup]] = ContextVar("group", default=None)
+current_group: ContextVar[Optional[CallGroup]] = ContextVar("current_group", default=None)

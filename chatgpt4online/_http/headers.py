@@ -16,7 +16,7 @@ from chatgpt4online._protocol.headers import (
 from .call import Call
 from .credentials import Credential, origin_of
 from .nonce import IssuedNonce
-from .outgoing import Headers, OutgoingRequest, may_cross
+from .outgoing import Headers, OutgoingRequest, may_cross_origins
 from .request import Request
 
 #: Of the caller's headers, these are for the widget's requests only.
@@ -61,7 +61,9 @@ class RequestHeaders:
         to_site = origin == self._origin
         if not to_site:
             theirs = self._headers
-            headers = {n: each for n, each in headers.items() if n not in theirs or may_cross(n)}
+            headers = {
+                n: each for n, each in headers.items() if n not in theirs or may_cross_origins(n)
+            }
         return OutgoingRequest(
             request.method,
             url,
@@ -77,7 +79,7 @@ class RequestHeaders:
     ) -> Dict[str, Optional[str]]:
         """Return what may differ each time: the call's own, credential, nonce, content type."""
         own = without_hints(request.call_headers)
-        extra = {name: each for name, each in own.items() if to_site or may_cross(name)}
+        extra = {name: each for name, each in own.items() if to_site or may_cross_origins(name)}
         credential = self._credential(request)
         if credential is not None:
             extra.update(credential.header(url))

@@ -9,7 +9,7 @@ from typing import Callable, Iterator, Mapping, Optional, Union
 Headers = Mapping[str, Optional[str]]
 
 
-def may_cross(name: str) -> bool:
+def may_cross_origins(name: str) -> bool:
     """Return whether another origin may see a caller's header, given its name in lower case."""
     return name == "user-agent" or name.startswith(("accept", "content-"))
 

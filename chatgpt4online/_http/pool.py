@@ -116,7 +116,7 @@ def _is_of_urllib3(connection: type) -> bool:
     return connection.__module__.startswith("urllib3.")
 
 
-def are_replaced() -> bool:
+def connections_are_replaced() -> bool:
     """Return whether urllib3's connections are another library's now, as in VCR.py's cassettes."""
     return not _is_of_urllib3(HTTPConnectionPool.ConnectionCls)
 

@@ -28,7 +28,7 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def name_proxy(call: Call, url: str, proxies: Mapping[str, str]) -> None:
+def record_proxy(call: Call, url: str, proxies: Mapping[str, str]) -> None:
     """
     Set `Call.proxy` to scheme, host and port of the proxy for a URL; to None without one.
 

@@ -15,12 +15,12 @@ from chatgpt4online._protocol.headers import CLIENT_HINTS, NONCE_HEADER, without
 from . import cookies
 from .call import Call
 from .cookies import CookieAdapter
-from .outgoing import Headers, OutgoingRequest, may_cross
-from .pool import are_replaced, is_known_urllib3, new_session
-from .proxies import is_loopback, name_proxy, proxy_settings
+from .outgoing import Headers, OutgoingRequest, may_cross_origins
+from .pool import connections_are_replaced, is_known_urllib3, new_session
+from .proxies import is_loopback, proxy_settings, record_proxy
 
 #: Where the address of a redirect is found in a response.
-LOCATION = "x-kept-location"
+KEPT_LOCATION = "x-kept-location"
 
 _SET_COOKIE = "set-cookie"
 
@@ -59,7 +59,7 @@ class OwnSession:
 
     def send(self, outgoing: OutgoingRequest, call: Call) -> requests.Response:
         """Send a request for a call; `Call.sent` says from now on whether it has left."""
-        if are_replaced():
+        if connections_are_replaced():
             return self._plain_session().send(outgoing, call)
         call.sent = False
         key = (outgoing.method, outgoing.url)
@@ -70,7 +70,7 @@ class OwnSession:
             prepared = self._prepared[key] = self._prepare(outgoing)
         request = self._fill(prepared.request, outgoing)
         call.cookie = request.headers.get("Cookie")
-        name_proxy(call, outgoing.url, prepared.settings["proxies"])
+        record_proxy(call, outgoing.url, prepared.settings["proxies"])
         try:
             with call:
                 response = self.session.send(request, timeout=_timeout(call), **prepared.settings)
@@ -161,7 +161,7 @@ class UserSession:
         )
         if is_loopback(outgoing.url):
             settings["proxies"] = proxies
-        name_proxy(call, outgoing.url, settings["proxies"])
+        record_proxy(call, outgoing.url, settings["proxies"])
         call.sent = True  # as far as can be known
         try:
             response = session.send(
@@ -177,7 +177,7 @@ class UserSession:
         theirs = _set_by_caller(session)
         own = _drop_callers_headers(outgoing.headers, theirs)
         if not outgoing.to_site:
-            own.update(dict.fromkeys(name for name in theirs if not may_cross(name)))
+            own.update(dict.fromkeys(name for name in theirs if not may_cross_origins(name)))
         has_credential = bool(outgoing.changing_headers.get("authorization"))
         may_add = self._may_add_credential and outgoing.to_site
         request = requests.Request(
@@ -271,7 +271,7 @@ def _hooks(*callers: Any) -> Dict[str, Any]:
 def _keep_location(response: requests.Response, *_: Any, **__: Any) -> None:
     """Hide a redirect from requests, which would read its body to the end, however long."""
     if "location" in response.headers:
-        response.headers[LOCATION] = response.headers.pop("location")
+        response.headers[KEPT_LOCATION] = response.headers.pop("location")
 
 
 def _repair_cookies(response: requests.Response, *_: Any, **__: Any) -> None:
@@ -284,7 +284,7 @@ def _with_bounded_cookies(
     response: requests.Response, session: requests.Session
 ) -> requests.Response:
     if _SET_COOKIE in response.headers:
-        cookies.bound(session.cookies)
+        cookies.limit_size(session.cookies)
     return response
 
 

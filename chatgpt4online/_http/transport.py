@@ -28,15 +28,15 @@ from . import cookies, discovery, retry, tracebacks
 from .body import READ_ERRORS, Body
 from .call import Call, CallEnded
 from .deadlines import monotonic
-from .failures import ErrorContext, cause, is_final
-from .groups import CallGroup, group
+from .failures import ErrorContext, cause, is_permanent
+from .groups import CallGroup, current_group
 from .headers import RequestHeaders
 from .nonce import IssuedNonce, Nonce
 from .outgoing import ProgressFailed
 from .request import Request
 from .response import Response
 from .retry import Attempt, Decision, FailureKind, RetryAction
-from .session import LOCATION, Session, session_for
+from .session import KEPT_LOCATION, Session, session_for
 
 T = TypeVar("T")
 
@@ -148,7 +148,7 @@ class Transport:
 
     def _register(self, call: Call) -> None:
         self._calls.add(call)
-        own_group = group.get()
+        own_group = current_group.get()
         if own_group is not None:
             own_group.add(call)
         if self._is_closed:  # checked last, so that `close` cannot miss the call
@@ -339,7 +339,7 @@ class Transport:
             redirected=bool(call.redirect_target),
             stale_nonce=nonce is not None and self._is_stale_nonce(error),
             nonce_replaced=nonce is not None and self._is_replaced(nonce),
-            permanent=call.is_final or call.ended is not None,
+            permanent=call.is_permanent or call.ended is not None,
             moved=self.root != self._original_root and not request.is_url,
         )
 
@@ -377,7 +377,7 @@ class Transport:
         """Send a request once."""
         began, context = monotonic(), self.context(request, call)
         update = _ignore if nonce is None else partial(self.nonce.update, nonce)
-        call.sent = call.is_final = False
+        call.sent = call.is_permanent = False
         call.redirect_target = ""
         try:
             call.raise_if_ended()
@@ -389,7 +389,7 @@ class Transport:
                 defer_release=self.defer_release,
             )
         except (*_SENDING_ERRORS, *READ_ERRORS, CallEnded, ProtocolError) as error:
-            call.is_final = is_final(error)
+            call.is_permanent = is_permanent(error)
             raise context.translate(error) from cause(error)
         update(parse_nonce(response.headers.get(NONCE_HEADER)))
         if 200 <= response.status < 300:
@@ -420,7 +420,7 @@ class Transport:
         self, request: Request, response: Response
     ) -> Optional[ChatGPT4OnlineError]:
         """Return the error for a redirect, and let the call know if it may be followed."""
-        location = response.headers.get(LOCATION)
+        location = response.headers.get(KEPT_LOCATION)
         if response.status // 100 != 3 or not location:
             return None
         url = request.url(self.root)

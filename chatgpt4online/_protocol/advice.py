@@ -59,7 +59,7 @@ class RequestInfo(NamedTuple):
 
 
 #: Where nothing is known about the request.
-UNKNOWN = RequestInfo()
+UNKNOWN_REQUEST = RequestInfo()
 
 
 class Refusal(NamedTuple):

@@ -22,7 +22,7 @@ from chatgpt4online.errors import (
 )
 
 from . import routes
-from .advice import UNKNOWN, Refusal, RequestInfo, advice, advice_on_upload
+from .advice import UNKNOWN_REQUEST, Refusal, RequestInfo, advice, advice_on_upload
 from .events import FIELD_PREFIXES
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
@@ -119,7 +119,7 @@ def check_user(
     raise ProtocolError(f"the site answered {status} without naming a user")
 
 
-def reply_error(message: str, request_info: RequestInfo = UNKNOWN) -> ReplyError:
+def reply_error(message: str, request_info: RequestInfo = UNKNOWN_REQUEST) -> ReplyError:
     """
     Return the error for a failure that the plugin reports.
 

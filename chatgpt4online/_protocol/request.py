@@ -11,7 +11,7 @@ import re
 from os import urandom
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from chatgpt4online._validation import exact, identifier, text, type_name
+from chatgpt4online._validation import identifier, plain_str, text, type_name
 from chatgpt4online.errors import MessageError
 from chatgpt4online.types import Message, Shortcut, Turn
 
@@ -83,7 +83,7 @@ def message_text(message: Union[str, Shortcut]) -> str:
     """Return the text that a history contains for a question, or for a click on a shortcut."""
     if isinstance(message, Shortcut):
         return message.message or message.label
-    return exact(message)
+    return plain_str(message)
 
 
 def format_prompt(messages: Sequence[Turn]) -> str:
@@ -118,7 +118,7 @@ def _turn(message: Turn) -> Message:
     if not isinstance(message, Mapping):
         raise TypeError(f'a turn must be {{"role": ..., "content": ...}}, not {type_name(message)}')
     role = message.get("role")
-    role = exact(role) if isinstance(role, str) else role
+    role = plain_str(role) if isinstance(role, str) else role
     if not isinstance(role, str) or role not in ROLES:
         raise MessageError(f"a turn's role must be user, assistant or system, not {role!r}")
     return {"role": role, "content": _content(message.get("content"))}
@@ -226,7 +226,7 @@ def _extra_fields(
     for name in extra_body:
         if not isinstance(name, str):
             raise TypeError(f"extra_body's names must be str, not {type_name(name)}")
-    fields = {exact(name): value for name, value in extra_body.items()}
+    fields = {plain_str(name): value for name, value in extra_body.items()}
     for name in fields:
         if name in body and name != "stream":
             raise ValueError(f"extra_body must not replace {name!r}")

@@ -82,11 +82,11 @@ PUBLIC_API = frozenset(
 #: WordPress's own route for the current user.
 ME = "wp/v2/users/me"
 
-#: The namespaces, in the index of a REST API, that a chat needs. Source: AI Engine 2.4.4.
-NAMESPACES = ("mwai/v1", "mwai-ui/v1")
-
 #: The index of the chat's namespace, which lists its routes. Source: WordPress.
-CHAT_INDEX = NAMESPACES[1]
+CHAT_INDEX = "mwai-ui/v1"
+
+#: The namespaces, in the index of a REST API, that a chat needs. Source: AI Engine 2.4.4.
+NAMESPACES = ("mwai/v1", CHAT_INDEX)
 
 
 def pretty_root(site: str) -> str:

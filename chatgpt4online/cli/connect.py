@@ -71,7 +71,7 @@ def start_test_site(stack: contextlib.ExitStack, **options: Any) -> str:
 def _check_site(options: argparse.Namespace) -> None:
     if options.page and (options.site or options.bot):
         raise UsageError("--page already names the site and the bot: omit --site and --bot")
-    if options.site and _settings.login_in(options.site):
+    if options.site and _settings.login_from_url(options.site):
         raise UsageError(
             "a password on the command line is visible to other users of this machine: set"
             " CHATGPT4ONLINE_APP_PASSWORD in the environment and name the user with --user"

@@ -42,7 +42,7 @@ __all__ = ["ChatGPT4Online"]
 _ROLES = ((SystemMessage, "system"), (HumanMessage, "user"), (AIMessage, "assistant"))
 
 
-class _Made(NamedTuple):
+class _CachedClient(NamedTuple):
     """A client, and the settings that it was made from."""
 
     settings: Tuple[Any, ...]
@@ -80,14 +80,14 @@ class ChatGPT4Online(BaseChatModel):
     stop: Optional[List[str]] = None
     client: Optional[Client] = None
     _login: Optional[Tuple[str, str, str]] = PrivateAttr(None)  # site, user and password
-    _made: Optional[_Made] = PrivateAttr(None)
+    _made: Optional[_CachedClient] = PrivateAttr(None)
 
     @model_validator(mode="wrap")
     @classmethod
     def _hide_login(cls, values: Any, handler: Any) -> Any:
         """Move a login from the site's URL to where nothing shows it."""
         site = values.get("site") if isinstance(values, dict) else None
-        login = _settings.login_in(site) if isinstance(site, str) and "@" in site else None
+        login = _settings.login_from_url(site) if isinstance(site, str) and "@" in site else None
         if login is None:
             return handler(values)
         bare = _without_login(str(site))
@@ -109,7 +109,7 @@ class ChatGPT4Online(BaseChatModel):
         settings = (*(getattr(self, name) for name in names), login)
         made = self._made
         if made is None or made.settings != settings:
-            self._made = made = _Made(settings, self._make_client(login))
+            self._made = made = _CachedClient(settings, self._make_client(login))
         return made.client
 
     def _make_client(self, login: Optional[Tuple[str, str]]) -> Client:

@@ -126,7 +126,7 @@ class ChangingJar(CookieJar):
 def test_a_jar_that_changes() -> None:
     """A jar that another thread changes is read again, and what is gone already is no error."""
     jar = ChangingJar(create_cookie("a", "x" * 70_000, domain="a.example"))  # type: ignore[no-untyped-call]
-    cookies.bound(jar)
+    cookies.limit_size(jar)
     assert jar.reads == []
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import json_values, quick
 
 from chatgpt4online import ChatGPT4OnlineError, ReplyError, StatusError, _settings
-from chatgpt4online._protocol.advice import UNKNOWN
+from chatgpt4online._protocol.advice import UNKNOWN_REQUEST
 from chatgpt4online._protocol.failures import (
     error_from_response,
     page_error,
@@ -48,7 +48,7 @@ HEADERS = st.dictionaries(
 @given(st.integers(300, 999), HEADERS, BODIES)
 def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
     """Any refusal becomes an error of the package, with its status and a printable message."""
-    error = error_from_response(status, headers, body, now=NOW, request_info=UNKNOWN)
+    error = error_from_response(status, headers, body, now=NOW, request_info=UNKNOWN_REQUEST)
     assert isinstance(error, (StatusError, ReplyError))
     assert str(error).isprintable()
     assert len(str(error)) < 1500
@@ -61,7 +61,7 @@ def test_refusal(status: int, headers: Dict[str, str], body: str) -> None:
 @given(HEADERS, BODIES)
 def test_page(headers: Dict[str, str], body: str) -> None:
     """Any page instead of an answer becomes an error of the package with a printable message."""
-    error = page_error(200, headers, body, now=NOW, request_info=UNKNOWN)
+    error = page_error(200, headers, body, now=NOW, request_info=UNKNOWN_REQUEST)
     assert isinstance(error, ChatGPT4OnlineError)
     assert str(error).isprintable()
 

@@ -6,7 +6,7 @@ import pytest
 from support.advice_rows import ROWS, error_of
 
 from chatgpt4online import BlockedError
-from chatgpt4online._protocol.advice import UNKNOWN
+from chatgpt4online._protocol.advice import UNKNOWN_REQUEST
 from chatgpt4online._protocol.failures import login_error, page_error
 
 
@@ -22,7 +22,9 @@ def test_advice(name: str) -> None:
 
 def test_a_firewall_under_a_success_status() -> None:
     """A firewall's challenge is recognized by its headers, whatever the status."""
-    error = page_error(202, {"x-amzn-waf-action": "challenge"}, "", now=0.0, request_info=UNKNOWN)
+    error = page_error(
+        202, {"x-amzn-waf-action": "challenge"}, "", now=0.0, request_info=UNKNOWN_REQUEST
+    )
     assert type(error) is BlockedError
 
 

@@ -11,7 +11,7 @@ import pytest
 from support import SOON, background, wait_for
 
 from chatgpt4online._http import deadlines
-from chatgpt4online._http.call import Call, CallEnded, Wakeup, current, shut_down
+from chatgpt4online._http.call import Call, CallEnded, Wakeup, current_call, shut_down
 from chatgpt4online._http.nonce import Nonce
 
 
@@ -243,12 +243,12 @@ def test_deadline_ends_a_wait() -> None:
 def test_a_call_within_a_call() -> None:
     """A signal handler may make a call within a call; the outer one is current again after it."""
     outer, inner = Call(), Call()
-    before = current.get()  # Ctrl-C of an earlier test may have struck before a call had left
+    before = current_call.get()  # Ctrl-C of an earlier test may have struck before a call had left
     with outer:
         with inner:
-            assert current.get() is inner
-        assert current.get() is outer
-    assert current.get() is before
+            assert current_call.get() is inner
+        assert current_call.get() is outer
+    assert current_call.get() is before
 
 
 def test_waiting_calls_go_on_once_the_nonce_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

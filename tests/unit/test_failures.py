@@ -21,7 +21,7 @@ from chatgpt4online import (
     StatusError,
 )
 from chatgpt4online._protocol import routes
-from chatgpt4online._protocol.advice import UNKNOWN
+from chatgpt4online._protocol.advice import UNKNOWN_REQUEST
 from chatgpt4online._protocol.failures import (
     LONGEST_TAIL,
     error_from_response,
@@ -72,8 +72,8 @@ ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
 NOW = 1700000000.0
 
-error_of = partial(error_from_response, now=NOW, request_info=UNKNOWN)
-error_of_page = partial(page_error, now=NOW, request_info=UNKNOWN)
+error_of = partial(error_from_response, now=NOW, request_info=UNKNOWN_REQUEST)
+error_of_page = partial(page_error, now=NOW, request_info=UNKNOWN_REQUEST)
 is_stale = partial(is_stale_nonce, route=CHAT)
 
 CHALLENGES = [

@@ -29,7 +29,9 @@ HUGE = "&#" + "9" * 4900 + ";"
 def error(text: str) -> ChatGPT4OnlineError:
     """Return the error for a response with this text in its headers and its body."""
     values = {"x-request-id": text, "retry-after": text}
-    return failures.error_from_response(500, values, text, now=0.0, request_info=advice.UNKNOWN)
+    return failures.error_from_response(
+        500, values, text, now=0.0, request_info=advice.UNKNOWN_REQUEST
+    )
 
 
 def parsed(html: str) -> page.Page:
@@ -45,7 +47,7 @@ PARSERS: Dict[str, Callable[[str], Any]] = {
         f"<div class='mwai-chatbot-container' data-system='{text}'>"
     ),
     "page title": lambda text: failures.page_error(
-        200, {}, f"<title>{text}</title>", now=0.0, request_info=advice.UNKNOWN
+        200, {}, f"<title>{text}</title>", now=0.0, request_info=advice.UNKNOWN_REQUEST
     ),
     "error": error,
     "JSON error": lambda text: error(f'{{"code":"x","message":"{text}"}}'),

@@ -287,7 +287,10 @@ def test_no_secret_is_quoted(function: Callable[[Any], Any], value: Any) -> None
 def test_headers_show_no_value() -> None:
     """The repr of a caller's headers has their names only."""
     checked = _settings.secret_headers({"Authorization": SECRET, "DNT": None})
-    assert f"{checked} {[checked]}" == "<Headers authorization, dnt> [<Headers authorization, dnt>]"
+    assert (
+        f"{checked} {[checked]}"
+        == "<SecretHeaders authorization, dnt> [<SecretHeaders authorization, dnt>]"
+    )
 
 
 class Odd(str):
@@ -303,7 +306,7 @@ class Odd(str):
 
 
 PLAIN: List[Tuple[Callable[[Any], Any], str]] = [
-    (validate.exact, ""),
+    (validate.plain_str, ""),
     (named(validate.text), "a"),
     (named(validate.identifier), "a"),
     (one_of, "prompt"),
@@ -328,7 +331,7 @@ def test_a_str_is_its_characters(function: Callable[[Any], Any], value: str) -> 
 @given(text=strategies.text())
 def test_any_str_is_its_characters(text: str) -> None:
     """Whatever the characters are."""
-    result = validate.exact(Odd(text))
+    result = validate.plain_str(Odd(text))
     assert (type(result), result) == (str, text)
 
 
