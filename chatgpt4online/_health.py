@@ -274,7 +274,6 @@ class _Probe:
     def __init__(self, ask: Optional[Callable[[], Stream]]) -> None:
         self._ask = ask
         self._deltas = 0
-        self._first = self._last = 0.0
         self.reply: Optional[Reply] = None
 
     def steps(self) -> Iterator[Tuple[str, _Step]]:
@@ -285,23 +284,21 @@ class _Probe:
 
     def _read(self, ask: Callable[[], Stream]) -> _Finding:
         """Ask, and show the beginning of the answer."""
-        began = monotonic()
         with ask() as stream:
-            for self._deltas, _ in enumerate(stream, 1):
-                self._first = self._first or monotonic() - began
-            self._last = monotonic() - began
+            self._deltas = sum(1 for _ in stream)
             self.reply = reply = stream.result()
         return _Finding(repr(reply[:60] + ("..." if len(reply) > 60 else "")))
 
     def _judge(self) -> _Finding:
         """Say how the text arrived; warn if it was held back until it was complete."""
+        assert self.reply is not None  # noqa: S101 - the step before has read it
+        first, last = self.reply.first_seconds or 0.0, self.reply.seconds or 0.0
         timing = (
-            f"{self._deltas} deltas, the first after {self._first:.2f} s,"
-            f" the last after {self._last:.2f} s"
+            f"{self._deltas} deltas, the first after {first:.2f} s, the last after {last:.2f} s"
         )
-        if self._last < _MIN_SECONDS or len(self.reply or "") < _MIN_CHARACTERS:
+        if last < _MIN_SECONDS or len(self.reply) < _MIN_CHARACTERS:
             return _Finding(f"{timing}; too fast or too short to say more")
-        if self._last - self._first <= _MIN_DELTA_INTERVAL * self._deltas:
+        if last - first <= _MIN_DELTA_INTERVAL * self._deltas:
             return _Finding(
                 f"{timing}: the site, or a proxy in front of it, holds answers back until they are"
                 " complete",

@@ -28,7 +28,6 @@ from . import _settings
 from . import _validation as validate
 from ._http import discovery
 from ._http.credentials import bearer, origin_of
-from ._http.deadlines import monotonic
 from ._http.request import Request
 from ._http.tracebacks import clears_frames
 from ._http.transport import Transport
@@ -338,7 +337,7 @@ class Client:
             if contents:
                 file_ids = upload_all(self._transport, contents, headers, call)
                 body = build({**shortcut, **file_fields(file_ids)})
-            read = partial(Stream, chat_id=chat_id, began=monotonic())
+            read = partial(Stream, chat_id=chat_id)
             return self._transport.send(self._question(body, headers), call, read)
 
     def _question(self, body: bytes, headers: _settings.SecretHeaders) -> Request:

@@ -34,11 +34,10 @@ class Stream:
     the error is the part of the answer received so far.
     """
 
-    def __init__(self, response: Response, chat_id: str, began: float) -> None:
+    def __init__(self, response: Response, chat_id: str) -> None:
         self._response = response
         self._call = response.call
         self._chat_id = chat_id
-        self._began = began
         self._first_seconds: Optional[float] = None
         self._text = StringIO()
         self._whole = ""  # the whole text, if it arrives as one delta at the end
@@ -171,7 +170,7 @@ class Stream:
 
     def _count(self, delta: str) -> None:
         if self._first_seconds is None:
-            self._first_seconds = monotonic() - self._began
+            self._first_seconds = monotonic() - self._call.began
         self._size += len(delta)
         if self._size > fields.MOST_BYTES:
             raise ProtocolError(f"the answer is longer than {fields.MOST_BYTES} characters")
@@ -184,7 +183,7 @@ class Stream:
             delta = str(reply.raw["reply"])  # unlike a copy of the reply, it takes no memory
             self._count(delta)
         reply.first_seconds = self._first_seconds
-        reply.seconds = monotonic() - self._began
+        reply.seconds = monotonic() - self._call.began
         self._reply = reply
         self._response.finish()
         self._response.log_answer(reply.seconds, reply.chat_id or "")

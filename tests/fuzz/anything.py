@@ -57,7 +57,7 @@ class Case:
             response = self._response(pieces)
             if self.status != 200:
                 raise response.error()
-            stream = Stream(response, "abc", 0.0)
+            stream = Stream(response, "abc")
             events.extend(stream.events())
             return Result(events, stream.result(), ("", ""))
         except ChatGPT4OnlineError as error:
