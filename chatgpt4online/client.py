@@ -330,7 +330,9 @@ class Client:
         shortcut = shortcut_fields(message)
         with self._naming_the_site():
             history = build_history(message, messages, has_files=bool(files))
-            build = partial(self._body, history, chat_id, model, extra_body)
+            build = partial(
+                self._body, history=history, chat_id=chat_id, model=model, extra_body=extra_body
+            )
             body = build(shortcut)  # before any upload, because this raises for invalid arguments
         with self._transport.open_call(timeout, deadline) as call:
             contents = read_files(files)
@@ -357,11 +359,12 @@ class Client:
 
     def _body(
         self,
+        fields: Mapping[str, Any],
+        *,
         history: List[Message],
         chat_id: str,
         model: Optional[str],
         extra_body: Optional[Mapping[str, Any]],
-        fields: Mapping[str, Any],
     ) -> bytes:
         bot = self._page_context.bot
         return chat_body(
