@@ -123,8 +123,12 @@ class Trees(Mapping[str, Tree]):
 
     def __getitem__(self, module: str) -> Tree:
         if module not in self._parsed:
-            self._parsed[module] = ast.parse(self._files[module].read_text(encoding="utf-8"))
+            self._parsed[module] = ast.parse(self.source(module))
         return self._parsed[module]
+
+    def source(self, module: str) -> str:
+        """Return the text of a module."""
+        return self._files[module].read_text(encoding="utf-8")
 
 
 TREES = Trees()
@@ -453,6 +457,32 @@ def test_functions_are_short() -> None:
         for function in functions(tree)
         if length(function) > 30
     }
+    assert not long, f"split what is too long: {long}"
+
+
+MOST_LINES = 400
+
+
+def docstring_lines(tree: Tree) -> Set[int]:
+    """Return the numbers of the lines that are docstrings, those of attributes included."""
+    return {
+        line
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or 0) + 1)
+    }
+
+
+def code_lines(module: str) -> int:
+    """Return the number of lines of a module, without docstrings and blank lines."""
+    docstrings = docstring_lines(TREES[module])
+    lines = enumerate(TREES.source(module).splitlines(), 1)
+    return sum(1 for number, line in lines if line.strip() and number not in docstrings)
+
+
+def test_modules_are_short() -> None:
+    """No module has more than 400 lines of code; docstrings and blank lines are not counted."""
+    long = {module: code_lines(module) for module in TREES if code_lines(module) > MOST_LINES}
     assert not long, f"split what is too long: {long}"
 
 
