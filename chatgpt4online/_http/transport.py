@@ -87,8 +87,7 @@ class Transport:
     def use_page(self, page: str, root: Optional[str]) -> None:
         """Use a page with a chatbot, and the root of the REST API if it names one."""
         self.page = page
-        if root is not None:
-            self.use_root(root)
+        self.use_root(root or self.root)
 
     def use_root(self, root: str) -> None:
         """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
