@@ -79,8 +79,8 @@ class Call:
         self.is_permanent = False
         #: Where the last answer redirected to, as a REST root or URL, if it may be followed.
         self.redirect_target: str = ""
-        #: How many times the current request has been sent, and when the first attempt began, before
-        #: it fetched a nonce.
+        #: How many times the current request has been sent, and when the first attempt began:
+        #: before it fetched a nonce.
         self.attempts = 0
         self.began: float = 0.0
         #: The address of the proxy that the request goes through, without a password; or None.
