@@ -143,12 +143,14 @@ def try_other_roots(
     for root in (named, routes.plain_root(transport.site)):
         if root is not None and root not in tried and routes.is_same_site(known, root):
             tried.append(root)
-            transport.use_root(root)
             try:
-                return attempt()
+                with transport.trying_root(root):
+                    return attempt()
             except NotFoundError as another:
                 log.debug("no REST API at %s", root)
-                if another.code:  # it is there, and has no such route
-                    raise
-    transport.use_root(known)
+                if not another.code:
+                    continue
+                if root == named:  # AI Engine 2.4.7 answers so at the plain root of any site
+                    transport.use_root(root)
+                raise
     raise ErrorContext(call, transport.site, error.route).translate(rest_api_error(error, tried))

@@ -93,6 +93,17 @@ class Transport:
         """Use a root that discovery found. Unlike a redirect's, it is kept if it disappears."""
         self.root = self._original_root = root
 
+    @contextmanager
+    def trying_root(self, root: str) -> Iterator[None]:
+        """Use a root in the ``with`` block, and afterwards only if the block raises nothing."""
+        known = self.root, self._original_root
+        self.use_root(root)
+        try:
+            yield
+        except BaseException:
+            self.root, self._original_root = known
+            raise
+
     def _move_root(self, root: str) -> None:
         self.root = root
         self.nonce.forget()

@@ -48,8 +48,9 @@ def parse_page(html: str, url: str, link_header: str, checkpoint: Callable[[], o
     systems = [_json(element, "data-system") for element in reader.chatbots]
     params = [_json(element, "data-params") for element in reader.chatbots]
     bots = tuple(parse_bot(*fields, url, rest_root) for fields in zip(systems, params))
+    roots = filter(None, [rest_root, *(bot.rest_url for bot in bots)])
     nonces = filter(None, map(parse_page_nonce, systems))
-    return Page(bots, rest_root, next(nonces, None))
+    return Page(bots, next(roots, None), next(nonces, None))
 
 
 class _Reader(HTMLParser):

@@ -155,6 +155,33 @@ def test_a_site_without_ai_engine(server: Server) -> None:
     assert server.requests[before].path == "/wp-json/mwai/v1/start_session"
 
 
+@pytest.mark.parametrize(
+    ("version", "status", "body"),
+    [("2.4.7", None, ""), ("3.6.2", 403, "no"), ("3.6.2", 200, "{}"), ("3.6.2", 500, "oops")],
+)
+def test_one_stray_404(version: str, status: Optional[int], body: str) -> None:
+    """A client stays at the REST root that it knows unless another one answers successfully."""
+    with Server(version) as site, Client(site.url, retries=0) as client:
+        site.answers(404, route="start_session")
+        if status is not None:  # else the site's own answer to a guess, a 404 with a code
+            site.answers(status, body=body, route="start_session")
+        with pytest.raises(ChatGPT4OnlineError):
+            client.chat("Hi")
+        assert client.chat("Hi") == "Echo(1 msgs): Hi"
+        assert site.requests[-1].path.startswith("/wp-json/")
+
+
+def test_an_old_site_without_links() -> None:
+    """A page without links names the REST root by its chatbots."""
+    with Server("2.4.3", permalinks=False) as site:
+        system = {"restNonce": "0123456789", "restUrl": site.url + "/index.php?rest_route="}
+        html = f"<div class='mwai-chatbot-container' data-system='{json.dumps(system)}'></div>"
+        site.answers(200, body=html, route="/", times=None)
+        with Client(site.url) as client, pytest.raises(StatusError, match="cookie_invalid_nonce"):
+            client.chat("Hi")  # the nonce is made up, but it is sent to the right root
+    assert site.requests[-1].path.startswith("/index.php?rest_route=")
+
+
 def test_an_old_site_whose_front_page_has_no_chatbot() -> None:
     """On an old site, only pages with chatbots contain a nonce; `from_page` finds it there."""
     with Server(version="2.4.3") as site:
