@@ -222,7 +222,7 @@ class Transport:
         except ProgressFailed as error:  # which is not a failure of the request
             raise error.reason from error.reason.__cause__
         except NotFoundError as error:
-            if error.code or request.with_nonce or request.is_url:
+            if error.code or request.with_nonce or request.is_url or request.route == routes.ME:
                 raise  # WordPress has answered, or has given the nonce at this root
             answer = discovery.try_other_roots(self, error, call, attempt)
         try:

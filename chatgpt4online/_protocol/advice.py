@@ -110,6 +110,8 @@ def _too_old(refusal: Refusal) -> str:
             f"AI Engine is not active there, or older than {since}, which puts its nonce into"
             " pages: use Client.from_page with the URL of a page that has a chatbot."
         )
+    if since is None:
+        return "AI Engine's chatbots are off there."
     return f"AI Engine's chatbots are off there, or this needs AI Engine {since} or newer."
 
 
@@ -158,6 +160,13 @@ _RULES: Tuple[AdviceRule, ...] = (
     (lambda r: r.status == 429, _wait),
     (lambda r: r.status == 413, _too_large),
     (lambda r: r.status == 404 and r.request_info.is_page, lambda _: "There is no such page."),
+    (
+        lambda r: r.status == 404 and r.request_info.route == routes.ME,
+        lambda _: (
+            f"Something on the site, such as a security plugin, hides {routes.ME}, the route that"
+            " proves a login: the owner should allow it."
+        ),
+    ),
     (lambda r: r.status == 404 and r.code == "rest_no_route", _too_old),
     (
         lambda r: r.status == 404,

@@ -127,6 +127,16 @@ def test_a_login_that_cannot_be_proven(answer: Any, server: Server, ada: Client)
     assert server.questions == []
 
 
+@pytest.mark.parametrize("body", [None, {"code": "rest_no_route", "message": "No."}])
+def test_a_site_that_hides_its_users(body: Any, server: Server, ada: Client) -> None:
+    """If the route of users is missing, the error says so, and the REST API counts as found."""
+    server.answers(404, body=body, route=ME)
+    with pytest.raises(AuthError, match="hides wp/v2/users/me"):
+        ada.chat("Hi")
+    assert ada.chat("Hi") == "Echo(1 msgs): Hi"
+    assert server.requests[-1].path.startswith("/wp-json/")
+
+
 def test_a_site_that_is_down_says_nothing_about_the_login(server: Server, ada: Client) -> None:
     """If the proof gets a server error, that is raised, not an AuthError."""
     server.answers(500, route=ME)

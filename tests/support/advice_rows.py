@@ -80,6 +80,9 @@ ROWS = {
         SESSION, 401, "", AuthError, "web server itself", headers={"www-authenticate": "Basic"}
     ),
     "a wrong login": Row(ME, 401, CLOSED, AuthError, "drops the Authorization header", "visitors"),
+    "a hidden route": Row(
+        ME, 404, NO_ROUTE, NotFoundError, "hides wp/v2/users/me, the route that proves a login"
+    ),
     "a wrong token": Row(TEXT, 401, FORBIDDEN, AuthError, "The token is incorrect", "nonce"),
     "a login that was withheld": Row(
         ME._replace(login="withheld", site="https://b.example"),

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from support.advice_rows import ROWS, error_of
+from support.advice_rows import NO_ROUTE, ROWS, Row, error_of, message_of
 
-from chatgpt4online import BlockedError
-from chatgpt4online._protocol.advice import UNKNOWN_REQUEST
+from chatgpt4online import BlockedError, NotFoundError
+from chatgpt4online._protocol import routes
+from chatgpt4online._protocol.advice import UNKNOWN_REQUEST, RequestInfo
 from chatgpt4online._protocol.failures import login_error, page_error
+
+#: The constants of `routes` that are routes.
+ROUTES = sorted(
+    each
+    for name, each in vars(routes).items()
+    if name.isupper() and isinstance(each, str) and not name.startswith("DEFAULT_")
+)
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -18,6 +26,13 @@ def test_advice(name: str) -> None:
     assert type(error) is row.error
     assert row.says in str(error)
     assert row.never_says not in str(error)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_route_that_a_site_lacks(route: str) -> None:
+    """The advice on a missing route names a version only if one is known."""
+    row = Row(RequestInfo(route), 404, NO_ROUTE, NotFoundError, "")
+    assert "None" not in message_of(row)
 
 
 def test_a_firewall_under_a_success_status() -> None:
