@@ -258,6 +258,7 @@ class Transport:
             route,
             self.headers.widget(accept="application/json"),  # no variable: they may be secret
             encode_json(body, "body"),
+            content_type="application/json",
             idempotent=idempotent,
         )
         return self.ask(request, parse)

@@ -183,6 +183,25 @@ def test_content_type_is_needed(server: Server, session: requests.Session) -> No
     assert "content-type" not in sent(server, SESSION).headers
 
 
+def test_each_body_has_its_own_content_type(tmp_path: Path) -> None:
+    """A caller's content type is on no request with a body: the site would not parse the body."""
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    headers = {"content-type": "text/plain"}
+    login = ("ada", "secret")
+    with Server(token="t") as site, Client(site.url, auth=login, token="t", headers=headers) as ada:
+        site.user(*login)
+        ada.chat("Hi", files=[path], chat_id="a")
+        ada.discussions.rename("a", "Title")
+        ada.discussions.delete("a")
+        assert ada.discussions.list() == []
+        ada.files.delete(*ada.files.list())
+        assert ada.api.text("Hi")
+    bodies = [request for request in site.requests if request.body]
+    assert len(bodies) == 8
+    assert all(each.headers["content-type"] != "text/plain" for each in bodies)
+
+
 def test_cookies() -> None:
     """The plugin's cookie is sent back, but not PHP's session (3.6.2 sets both)."""
     with Server() as server, requests.Session() as session:
