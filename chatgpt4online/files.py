@@ -18,6 +18,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    TypeVar,
     Union,
 )
 
@@ -42,6 +43,8 @@ from ._validation import type_name
 from .types import File
 
 __all__ = ["Files"]
+
+T = TypeVar("T")
 
 #: The largest file to upload, in bytes, because the whole file is held in memory.
 LARGEST_FILE = 100 * 1000 * 1000
@@ -166,9 +169,18 @@ class Files:
 
 def read_files(files: Sequence[Union[File, Source]]) -> List[Union[str, Content]]:
     """Return the id of each uploaded file, and the content of each other one."""
+    return [_id_or_content(file) for file in _file_list(files)]
+
+
+def file_ids(files: Sequence[Union[File, str]]) -> List[str]:
+    """Return the id of each uploaded file."""
+    return [file_id(file) for file in _file_list(files)]
+
+
+def _file_list(files: Sequence[T]) -> Sequence[T]:
     if isinstance(files, (str, bytes)) or not isinstance(files, Sequence):
         raise TypeError(f"files must be a list, not {type_name(files)}")
-    return [_id_or_content(file) for file in files]
+    return files
 
 
 def upload_all(

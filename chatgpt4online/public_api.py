@@ -27,7 +27,7 @@ from ._protocol.public_api import (
     parse_verdict,
 )
 from ._protocol.request import DEFAULT_PURPOSE, encode_json
-from .files import Source, file_id, parse_uploaded, read_file
+from .files import Source, file_ids, parse_uploaded, read_file
 from .types import Bot, File, Image, Reply
 
 __all__ = ["PublicAPI"]
@@ -80,7 +80,7 @@ class PublicAPI:
             validate.identifier(message, "message"),
             self._bot if bot is None else validate.identifier(bot, "bot"),
             validate.optional(validate.identifier, chat_id, "chat_id"),
-            [file_id(file) for file in files],
+            file_ids(files),
         )
         return self._post(routes.API_CHATBOT, fields, parse_api_reply)
 

@@ -242,6 +242,7 @@ BAD: List[Tuple[Callable[[PublicAPI], Any], Type[Exception], str]] = [
     (lambda api: api.chatbot("a", bot=""), ValueError, "bot is empty"),
     (lambda api: api.chatbot("a", chat_id=""), ValueError, "chat_id is empty"),
     (lambda api: api.chatbot("a", files=[5]), TypeError, "a file's id must be a str"),  # type: ignore[list-item]
+    (lambda api: api.chatbot("a", files="abc"), TypeError, "files must be a list, not str"),
     (lambda api: api.upload(io.BytesIO(b"")), ValueError, "give the file a name"),
     (lambda api: api.upload(io.BytesIO(b""), name="a.png", purpose=""), ValueError, "purpose"),
 ]
