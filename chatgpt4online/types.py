@@ -234,7 +234,7 @@ class Discussion(_Value):
     """The title, or None until the site has found one."""
 
     messages: Tuple[Message, ...]
-    """The turns, oldest first."""
+    """The turns, oldest first; empty if what the site has stored of them is broken."""
 
     bot: Optional[str]
     """The id of the bot, or None if the site did not say."""

@@ -270,15 +270,19 @@ def _discussion(row: Mapping[str, Any]) -> Discussion:
     return Discussion(
         chat_id=as_id(row.get("chatId")) or "",
         title=as_str(row.get("title")),
-        messages=tuple(_messages(parse_json(as_str(row.get("messages")) or "[]"))),
+        messages=tuple(_messages(as_str(row.get("messages")) or "[]")),
         bot=as_id(row.get("botId")),
         created=as_time(row.get("created")),
         updated=as_time(row.get("updated")),
     )
 
 
-def _messages(stored: object) -> List[Message]:
-    """Return the turns among a discussion's stored items."""
+def _messages(column: str) -> List[Message]:
+    """Return the turns among a discussion's stored items, none if their JSON is broken."""
+    try:
+        stored = parse_json(column)
+    except ProtocolError:  # one broken row must not hide the other discussions
+        return []
     items = stored if isinstance(stored, list) else []
     return [
         Message(role=item["role"], content=item["content"])

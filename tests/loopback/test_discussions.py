@@ -13,7 +13,6 @@ from chatgpt4online import (
     Client,
     Discussion,
     NotFoundError,
-    ProtocolError,
     ReplyError,
 )
 from chatgpt4online.testing import Server
@@ -220,8 +219,10 @@ def test_incomplete_rows(server: Server, ada: Client) -> None:
 
 
 def test_broken_rows(server: Server, ada: Client) -> None:
-    """Turns that are not JSON raise ProtocolError with the route."""
-    server.sends(row(messages="[{"), content_type="application/json", route=LIST)
-    with pytest.raises(ProtocolError) as caught:
-        ada.discussions.list()
-    assert caught.value.route == "mwai-ui/v1/discussions/list"
+    """A discussion whose turns are not JSON has none, and the other discussions are listed."""
+    turns = [{"role": "user", "content": "a"}]
+    rows = [{"chatId": "a", "messages": "[{"}, {"chatId": "b", "messages": json.dumps(turns)}]
+    body = json.dumps({"success": True, "chats": rows}).encode()
+    server.sends(body, content_type="application/json", route=LIST)
+    found = ada.discussions.list()
+    assert [(each.chat_id, list(each.messages)) for each in found] == [("a", []), ("b", turns)]
