@@ -77,13 +77,16 @@ class Chatbot(llm.Model):
 
 
 def _to_messages(prompt: llm.Prompt) -> List[Message]:
-    """Return the messages as text. Earlier images are left out, as the site does not keep them."""
-    return [
-        {"role": message.role, "content": text}
+    """
+    Return the messages as text. Earlier images are left out, as the site does not keep them.
+
+    The last message is the question, which may be empty next to an image.
+    """
+    messages: List[Message] = [
+        {"role": message.role, "content": "".join(getattr(p, "text", "") for p in message.parts)}
         for message in prompt.messages
-        for text in ["".join(getattr(part, "text", "") for part in message.parts)]
-        if text
     ]
+    return [each for each in messages[:-1] if each["content"]] + messages[-1:]
 
 
 def _upload(client: Client, attachment: Any) -> File:

@@ -69,6 +69,18 @@ def test_attachments_are_uploaded(model: Any, server: Server) -> None:
     assert "data:image/png;base64" in response.text()
 
 
+def test_an_attachment_without_a_prompt(model: Any, server: Server) -> None:
+    """An image may be the whole question; later questions leave it out of the history."""
+    conversation = model.conversation()
+    picture = llm.Attachment(content=PNG)
+    answer = conversation.prompt("", attachments=[picture], site=server.url).text()
+    assert "data:image/png;base64" in answer
+    conversation.prompt("Why?", site=server.url).text()
+    first, second = (question.json for question in server.questions)
+    assert (first["newMessage"], second["newMessage"]) == ("", "Why?")
+    assert [turn["content"] for turn in second["messages"]] == [answer]
+
+
 def test_missing_usage(model: Any, server: Server) -> None:
     """If the site reports no usage, the response has none."""
     server.says("Hello", usage=None)
