@@ -8,6 +8,7 @@ from typing import Callable, Optional, Tuple
 
 from ._http import Headers, HTTPResponse, Request
 from ._responses import front_end_page, with_headers
+from ._script_queue import TakeScript
 
 CACHED_ROUTE = "/mwai/v1/start_session"
 
@@ -50,15 +51,15 @@ class FrontEnd:
         self,
         config: FrontEndConfig,
         route: Callable[[Request], Optional[str]],
-        wordpress: Callable[[Request], HTTPResponse],
+        wordpress: Callable[[Request, TakeScript], HTTPResponse],
     ) -> None:
         self._config = config
         self._route = route
         self._wordpress = wordpress
         self._cached: Optional[HTTPResponse] = None
 
-    def respond(self, request: Request) -> HTTPResponse:
-        """Return the response to a request."""
+    def respond(self, request: Request, take_script: TakeScript) -> HTTPResponse:
+        """Return the response to a request, for which WordPress may take a script."""
         if not self._may_enter(request):
             challenge = ("WWW-Authenticate", 'Basic realm="Restricted"')
             return with_headers(front_end_page(401), [challenge])
@@ -68,8 +69,8 @@ class FrontEnd:
         if self._config.drops_authorization:
             request = _without_authorization(request)
         if self._config.caches_start_session and self._route(request) == CACHED_ROUTE:
-            return self._respond_from_cache(request)
-        return self._wordpress(request)
+            return self._respond_from_cache(request, take_script)
+        return self._wordpress(request, take_script)
 
     def _may_enter(self, request: Request) -> bool:
         if self._config.gate is None:
@@ -77,9 +78,9 @@ class FrontEnd:
         credentials = b64encode(":".join(self._config.gate).encode()).decode()
         return request.headers.get("Authorization") == f"Basic {credentials}"
 
-    def _respond_from_cache(self, request: Request) -> HTTPResponse:
+    def _respond_from_cache(self, request: Request, take_script: TakeScript) -> HTTPResponse:
         if self._cached is None:
-            response = self._wordpress(request)
+            response = self._wordpress(request, take_script)
             if response.status != 200:
                 return response
             kept = [field for field in response.headers if field[0] != "Set-Cookie"]

@@ -80,6 +80,6 @@ class Handler:
         return not closing
 
     def _respond(self, request: Request) -> HTTPResponse:
-        key = self._site.script_key(request)
-        script = self._scripts.take(key, request, before_wordpress=True)
-        return script.response or self._front_end.respond(request)
+        scripts = self._scripts.for_request(self._site.script_key(request), request)
+        script = scripts.take(before_wordpress=True)
+        return script.response or self._front_end.respond(request, scripts.take)

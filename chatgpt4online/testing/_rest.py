@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from ._http import HTTPResponse, Request
 from ._model import FatalError
 from ._profiles import Profile
-from ._script_queue import NO_SCRIPT, Script
+from ._script_queue import NO_SCRIPT, Script, TakeScript
 from ._users import GUEST, User
 
 NO_SESSION = "N/A"  # the session id of versions without sessions
@@ -47,7 +47,7 @@ class RestRequest:
     http: Request
     route: str
     profile: Profile
-    next_script: Callable[[], Script]
+    next_script: TakeScript
     fields: Mapping[str, Any] = field(default_factory=dict)
     uploads: Mapping[str, Upload] = field(default_factory=dict)
     user: User = GUEST

@@ -86,6 +86,9 @@ class Script:
 
 NO_SCRIPT = Script()
 
+#: Removes and returns the script that is due for a request.
+TakeScript = Callable[[], Script]
+
 
 class _Entry:
     """A script in its queue: how many requests it is still for, and whether it was used."""
@@ -114,28 +117,31 @@ class ScriptQueues:
         with self._lock:
             self._by_route.setdefault(route, deque()).append(_Entry(script))
 
-    def take(self, route: str, request: Request, *, before_wordpress: bool = False) -> Script:
+    def for_request(self, route: str, request: Request) -> RequestScripts:
         """
-        Return the first script for a request, and count one use; ``NO_SCRIPT`` if there is none.
+        Return the scripts from which those for one request are taken.
 
         Args:
             route: the route, or the path of a page.
             request: the request.
-            before_wordpress: take the script only if it runs before WordPress.
         """
+        return RequestScripts(self, route, request)
+
+    def entries(self, route: str) -> List[_Entry]:
+        """Return the scripts that are left for a route."""
         with self._lock:
-            entries = self._by_route.get(route, deque())
-            for entry in entries:
-                if entry.script.matches(request):
-                    break
-            else:
-                return NO_SCRIPT
-            if before_wordpress and not entry.script.before_wordpress:
-                return NO_SCRIPT
+            return list(self._by_route.get(route, ()))
+
+    def use(self, route: str, entry: _Entry) -> bool:
+        """Count one use of a script; return False if others have used it up."""
+        with self._lock:
+            entries = self._by_route[route]
+            if entry not in entries:
+                return False
             entry.use()
             if entry.left == 0:
                 entries.remove(entry)
-            return entry.script
+            return True
 
     def unused(self) -> List[str]:
         """
@@ -149,6 +155,39 @@ class ScriptQueues:
                 for entry in entries
                 if entry.left is not None or not entry.used
             ]
+
+
+class RequestScripts:
+    """
+    The scripts for one request.
+
+    Each ``when`` is called at most once, and while no lock is held: it may script responses.
+    """
+
+    def __init__(self, queues: ScriptQueues, route: str, request: Request) -> None:
+        self._queues = queues
+        self._route = route
+        self._request = request
+        self._matches: Dict[_Entry, bool] = {}
+
+    def take(self, *, before_wordpress: bool = False) -> Script:
+        """
+        Return the first script for the request, and count one use; ``NO_SCRIPT`` if there is none.
+
+        Args:
+            before_wordpress: take the script only if it runs before WordPress.
+        """
+        while True:
+            entry = next(filter(self._is_match, self._queues.entries(self._route)), None)
+            if entry is None or (before_wordpress and not entry.script.before_wordpress):
+                return NO_SCRIPT
+            if self._queues.use(self._route, entry):
+                return entry.script
+
+    def _is_match(self, entry: _Entry) -> bool:
+        if entry not in self._matches:
+            self._matches[entry] = entry.script.matches(self._request)
+        return self._matches[entry]
 
 
 def _uses_left(entry: _Entry) -> str:

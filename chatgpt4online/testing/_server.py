@@ -131,7 +131,7 @@ class Server(Scripting):
             holds_answers=holds_answers,
             keep_alive=keep_alive,
         )
-        self._site = Site(config, token, answer, self._scripts.take)
+        self._site = Site(config, token, answer)
         self._handler = Handler(self._site, front_end, self._scripts, self._framing, pace)
 
     # Starting and closing.

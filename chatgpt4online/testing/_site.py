@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from threading import Lock
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
 from ._bots import Bots
@@ -29,7 +29,7 @@ from ._responses import (
     wordpress_error,
 )
 from ._rest import Endpoint, InvalidJsonError, RestRequest, parse_body, require_nonce
-from ._script_queue import Script
+from ._script_queue import TakeScript
 from ._users import GUEST, Nonces, Users
 
 NAMESPACES = [
@@ -45,8 +45,6 @@ class Site:
         config: the site's version, address and clock.
         token: the bearer token of the public API; None if the API is off.
         answer: the replies of the model behind the site; None for an echo.
-        next_script: removes and returns the script that is due for a request of a route or a
-            page's path.
 
     Source: WordPress core, the order of checks; AI Engine 3.6.2, 3.3.9 and 2.4.7, the routes.
     """
@@ -56,14 +54,12 @@ class Site:
         config: SiteConfig,
         token: Optional[str],
         answer: Optional[Answer],
-        next_script: Callable[[str, Request], Script],
     ) -> None:
         self.config = config
         self.nonces = Nonces(config.clock)
         self.users = Users()
         self.bots = Bots(config)
         self.pages = Pages(config, self.bots, self.nonces)
-        self._next_script = next_script
         self._lock = Lock()
         self._files = Files(config)
         self._discussions = Discussions(config)
@@ -131,24 +127,22 @@ class Site:
 
     # One request, checked in WordPress's order: nonce, route, JSON, permission, callback.
 
-    def respond(self, request: Request) -> HTTPResponse:
-        """Return the response to a request."""
+    def respond(self, request: Request, take_script: TakeScript) -> HTTPResponse:
+        """Return the response to a request, for which `take_script` returns the script."""
         if len(request.body) > self.config.post_max_size:
             request = replace(request, body=b"")  # PHP does not read it
         with self._lock:
             route = self._route(request)
             if route is None:
-                return self._respond_to_page(request)
-            rest_request = RestRequest(
-                request, route, self.config.profile, lambda: self._next_script(route, request)
-            )
+                return self._respond_to_page(request, take_script)
+            rest_request = RestRequest(request, route, self.config.profile, take_script)
             response = self._check_and_dispatch(rest_request)
             fields = rest_headers(rest_request, response, self.config)
             return self._print_before(with_headers(response, fields))
 
-    def _respond_to_page(self, request: Request) -> HTTPResponse:
+    def _respond_to_page(self, request: Request, take_script: TakeScript) -> HTTPResponse:
         path = urlsplit(request.path).path
-        script = self._next_script(path, request)
+        script = take_script()
         response = script.response or self._files.download(path)
         response = response or self._print_before(self.pages.respond(request))
         return script.apply_delivery(response)

@@ -7,7 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from threading import Barrier
-from typing import Any, Iterable, Iterator, Union
+from typing import Any, Iterable, Iterator, List, Union
 
 import pytest
 import requests
@@ -56,6 +56,41 @@ def test_a_script_for_a_function(server: Server, session: requests.Session) -> N
 
     assert reply(session, server) == "Echo(1 msgs): Hi"
     assert reply(session, server, botId="other") == "It is the other."
+
+
+@pytest.mark.parametrize("script", ["says", "answers"])
+def test_a_function_is_called_once_per_request(
+    script: str, server: Server, session: requests.Session
+) -> None:
+    """A function that chooses is called once for each request, and may count them."""
+    seen: List[Request] = []
+
+    def is_second(request: Request) -> bool:
+        seen.append(request)
+        return len(seen) == 2
+
+    if script == "says":
+        server.says("second", when=is_second)
+    else:
+        server.answers(503, body="second", when=is_second)
+    texts = [ask(session, server, name).text for name in ("a", "b", "c")]
+    assert ["second" in text for text in texts] == [False, True, False]
+    assert [request.question for request in seen] == ["a", "b"]
+
+
+def test_a_function_may_script(server: Server, session: requests.Session) -> None:
+    """A function that chooses may use the server: script a response, or ask a question."""
+
+    def is_outer(request: Request) -> bool:
+        if request.question == "outer":
+            assert "first" in ask(session, server, "inner").text
+            server.says("second")
+        return True
+
+    server.answers(200, body="first", when=is_outer)  # used up by the inner question
+    with requests.Session() as outer:
+        outer.trust_env = False
+        assert "second" in ask(outer, server, "outer").text
 
 
 def test_the_first_script_that_fits_is_used(server: Server, session: requests.Session) -> None:
