@@ -137,8 +137,8 @@ class Files:
         Raises:
             ValueError: a number is less than 1.
             TypeError: a number is not an int.
-            ChatGPT4OnlineError: the list could not be fetched. AI Engine 2.9.6 to 3.6.2 fails for
-                guests.
+            ChatGPT4OnlineError: the list could not be fetched. AI Engine 2.8.5, 3.3.9 and 3.6.2
+                fail for guests, 2.4.7 and 2.9.2 do not.
 
         Source: AI Engine 3.6.2, mwai-ui/v1/files/list.
         """

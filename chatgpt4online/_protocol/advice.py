@@ -148,6 +148,15 @@ def _is_user(refusal: Refusal) -> bool:
     return refusal.request_info.login == "user"
 
 
+def _is_guests_file_list(request_info: RequestInfo) -> bool:
+    """
+    Return whether a guest asked for the list of files.
+
+    Source: 2.8.5, 3.3.9 and 3.6.2 answer that with a fatal error; 2.4.7 and 2.9.2 do not.
+    """
+    return request_info.route == routes.LIST_FILES and request_info.login == "guest"
+
+
 _RULES: Tuple[AdviceRule, ...] = (
     (
         lambda r: r.is_blocked,
@@ -214,6 +223,13 @@ _RULES: Tuple[AdviceRule, ...] = (
     (
         lambda r: r.status in (401, 403),
         lambda _: "Visitors are not allowed to do this: log in with auth, or check the address.",
+    ),
+    (
+        lambda r: r.status == 500 and _is_guests_file_list(r.request_info),
+        lambda _: (
+            "Some versions of AI Engine, such as 3.6.2, fail when a guest lists files: log in with"
+            " auth."
+        ),
     ),
     (lambda r: r.status >= 500, _server_error),
     (lambda _: True, lambda _: "Check the address and the request."),

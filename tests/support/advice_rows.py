@@ -112,6 +112,22 @@ ROWS = {
     "a small file": Row(UPLOAD._replace(size=5), 400, NO_FILE, ReplyError, "No file", "2 MB"),
     "a question that may have run": Row(CHAT, 502, "", ServerError, BEFORE, "Nothing was changed"),
     "a list that failed": Row(LIST, 500, "", ServerError, "Nothing was changed: try again later"),
+    "a guest's list of files": Row(
+        RequestInfo(routes.LIST_FILES, idempotent=True),
+        500,
+        "",
+        ServerError,
+        "fail when a guest lists files: log in with auth",
+        "try again",
+    ),
+    "a user's list of files": Row(
+        RequestInfo(routes.LIST_FILES, idempotent=True, login="user"),
+        500,
+        "",
+        ServerError,
+        "Nothing was changed: try again later",
+        "log in",
+    ),
     "maintenance": Row(
         SESSION, 503, "", ServerError, "try again in 600 seconds", headers={"retry-after": "600"}
     ),
