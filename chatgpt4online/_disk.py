@@ -44,7 +44,13 @@ def replace(path: str, text: str) -> None:
     Raises:
         OSError: the file cannot be written; the old one is as it was.
     """
-    target = os.path.realpath(path)
+    try:
+        _replace(os.path.realpath(path), text)
+    except OSError as error:  # it may name the temporary file, which the caller does not know
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _replace(target: str, text: str) -> None:
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target))  # noqa: PTH120
     try:
         with open(handle, "w", encoding="utf-8") as file:  # noqa: PTH123 - a handle, not a path

@@ -51,6 +51,19 @@ def test_a_bare_file_name(
     assert [each.name for each in tmp_path.iterdir()] == ["talk.json"]
 
 
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_an_error_names_the_file(tmp_path: Path, talk: Conversation, is_folder: bool) -> None:
+    """If a file cannot be written, the error names the path that the caller gave, and no other."""
+    path = tmp_path / "missing" / "talk.json"
+    if is_folder:
+        path.mkdir(parents=True)
+    with pytest.raises(OSError, match="talk") as caught:
+        talk.save(path)
+    assert (caught.value.filename, caught.value.filename2) == (str(path), None)
+    if not is_folder:
+        assert type(caught.value) is FileNotFoundError
+
+
 @pytest.mark.parametrize(("code", "is_saved"), [(errno.EINVAL, True), (errno.EIO, False)])
 def test_fsync_may_be_missing_and_must_not_fail(
     tmp_path: Path,
