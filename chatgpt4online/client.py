@@ -379,6 +379,12 @@ class Client:
             max_length=None if bot is None else bot.max_length,
         )
 
+    def _checked(self, extra_body: Mapping[str, Any], model: Optional[str]) -> Dict[str, Any]:
+        """Return additional fields as a dict; raise if no question can be sent with them."""
+        question: List[Turn] = [{"role": "user", "content": ""}]
+        self._body({}, history=question, chat_id="", model=model, extra_body=extra_body)
+        return dict(extra_body)
+
     def _identity(self) -> Dict[str, Optional[str]]:
         return {"bot": self._settings.bot, "custom_id": self._settings.custom_id}
 
@@ -522,6 +528,7 @@ class Client:
         from .batch import outcomes  # imported here to keep `import chatgpt4online` fast
 
         model = validate.optional(validate.identifier, model, "model")
+        extra_body = None if extra_body is None else self._checked(extra_body, model)
         headers = _settings.secret_headers(headers) or None
         validate.limits(timeout)
         validate.seconds(deadline, "deadline")

@@ -8,6 +8,7 @@ import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Callable, Dict, List, Sequence
 from unittest import mock
 
@@ -133,6 +134,12 @@ def test_limits_apply_to_each_question(
         ({"deadline": -1}, ValueError),
         ({"model": ""}, ValueError),
         ({"model": 5}, TypeError),
+        ({"extra_body": 5}, TypeError),
+        ({"extra_body": {5: "x"}}, TypeError),
+        ({"extra_body": {"x": object()}}, TypeError),
+        ({"extra_body": {"x": float("nan")}}, ValueError),
+        ({"extra_body": {"newMessage": "x"}}, ValueError),
+        ({"extra_body": {"model": "x"}, "model": "m"}, ValueError),
     ],
 )
 def test_wrong_options_are_refused(
@@ -144,7 +151,15 @@ def test_wrong_options_are_refused(
     assert server.requests == []
 
 
-@pytest.mark.parametrize("options", [{"model": "m"}, {"extra_body": {"temperature": 1}}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model": "m"},
+        {"extra_body": {"temperature": 1}},
+        {"extra_body": MappingProxyType({"temperature": 1})},
+    ],
+    ids=str,
+)
 def test_a_journal_knows_the_options(tmp_path: Path, options: Dict[str, Any]) -> None:
     """What is answered with another model or other fields is not taken for the answer."""
     with Server(version="2.4.7") as server, Client(server.url) as client:
