@@ -40,7 +40,7 @@ class Result(NamedTuple):
 
 class Worker:
     """
-    A client inside a task: one per process and settings, however many tasks there are.
+    A client inside a task. A process keeps it for the following tasks with the same settings.
 
     Args:
         client: the client that asks.
@@ -72,13 +72,20 @@ class Worker:
         raise TypeError(f"chat must return a Reply, not {type_name(reply)}")
 
 
+#: How many clients a process keeps for later tasks. A Dask worker may live for months.
+_MOST_CLIENTS = 4
+
+#: The latest of them, by their settings.
 _clients: Dict[bytes, Client] = {}
 
 
 def _unpickle_worker(settings: bytes, options: Mapping[str, Any]) -> Worker:
-    if settings not in _clients:
-        _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own
-    return Worker(_clients[settings], options)
+    client = _clients.get(settings)
+    if client is None:
+        client = _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own
+        for oldest in list(_clients)[:-_MOST_CLIENTS]:
+            _clients.pop(oldest, None)  # not closed: it may be asking in another thread
+    return Worker(client, options)
 
 
 def ask(worker: Worker, message: Question, token: str) -> Result:  # noqa: ARG001

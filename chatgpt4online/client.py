@@ -381,7 +381,7 @@ class Client:
 
     def _checked(self, extra_body: Mapping[str, Any], model: Optional[str]) -> Dict[str, Any]:
         """Return additional fields as a dict; raise if no question can be sent with them."""
-        question: List[Turn] = [{"role": "user", "content": ""}]
+        question: List[Message] = [{"role": "user", "content": ""}]
         self._body({}, history=question, chat_id="", model=model, extra_body=extra_body)
         return dict(extra_body)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
 import threading
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
@@ -13,9 +14,10 @@ from typing import Any, Callable, Dict, List, Sequence
 from unittest import mock
 
 import pytest
+from raw_client import wait_until
 from support import SOON, RawServer, answering, json_reply
 
-from chatgpt4online import Client, Outcome, Reply, Timeout
+from chatgpt4online import Client, Outcome, Reply, Timeout, _workers
 from chatgpt4online.testing import Server
 
 
@@ -265,6 +267,19 @@ def test_an_outcome_names_what_does_not_pickle(server: Server) -> None:
         (outcome,) = client.map(["a"], executor=Pickling())
     assert "the attribute 'lock' of Locked cannot be pickled" in str(outcome.error)
     assert server.requests == []
+
+
+def test_a_process_keeps_the_latest_clients(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process keeps the clients of the last few runs, and the connections of no others."""
+    monkeypatch.setattr(_workers, "_clients", {})
+    for number in [*range(20), 19]:
+        with Client(server.url, headers={"X-Id": str(number)}) as client:
+            replies(list(client.map(["a"], executor=Pickling())))
+    assert server.connections == 20
+    gc.collect()
+    wait_until(lambda: server.open_connections == _workers._MOST_CLIENTS)
 
 
 def test_settings_can_be_read_and_not_changed() -> None:
