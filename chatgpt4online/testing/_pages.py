@@ -12,7 +12,7 @@ from ._bots import Bot, Bots
 from ._config import SiteConfig
 from ._http import HTTPResponse, Request
 from ._php import php_json
-from ._responses import NO_CACHE, html_response, with_headers
+from ._responses import NO_CACHE, front_end_page, html_response, with_headers
 from ._users import GUEST, Nonces
 
 
@@ -48,6 +48,8 @@ class Pages:
     def respond(self, request: Request) -> HTTPResponse:
         """Return the response for the page that a request names; 404 if there is none."""
         target = urlsplit(request.path)
+        if not f"{target.path}/".startswith(f"{self._config.path}/"):
+            return front_end_page(404)  # outside the directory that WordPress is installed in
         path = target.path[len(self._config.path) :]
         pages = self._pages if request.method in ("GET", "HEAD") else {}
         page = pages.get(path)

@@ -121,6 +121,19 @@ def test_a_site_in_a_directory() -> None:
         assert not started(server.url[: -len("/blog")] + "/wp-json/mwai/v1/start_session")
 
 
+@pytest.mark.parametrize("path", ["/", "/abcd/", "/blogs/", "/abcd", "/blo"])
+def test_outside_of_the_directory(path: str) -> None:
+    """A site in a directory answers nothing outside it."""
+    with Server(path="/blog") as site:
+        origin = site.url[: -len("/blog")]
+        assert requests.get(site.url + "/", timeout=TIMEOUT).status_code == 200
+        assert requests.get(site.url, timeout=TIMEOUT).url == site.url + "/"
+        outside = requests.get(origin + path, timeout=TIMEOUT)
+        nonce = requests.post(origin + path + "wp-json/mwai/v1/start_session", timeout=TIMEOUT)
+    assert (outside.status_code, outside.history, nonce.status_code) == (404, [], 404)
+    assert "Link" not in outside.headers
+
+
 def test_a_site_with_another_prefix() -> None:
     """``rest_prefix`` replaces wp-json."""
     with Server(rest_prefix="api") as server:
