@@ -206,10 +206,11 @@ class PublicAPI:
         Source: AI Engine 2.9.3, mwai/v1/simpleFileUpload.
         """
         purpose = validate.identifier(purpose, "purpose")
-        content = read_file(path_or_file, name)
-        body, content_type = encode_multipart_formdata(api_upload_parts(content, purpose))
-        request = self._request(routes.API_UPLOAD, body=body, content_type=content_type)
-        return self._transport.ask(request, parse_uploaded(content, purpose))
+        with self._transport.calling() as call:
+            content = read_file(path_or_file, name)
+            body, content_type = encode_multipart_formdata(api_upload_parts(content, purpose))
+            request = self._request(routes.API_UPLOAD, body=body, content_type=content_type)
+            return self._transport.fetch(request, call, parse_uploaded(content, purpose))
 
     def bots(self) -> List[Bot]:
         """

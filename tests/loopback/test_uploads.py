@@ -256,6 +256,32 @@ def test_a_file_is_not_read_for_nothing(name: str, server: Server) -> None:
     assert source.tell() == 0
 
 
+@pytest.mark.parametrize("name", ["files", "api"])
+def test_a_closed_client_reads_no_file(name: str) -> None:
+    """A closed client says that it is closed, whatever there is to upload."""
+    with Client("https://a.example", token="t0ken") as client:
+        resource = getattr(client, name)
+    with pytest.raises(ValueError, match="the client is closed"):
+        resource.upload("no such file")
+
+
+@pytest.mark.parametrize("name", ["files", "api"])
+def test_reading_is_part_of_the_call(name: str, server: Server) -> None:
+    """What ends the call while its file is read, as `close` does, ends the upload."""
+    with Client(server.url, token="t0ken") as client:
+
+        class Closing(io.BytesIO):
+            """A file that closes the client while it is read."""
+
+            def read(self, size: Optional[int] = -1) -> bytes:
+                client.close()
+                return super().read(size)
+
+        with pytest.raises(ChatGPT4OnlineError, match="closed"):
+            getattr(client, name).upload(Closing(PNG), name="dot.png")
+    assert server.requests == []
+
+
 @pytest.mark.parametrize("limit", ["timeout", "deadline"])
 def test_a_question_reads_no_file_for_nothing(limit: str, client: Client) -> None:
     """An invalid limit raises before the files of a question are read."""
