@@ -61,23 +61,8 @@ SINCE = {
     API_UPLOAD: "2.9.3",
 }
 
-DISCUSSIONS = frozenset({LIST_DISCUSSIONS, RENAME_DISCUSSION, DELETE_DISCUSSIONS})
-PUBLIC_API = frozenset(
-    {
-        API_TEXT,
-        API_MODERATE,
-        API_CHATBOT,
-        API_JSON,
-        API_VISION,
-        API_IMAGE,
-        API_WHOAMI,
-        API_EDIT_IMAGE,
-        API_BOTS,
-        API_TRANSCRIBE,
-        API_FAST_TEXT,
-        API_UPLOAD,
-    }
-)
+DISCUSSIONS = frozenset(route for route in SINCE if "/discussions/" in route)
+PUBLIC_API = frozenset(route for route in SINCE if route.startswith("mwai/v1/")) - {START_SESSION}
 
 #: WordPress's own route for the current user.
 ME = "wp/v2/users/me"

@@ -6,6 +6,7 @@ from typing import Callable, Optional
 
 import pytest
 
+from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.routes import (
     index_url,
     moved_root,
@@ -19,6 +20,25 @@ from chatgpt4online._protocol.routes import (
 ROOT = "https://example.com/wp-json"
 CHAT = "mwai-ui/v1/chats/submit"
 SITE = "https://example.com/blog"
+
+
+#: The names of the plugin's routes. The others are WordPress's own.
+NAMES = [
+    name
+    for name, value in vars(routes).items()
+    if name.isupper()
+    and isinstance(value, str)
+    and name not in ("DEFAULT_SITE", "DEFAULT_BOT", "ME", "CHAT_INDEX")
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_route_is_known(name: str) -> None:
+    """Each route of the plugin has a version, and belongs to the parts that it is named after."""
+    route = getattr(routes, name)
+    assert route in routes.SINCE
+    assert (route in routes.PUBLIC_API) == name.startswith("API_")
+    assert (route in routes.DISCUSSIONS) == ("DISCUSSION" in name)
 
 
 @pytest.mark.parametrize("root", [pretty_root, plain_root])
