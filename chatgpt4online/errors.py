@@ -8,9 +8,9 @@ The exceptions that this package raises.
     ├── TransportError        no complete HTTP response
     │   └── Timeout           a time limit passed (also a TimeoutError)
     ├── StatusError           an HTTP error status, from WordPress or from something in front of it
-    │   ├── AuthError         401, or 403 with a WordPress code
+    │   ├── AuthError         401, 403 with a WordPress code, or a login that was not accepted
     │   ├── BlockedError      a page from a firewall or CDN
-    │   ├── NotFoundError     404
+    │   ├── NotFoundError     404, of a route or of a page
     │   ├── RateLimitError    429
     │   └── ServerError       5xx
     ├── ReplyError            the plugin reported a failure
@@ -150,10 +150,10 @@ class StatusError(ChatGPT4OnlineError):
 
 class AuthError(StatusError):
     """
-    401, or 403 with a WordPress code.
+    401, 403 with a WordPress code, or a login that the site did not accept, whatever the status.
 
-    The nonce was refused twice, the password or token is wrong, or the object belongs to someone
-    else.
+    The nonce was refused twice, the password or token is wrong, the site hides the route that
+    proves a login, or the object belongs to someone else.
     """
 
 
@@ -162,7 +162,11 @@ class BlockedError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: AI Engine is not installed, or this part of it is disabled or too old."""
+    """
+    404: AI Engine is not installed, or this part of it is disabled or too old.
+
+    For `Client.bots` and `Client.from_page`, there is no such page.
+    """
 
 
 class RateLimitError(StatusError):

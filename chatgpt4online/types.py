@@ -44,6 +44,8 @@ class _Value:
     """
     What all values have in common: they are compared, hashed and shown by their fields.
 
+    A value whose fields include a dict or a list, such as an `Action`, cannot be hashed.
+
     `dataclass` would write these methods for each class, at 4 ms of `import chatgpt4online`.
     """
 
