@@ -10,7 +10,13 @@ from ._http.connection import announced_timeout
 from ._http.deadlines import monotonic
 from ._http.request import Request
 from ._protocol import routes
-from ._protocol.advice import WRONG_BOT
+from ._protocol.advice import (
+    CACHED_NONCE,
+    CHATBOTS_OFF,
+    WRONG_BOT,
+    with_other_output,
+    without_plugin,
+)
 from ._protocol.answers import parse_offers_chat
 from ._protocol.failures import check_object, is_invalid_nonce
 from ._protocol.front_end import is_from_cache, printed_before
@@ -137,15 +143,9 @@ class _Site:
             return _Finding("the site hides its list of routes")
         missing = [name for name in routes.NAMESPACES if name not in names]
         if missing:
-            raise ProtocolError(
-                f"the site does not offer {' and '.join(missing)}: is AI Engine installed and"
-                " active?"
-            )
+            raise ProtocolError(without_plugin(missing))
         if not offers_chat:
-            raise ProtocolError(
-                "AI Engine is active there, but its chatbots are switched off: the owner can turn"
-                " them on in its settings"
-            )
+            raise ProtocolError(CHATBOTS_OFF)
         return _Finding(self._transport.root)
 
     def _namespaces(self, call: Call) -> Optional[List[str]]:
@@ -253,14 +253,8 @@ def _judge_web_server(response: Response) -> _Finding:
     seconds = announced_timeout(response.headers.get("keep-alive", ""))
     printed = printed_before(body)
     problems = [
-        "a cache keeps the answer of start_session, so that expired nonces are given out: the owner"
-        " should exclude the REST API from it"
-        if is_from_cache(response.headers)
-        else "",
-        f"something prints {printed!r} before each answer: the owner should look for a plugin or"
-        " theme that does"
-        if printed
-        else "",
+        CACHED_NONCE if is_from_cache(response.headers) else "",
+        with_other_output(printed) if printed else "",
     ]
     note = "" if seconds is None else f"idle connections are closed after {seconds:g} s"
     found = list(filter(None, [*problems, note]))

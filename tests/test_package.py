@@ -238,7 +238,8 @@ def is_below(name: str, package: str) -> bool:
 
 # Matches routes, namespaces, cookies, headers and fields of AI Engine and WordPress.
 SPELLING = re.compile(
-    r"mwai|wp/v2|wp-json|rest_|new_token|PHPSESSID|x-wp-|api\.w\.org|\b_fields=", re.IGNORECASE
+    r"mwai|wp/v2|wp-json|rest_|start_session|new_token|PHPSESSID|x-wp-|api\.w\.org|\b_fields=",
+    re.IGNORECASE,
 )
 CAMEL_CASE = re.compile("[a-z]+([A-Z][a-z]*)+")
 

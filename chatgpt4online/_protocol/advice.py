@@ -2,12 +2,16 @@
 What to do about a refusal: one sentence, from the route, the method, the login and the response.
 
 Nothing is said that a client cannot know. The rules are tried in order; the first that applies
-is used.
+is used. What `Client.check` advises owners is here, too.
+
+What is not a refusal is explained where its error is made: a page, a redirect, a REST API that is
+not there and files that stay in `failures`; what goes wrong without a response in
+`_http.failures`.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Literal, NamedTuple, Optional, Tuple
+from typing import Callable, Iterable, Literal, NamedTuple, Optional, Tuple
 
 from . import routes
 
@@ -24,6 +28,17 @@ _LOST_AUTHORIZATION = (
 
 #: What a wrong id leads to. Source: AI Engine 3.0.3.
 WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
+
+_EXCLUDE = "the owner should exclude the REST API from it"
+
+CACHED_NONCE = (
+    "a cache keeps the answer of start_session, so that expired nonces are given out: " + _EXCLUDE
+)
+
+CHATBOTS_OFF = (
+    "AI Engine is active there, but its chatbots are switched off: the owner can turn them on in"
+    " its settings"
+)
 
 PROXY_LOGIN = "The proxy wants a login: give it in the proxy's URL, as http://user:password@host."
 
@@ -82,7 +97,25 @@ def advice(refusal: Refusal) -> str:
     return next(text(refusal) for applies, text in _RULES if applies(refusal))
 
 
-def advice_on_upload(request_info: RequestInfo) -> str:
+def advice_on_reply(message: str, request_info: RequestInfo) -> str:
+    """
+    Return what to do about a failure that the plugin reports; empty if nothing is known.
+
+    Args:
+        message: the plugin's own message.
+        request_info: what was sent, and as whom.
+
+    Source: mwai-ui/v1/chats/submit, whose message gives no reason for a rejection.
+    """
+    if "rejected" in message.lower():
+        return (
+            " Often the message is longer than the bot allows (512 characters by default), contains"
+            " a banned word, or the bot's id is wrong: shorten it, or check the id."
+        )
+    return _advice_on_upload(request_info)
+
+
+def _advice_on_upload(request_info: RequestInfo) -> str:
     """
     Return what to do about an upload that the plugin refused; empty if its size is no reason.
 
@@ -95,6 +128,19 @@ def advice_on_upload(request_info: RequestInfo) -> str:
     return (
         f" The file may be larger than the site accepts: the request has {size} bytes, and"
         " PHP's default limit is 2 MB."
+    )
+
+
+def without_plugin(missing: Iterable[str]) -> str:
+    """Return what to do about a site whose REST API lacks these namespaces."""
+    return f"the site does not offer {' and '.join(missing)}: is AI Engine installed and active?"
+
+
+def with_other_output(printed: str) -> str:
+    """Return what to do about text that stands before each answer, or its beginning."""
+    return (
+        f"something prints {printed!r} before each answer: the owner should look for a plugin or"
+        " theme that does"
     )
 
 
@@ -208,8 +254,8 @@ _RULES: Tuple[AdviceRule, ...] = (
     (
         lambda r: r.code == "rest_cookie_invalid_nonce",
         lambda _: (
-            "A fresh nonce was refused, too. A cache seems to keep the answer of"
-            " start_session: the owner should exclude the REST API from it."
+            "A fresh nonce was refused, too. A cache seems to keep the answer of start_session:"
+            f" {_EXCLUDE}."
         ),
     ),
     (

@@ -22,7 +22,7 @@ from chatgpt4online.errors import (
 )
 
 from . import routes
-from .advice import UNKNOWN_REQUEST, Refusal, RequestInfo, advice, advice_on_upload
+from .advice import UNKNOWN_REQUEST, Refusal, RequestInfo, advice, advice_on_reply
 from .events import FIELD_PREFIXES
 from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
@@ -130,12 +130,7 @@ def reply_error(message: str, request_info: RequestInfo = UNKNOWN_REQUEST) -> Re
     Source: `message` next to a false `success`, and the `error` events of mwai-ui/v1/chats/submit.
     """
     reason = message or "it gave no reason"
-    hint = advice_on_upload(request_info)
-    if "rejected" in message.lower():
-        hint = (
-            " Often the message is longer than the bot allows (512 characters by default), contains"
-            " a banned word, or the bot's id is wrong: shorten it, or check the id."
-        )
+    hint = advice_on_reply(message, request_info)
     return ReplyError(f"AI Engine could not answer: {sentence(reason)}{hint}", message=message)
 
 
