@@ -199,8 +199,7 @@ def _status_error(
     seconds: Optional[float] = None,
 ) -> StatusError:
     code = plain_text(answer.get("code"))
-    words = answer.get("data") if answer.get("type") == "error" else answer.get("message")
-    message = plain_text(words) or _title(body)
+    message = _words(answer) or _title(body)
     error_type = _error_type(status, headers, body, code)
     what = " ".join(filter(None, ("HTTP", str(status), code)))
     reason = f": {sentence(message)}" if message else "."
@@ -222,6 +221,17 @@ def _status_error(
         retry_after=seconds,
         request_id=plain_text(headers.get("x-request-id") or headers.get("cf-ray")) or None,
     )
+
+
+def _words(answer: Mapping[str, Any]) -> str:
+    """
+    Return what the site says in a JSON object; empty if it says nothing.
+
+    Source: `message` of WordPress's errors; `data` of the `error` events of
+    mwai-ui/v1/chats/submit, since 1.6.94. The plugin sends these under 200, but a server in front
+    of it may have another status for a stream that failed.
+    """
+    return plain_text(answer.get("data" if answer.get("type") == "error" else "message"))
 
 
 def _error_type(status: int, headers: Mapping[str, str], body: str, code: str) -> Type[StatusError]:
