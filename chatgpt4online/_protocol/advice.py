@@ -23,11 +23,12 @@ _PHP_UPLOAD_LIMIT = 2 * 1024 * 1024
 _CLOSED = ("rest_not_logged_in", "rest_login_required", "rest_cannot_access", "rest_disabled")
 
 _LOST_AUTHORIZATION = (
-    "or the web server drops the Authorization header, as CGI and php-fpm do without a rewrite rule"
+    "or the web server drops the Authorization header, as Apache does with CGI or php-fpm unless a"
+    " rule passes it on"
 )
 
 #: What a wrong id leads to. Source: AI Engine 3.0.3.
-WRONG_BOT = "the default bot answers for an id that AI Engine 3.0.3 or newer does not know"
+WRONG_BOT = "AI Engine 3.0.3 and newer answer with the default bot for an unknown id"
 
 _EXCLUDE = "the owner should exclude the REST API from it"
 
@@ -109,8 +110,8 @@ def advice_on_reply(message: str, request_info: RequestInfo) -> str:
     """
     if "rejected" in message.lower():
         return (
-            " Often the message is longer than the bot allows (512 characters by default), contains"
-            " a banned word, or the bot's id is wrong: shorten it, or check the id."
+            " Most often, the message is longer than the bot allows (512 characters by default) or"
+            " contains a banned word, or the bot's id is wrong: shorten the message, or check the id."
         )
     return _advice_on_upload(request_info)
 
@@ -139,8 +140,8 @@ def without_plugin(missing: Iterable[str]) -> str:
 def with_other_output(printed: str) -> str:
     """Return what to do about text that stands before each answer, or its beginning."""
     return (
-        f"something prints {printed!r} before each answer: the owner should look for a plugin or"
-        " theme that does"
+        f"something prints {printed!r} before each answer: the owner should find the plugin or"
+        " theme that prints it"
     )
 
 

@@ -311,8 +311,8 @@ def test_failure_with_a_reply() -> None:
 
 
 LONG_OR_BANNED = (
-    "Often the message is longer than the bot allows (512 characters by default), contains a banned"
-    " word, or the bot's id is wrong: shorten it, or check the id."
+    "Most often, the message is longer than the bot allows (512 characters by default) or contains"
+    " a banned word, or the bot's id is wrong: shorten the message, or check the id."
 )
 REASONS = [
     ("Out of credit!", "AI Engine could not answer: Out of credit!"),
