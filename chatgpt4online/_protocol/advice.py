@@ -111,7 +111,8 @@ def advice_on_reply(message: str, request_info: RequestInfo) -> str:
     if "rejected" in message.lower():
         return (
             " Most often, the message is longer than the bot allows (512 characters by default) or"
-            " contains a banned word, or the bot's id is wrong: shorten the message, or check the id."
+            " contains a banned word, or the bot's id is wrong: shorten the message, or check the"
+            " id."
         )
     return _advice_on_upload(request_info)
 

@@ -214,7 +214,7 @@ def test_a_bot_in_the_list_of_the_public_api(site: Server, bot: str, level: str)
     assert check is not None
     assert check.level == level
     assert f"'{bot}'" in check.detail
-    assert ("the default bot answers" in check.detail) is (level != "ok")
+    assert ("answer with the default bot" in check.detail) is (level != "ok")
 
 
 def test_a_bot_of_a_page(site: Server) -> None:

@@ -279,7 +279,7 @@ def test_reasons_of_the_plugin(message: str) -> None:
     assert isinstance(error, ReplyError)
     assert error.message == message
     assert message in str(error)
-    assert ("shorten it" in str(error)) == ("rejected" in message)
+    assert ("shorten the message" in str(error)) == ("rejected" in message)
 
 
 @pytest.mark.parametrize("status", [400, 403, 500, 503])
