@@ -287,6 +287,17 @@ def test_chatbots_of_other_sites(root: str, server: Server) -> None:
     assert server.questions == []
 
 
+def test_a_rest_root_on_another_site(server: Server) -> None:
+    """A REST API that a page names on another site is not used, and nothing is sent there."""
+    with Server() as other:
+        link = f"<link rel='https://api.w.org/' href='{other.url}/wp-json/'>"
+        server.answers(200, body=link, route="/", times=None)
+        server.answers(404, body="<html></html>", route="start_session", times=None)
+        with Client(server.url) as client, pytest.raises(NotFoundError):
+            client.chat("Hi")
+        assert other.requests == []
+
+
 def test_a_pickled_client_knows_its_page() -> None:
     """An unpickled client has its page's length limit, start sentence and nonce."""
     with Server(version="2.4.3", permalinks=False) as site:
