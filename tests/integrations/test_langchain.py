@@ -210,6 +210,16 @@ def test_stop_words(model: ChatGPT4Online, server: Server, stop: Any) -> None:
     assert any(chunk.usage_metadata for chunk in chunks)
 
 
+def test_stop_words_of_the_model(server: Server) -> None:
+    """The model's stop words hold for a question without any; its own take their place."""
+    model = ChatGPT4Online(site=server.url, stop=["lo w"])
+    for _ in range(3):
+        server.says("Hel", "lo", " ", "wor", "ld")
+    assert model.invoke("Hi").content == "Hel"
+    assert "".join(str(chunk.content) for chunk in model.stream("Hi")) == "Hel"
+    assert model.invoke("Hi", stop=["ld"]).content == "Hello wor"
+
+
 def test_text_that_only_looks_like_a_stop_word(model: ChatGPT4Online, server: Server) -> None:
     """The beginning of a stop word is text if the word does not follow."""
     server.says("a lo", "t of lo")
@@ -263,6 +273,19 @@ def test_no_password_is_shown(server: Server) -> None:
     ]
     shown.append(repr(model.model_copy(update={"site": url})))
     assert not [text for text in shown if "s3cret" in text]
+
+
+def test_a_login_stays_with_its_site(server: Server) -> None:
+    """Once another site is assigned, the login in the first one's URL is not sent."""
+    server.user("ada", "s3cret")
+    model = ChatGPT4Online(site=server.url.replace("//", "//ada:s3cret@"))
+    with Server() as other:
+        model.site = other.url
+        model.invoke("Hi")
+        assert [each for each in other.requests if "authorization" in each.headers] == []
+    model.site = server.url
+    model.invoke("Hi")
+    assert server.questions[0].headers["authorization"]
 
 
 class Tracer(BaseTracer):
