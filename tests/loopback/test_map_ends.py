@@ -195,6 +195,31 @@ def test_a_block_ends_a_run(server: Server, client: Client) -> None:
     assert questions(server)[-1] == "d"
 
 
+def test_a_block_waits_for_its_threads(server: Server) -> None:
+    """When the block of a run has been left, its threads have come to their ends."""
+    may_end = threading.Event()
+    ended: List[str] = []
+
+    class Thorough(Client):
+        def chat(self, message: Any, **options: Any) -> Any:
+            try:
+                return super().chat(message, **options)
+            finally:
+                assert may_end.wait(SOON)
+                ended.append(message)
+
+    server.stalls()
+    server.stalls()
+    later = threading.Timer(0.05, may_end.set)
+    with Thorough(server.url) as client:
+        with client.map(["a", "b"], workers=2) as found:
+            waiting = background(lambda: next(found, None))
+            wait_for(lambda: len(server.questions) == 2)
+            later.start()
+        assert sorted(ended) == ["a", "b"]
+        assert waiting.result(SOON) is None
+
+
 def test_the_end_of_a_run_spares_other_calls(server: Server, client: Client) -> None:
     """Ending a run ends its own questions, and none that its client is asking besides."""
     server.stalls()

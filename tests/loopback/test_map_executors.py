@@ -172,6 +172,30 @@ def test_what_an_executor_refuses_is_an_outcome(server: Server, client: Client) 
     assert questions(server) == ["1", "5"]
 
 
+class Patient(Executor):
+    """The caller's own executor: it keeps tasks, and begins none."""
+
+    def __init__(self) -> None:
+        self.futures: List[Future[Any]] = []
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **options: Any) -> Future[Any]:  # type: ignore[override,unused-ignore]
+        """Keep a task."""
+        self.futures.append(Future())
+        return self.futures[-1]
+
+
+def test_what_has_not_begun_is_cancelled(server: Server, client: Client) -> None:
+    """The end of a run cancels the tasks that its executor has not begun."""
+    executor = Patient()
+    found = client.map(["a", "b", "c"], executor=executor, workers=2)
+    waiting = background(lambda: next(found, None))
+    wait_for(lambda: len(executor.futures) == 2)
+    found.close()
+    assert [future.cancelled() for future in executor.futures] == [True, True]
+    assert waiting.result(SOON) is None
+    assert server.requests == []
+
+
 def test_what_cannot_travel_is_an_outcome(
     server: Server, client: Client, pool: ProcessPoolExecutor
 ) -> None:
