@@ -86,6 +86,16 @@ def test_pages_that_overlap(server: Server, ada: Client) -> None:
     assert len([each for each in server.requests[before:] if LIST in each.path]) == 3
 
 
+def test_short_pages(server: Server, ada: Client) -> None:
+    """Iterating skips nothing where a site gives shorter pages than were asked for."""
+    rows = [{"chatId": name, "messages": "[]"} for name in ("one", "two", "three")]
+    for chats in (rows[:2], rows[2:], []):
+        server.answers(200, body={"success": True, "total": "3", "chats": chats}, route=LIST)
+    assert ids(list(ada.discussions)) == ["one", "two", "three"]
+    asked = [each.json for each in server.requests if LIST in each.path]
+    assert [fields["offset"] for fields in asked] == [0, 2, 3]
+
+
 def test_pages(ada: Client) -> None:
     """`offset` skips discussions, `limit` is the most that are returned."""
     for number in range(5):
