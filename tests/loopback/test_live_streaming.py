@@ -21,7 +21,7 @@ from support import (
     tls_context,
 )
 
-from chatgpt4online import Client
+from chatgpt4online import Client, StreamInterrupted
 
 TEXTS = ["one ", "zwei ", "три ", "四"]
 
@@ -121,3 +121,17 @@ def test_an_event_may_be_split_anywhere() -> None:
         assert next(stream) == "é"
         site.send_next()
         assert stream.result() == "é"
+
+
+@pytest.mark.usefixtures("read_path")
+def test_a_fatal_error_may_be_split_anywhere() -> None:
+    """An error quotes all that PHP printed at the end, even if it came in two pieces."""
+    parts = [live("Hi") + b"\nFatal error: Allowed memory ", b"exhausted\n"]
+    site = GatedSite(FRAMINGS["an event a chunk"], parts)
+    with RawServer(site.serve) as server, Client(server.url, timeout=SOON) as client:
+        site.send_next()
+        stream = client.stream("Hi")
+        assert next(stream) == "Hi"
+        site.send_next()
+        with pytest.raises(StreamInterrupted, match=r"Fatal error: Allowed memory exhausted\."):
+            stream.result()
