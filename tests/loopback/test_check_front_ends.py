@@ -217,6 +217,15 @@ def test_a_bot_in_the_list_of_the_public_api(site: Server, bot: str, level: str)
     assert ("answer with the default bot" in check.detail) is (level != "ok")
 
 
+def test_a_login_opens_the_list_of_bots(site: Server) -> None:
+    """A login opens the public API as a token does, so that a bot is looked up there."""
+    with_a_user(site)
+    with Client(site.url, bot="support", auth=("ada", PASSWORD)) as client:
+        check = bot_check(client)
+    assert check is not None
+    assert check.detail == "the site lists 'support'"
+
+
 def test_a_bot_of_a_page(site: Server) -> None:
     """A bot that its page has lost is a warning: it may only have moved."""
     with Client.from_page(site.url + "/chat/") as client:
