@@ -309,6 +309,17 @@ def test_interleaved_streams(server: Server, client: Client) -> None:
     assert talk.last == "Echo(3 msgs): Fourth?"
 
 
+def test_a_stream_is_kept_despite_a_refused_question(server: Server, client: Client) -> None:
+    """A question that fails at once does not keep an earlier stream's turn from being kept."""
+    talk = client.conversation()
+    first = talk.stream("First?")
+    server.fails("No.")
+    with pytest.raises(ReplyError):
+        talk.chat("Second?")
+    first.result()
+    assert [each["content"] for each in talk.messages] == ["First?", "Echo(1 msgs): First?"]
+
+
 # ------------------------------------------------------------------------------------- response ids
 
 
@@ -324,6 +335,14 @@ def test_the_response_id_is_sent(server: Server, client: Client) -> None:
     assert last_question(server)["temperature"] == 0.5
     talk.chat("3")
     assert "previousResponseId" not in last_question(server)
+
+
+def test_a_response_id_of_the_callers(server: Server, client: Client) -> None:
+    """A response id among the caller's own fields is sent in place of the conversation's."""
+    talk = client.conversation()
+    talk.chat("1")
+    talk.chat("2", extra_body={"previousResponseId": "mine"})
+    assert last_question(server)["previousResponseId"] == "mine"
 
 
 @pytest.mark.parametrize(
