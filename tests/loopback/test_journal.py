@@ -99,6 +99,13 @@ def test_other_places_change_nothing(server: Server, client: Client, path: Path)
     assert sorted(questions(server)) == ["a", "b", "c", "x", "y"]
 
 
+def test_the_order_of_keys_changes_nothing(server: Server, client: Client, path: Path) -> None:
+    """A turn whose keys come in another order is the same turn."""
+    list(client.map([[{"role": "user", "content": "a"}]], journal=path))
+    list(client.map([[{"content": "a", "role": "user"}]], journal=path))
+    assert len(server.questions) == 1
+
+
 @pytest.mark.parametrize(
     "options", [{"bot": "other"}, {"model": "m"}, {"context_id": 7}, {"history": "prompt"}]
 )
