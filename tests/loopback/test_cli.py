@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import tempfile
 import types
 from pathlib import Path
 from typing import Any, Callable, List
@@ -493,6 +494,17 @@ def test_edit_without_a_text(
     result = run("chat", "--demo", stdin=Terminal("/edit\nHello\n"))
     assert message in result.err
     assert (result.status, result.out) == (0, "Echo(1 msgs): Hello\n")
+
+
+def test_edit_leaves_no_file(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file that an editor was given is gone afterwards, even if the editor failed."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("VISUAL", editor(tmp_path, "sys.exit(len(path.parent.name))"))
+    result = run("chat", "--demo", stdin=Terminal("/edit Private\n"))
+    assert "failed with status 5" in result.err
+    assert list(folder.iterdir()) == []
 
 
 def test_edit_needs_a_terminal(run: Run) -> None:
