@@ -257,6 +257,13 @@ def test_debug_shows_the_log(run: Run, server: Server) -> None:
     assert (log.level, log.handlers) == (logging.NOTSET, [])
 
 
+def test_the_log_drives_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """What --debug logs has no control characters, whoever put them into a message."""
+    with output.debug_log():
+        logging.getLogger("chatgpt4online").debug("moved to %s", "a\x1b[2Jb")
+    assert capsys.readouterr().err.endswith("  moved to a[2Jb\n")
+
+
 def test_demo_needs_no_site(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """--demo uses the built-in site, whatever the environment says."""
     monkeypatch.setenv("CHATGPT4ONLINE_SITE", "https://example.com")
@@ -557,14 +564,35 @@ def test_plain_without_rich(run: Run, server: Server, monkeypatch: pytest.Monkey
     ],
 )
 def test_plain_in_a_terminal(
-    server: Server, monkeypatch: pytest.MonkeyPatch, parts: List[str], shown: str
+    server: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    parts: List[str],
+    shown: str,
 ) -> None:
-    """Plain text in a terminal ends with one line end, and images are their addresses."""
+    """Plain text in a terminal ends with one line end, and images are their URLs, unannounced."""
     server.says(*parts, images=[] if parts else ["https://a.b/c.png"])
     terminal = Terminal()
     monkeypatch.setattr(sys, "stdout", terminal)
     assert main(["ask", "Hi", "--raw", "--site", server.url]) == 0
     assert terminal.getvalue() == shown
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failure_leaves_the_rendered_text(
+    server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a terminal, the text that came before a failure stays, rendered."""
+    pytest.importorskip("rich")
+    server.fails("No.", after=["**Well**"])
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["ask", "Hi", "--site", server.url]) == 1
+    last = terminal.getvalue().rpartition("\x1b[2K")[2]
+    assert "Well" in last
+    assert "**" not in last
+    assert capsys.readouterr().err.endswith("No.\n")
 
 
 def test_chat_without_readline(run: Run, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
