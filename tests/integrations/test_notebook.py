@@ -271,11 +271,22 @@ def test_another_bot_of_the_site(shell: Any, cell: Cell, server: Server) -> None
     assert cell.outputs[-1]["text/plain"] == "Echo(1 msgs): Two"
 
 
+def test_another_site_closes_the_first(shell: Any, cell: Cell, server: Server) -> None:
+    """A cell that names another site closes the client of the site before."""
+    shell.run_cell_magic("chat", f"--site {server.url}", "One")
+    first = shell.find_magic("chat", "cell").__self__._client
+    with Server() as other:
+        shell.run_cell_magic("chat", f"--site {other.url}", "Two")
+    with pytest.raises(ValueError, match="closed"):
+        first.chat("Three")
+    assert len(server.questions) == 1
+
+
 @pytest.mark.parametrize(
-    ("line", "text"), [("--nope", "Hi"), ("", " \n"), ("--site ftp://a", "Hi")]
+    ("line", "text"), [("--nope", "Hi"), ("--sys x", "Hi"), ("", " \n"), ("--site ftp://a", "Hi")]
 )
 def test_invalid_cells(shell: Any, cell: Cell, line: str, text: str) -> None:
-    """An unknown option, an empty cell or an invalid site raises ValueError, not SystemExit."""
+    """Unknown and shortened options, an empty cell and an invalid site raise ValueError."""
     with pytest.raises(ValueError, match=r"^(unrecognized|the cell|site)"):
         shell.run_cell_magic("chat", line, text)
     assert not cell.outputs
