@@ -6,7 +6,7 @@ import json
 import threading
 from contextlib import ExitStack
 from pathlib import Path
-from typing import List, Set
+from typing import Any, List, Set
 
 import pytest
 from support import (
@@ -32,6 +32,7 @@ from support import (
     reply,
     tls_context,
 )
+from urllib3.util.wait import wait_for_read
 
 from chatgpt4online import Client
 from chatgpt4online._http import body, pool, tls, transport
@@ -200,6 +201,22 @@ def test_the_end_of_a_response_may_come_late(rest: bytes) -> None:
         for _ in range(5):
             assert client.chat("Hi") == "Hello"
             site.write_rest()
+        assert server.accepted == 1
+
+
+def test_a_call_waits_for_the_end_of_a_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call waits a moment for the end of the last response, rather than connect anew."""
+    site = LateEnd(LAST_CHUNK)
+
+    def wait(*args: Any, **options: Any) -> bool:
+        site.write_rest()
+        return wait_for_read(*args, **options)
+
+    monkeypatch.setattr(body, "GRACE_TIME", SOON)
+    monkeypatch.setattr(body, "wait_for_read", wait)
+    with RawServer(site.serve) as server, Client(server.url) as client:
+        assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
+        site.write_rest()
         assert server.accepted == 1
 
 

@@ -440,6 +440,25 @@ def test_connections_that_were_idle_for_too_long_are_closed(clock: Clock) -> Non
         assert server.gone.get(timeout=SOON) == 0
 
 
+def test_the_connection_used_last_is_used_first() -> None:
+    """One question after another goes by one connection, so that the others can be closed."""
+    used: List[int] = []
+    meeting = threading.Barrier(2)
+
+    def serve(peer: Peer) -> None:
+        while peer.question():
+            used.append(peer.number)
+            if len(used) <= 2:
+                meeting.wait(SOON)
+            peer.send(HELLO)
+
+    with RawServer(serve) as server, Client(server.url) as client:
+        together([lambda: client.chat("Hi")] * 2)
+        assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
+    assert sorted(used[:2]) == [0, 1]
+    assert len(set(used[2:])) == 1
+
+
 def test_a_full_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connections beyond those that a client keeps are closed once they are idle."""
     monkeypatch.setattr(pool, "POOL_SIZE", 1)
