@@ -7,6 +7,7 @@ rule is tested without sockets; here is what needs bytes, time or connections.
 
 from __future__ import annotations
 
+import logging
 import socket
 from pathlib import Path
 from time import monotonic
@@ -44,7 +45,7 @@ from chatgpt4online import (
     Timeout,
     TransportError,
 )
-from chatgpt4online._http import retry
+from chatgpt4online._http import retry, transport
 
 RETRIES = 3
 CHUNKED = head("200 OK", "Transfer-Encoding: chunked")
@@ -205,6 +206,24 @@ def test_a_refused_connection_is_tried_again(
         client.chat("Hi")
     assert type(caught.value) is TransportError
     assert len(lookups) == RETRIES + 1
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(0.0, "0.0"), (0.99, "0.1")])
+def test_waits_are_random(
+    number: float,
+    seconds: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Clients that failed together are not back together: half of each wait is random."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr(transport._random, "random", lambda: number)
+    monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.08)
+    monkeypatch.setattr(retry, "LONGEST_BACKOFF", 8.0)
+    client = Client(f"http://127.0.0.1:{free_port()}", retries=1)
+    with client, pytest.raises(TransportError):
+        client.chat("Hi")
+    assert f"start_session: sent again in {seconds} s" in caplog.text
 
 
 def test_a_site_that_comes_up_is_reached(lookups: List[str]) -> None:
