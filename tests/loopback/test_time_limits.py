@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import logging
 import threading
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Dict, Iterator, List
 
 import pytest
@@ -42,6 +43,7 @@ from chatgpt4online import (
     StreamInterrupted,
     Timeout,
 )
+from chatgpt4online._http import call
 from chatgpt4online.testing import Server
 
 #: Seconds: a limit, and a longer one before whose end something else has to happen.
@@ -276,6 +278,26 @@ def test_a_retry_after_the_deadline_raises_at_once(status: str) -> None:
         with at_once(), pytest.raises((RateLimitError, ServerError)) as caught:
             client.chat("Hi", deadline=4)
         assert caught.value.retry_after == 5
+        assert len(server.questions) == 1
+
+
+def test_a_deadline_after_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If the deadline passes while a refused question waits to be sent again, it has not run."""
+    caplog.set_level(logging.DEBUG)
+    limit = 60.0
+
+    def clock() -> float:
+        return monotonic() + (limit if "sent again" in caplog.text else 0.0)
+
+    monkeypatch.setattr(call, "monotonic", clock)
+    answer = reply("429 Too Many Requests", b"", "Retry-After: 0")
+    with RawServer(answering(answer)) as server, Client(server.url) as client:
+        with pytest.raises(Timeout) as caught:
+            client.chat("Hi", deadline=limit)
+        assert caught.value.phase == "deadline"
+        assert MAY_HAVE_RUN not in str(caught.value)
         assert len(server.questions) == 1
 
 
