@@ -41,7 +41,7 @@ from chatgpt4online import Client
 
 client = Client(sys.argv[1], session={session})
 results = client.map(
-    list("abcdef"), workers=3, ordered=False, journal=sys.argv[2], progress={progress}
+    list("{messages}"), workers=3, ordered=False, journal=sys.argv[2], progress={progress}
 )
 first = next(results)
 press = partial(os.kill, os.getpid(), signal.SIGINT)
@@ -66,7 +66,7 @@ def ends(server: Server, path: Path, stalled: int, **parts: Any) -> Tuple[int, s
 
     Return its exit status, and what it wrote to standard error.
     """
-    program = PROGRAM.format(**{"session": None, "progress": False, **parts})
+    program = PROGRAM.format(**{"messages": "abcdef", "session": None, "progress": False, **parts})
     with subprocess.Popen(
         [sys.executable, "-W", "default", "-c", program, server.url, str(path)],
         stdin=subprocess.PIPE,
@@ -130,6 +130,14 @@ def test_a_process_ends_with_a_bar(server: Server, tmp_path: Path) -> None:
     assert status == 3
     assert "1/6" in errors
     assert errors.endswith("\n")
+
+
+def test_a_process_closes_the_journal(server: Server, tmp_path: Path) -> None:
+    """A run that stays open although all is answered leaves no file open: Python would warn."""
+    options = {"messages": "a", "end": "pass"}
+    status, errors = ends(server, tmp_path / "journal", stalled=0, **options)
+    assert status == 0
+    assert "ResourceWarning" not in errors
 
 
 # A variable that outlives an exception.
