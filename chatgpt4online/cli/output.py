@@ -123,7 +123,7 @@ def report_usage_error(error: UsageError) -> ExitStatus:
 
 def print_json(value: Dict[str, Any]) -> None:
     """Print an object as one line of JSON."""
-    print_whole(json.dumps(value).replace("\x7f", "\\u007f") + "\n")
+    print_whole(json.dumps(value) + "\n")
 
 
 def print_whole(text: str) -> None:
