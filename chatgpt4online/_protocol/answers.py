@@ -138,7 +138,7 @@ def parse_nonce(value: object) -> Optional[str]:
     return value if isinstance(value, str) and _NONCE.fullmatch(value) else None
 
 
-def parse_session_nonce(fields: Mapping[str, Any]) -> str:
+def parse_session_nonce(answer: Mapping[str, Any]) -> str:
     """
     Return the nonce of a new session.
 
@@ -147,19 +147,19 @@ def parse_session_nonce(fields: Mapping[str, Any]) -> str:
 
     Source: mwai/v1/start_session, since 2.4.4.
     """
-    nonce = parse_nonce(fields.get("restNonce"))
+    nonce = parse_nonce(answer.get("restNonce"))
     if nonce is None:
         raise ProtocolError("the site's response contains no usable nonce.")
     return nonce
 
 
-def parse_new_nonce(fields: Mapping[str, Any]) -> Optional[str]:
+def parse_new_nonce(answer: Mapping[str, Any]) -> Optional[str]:
     """
     Return the fresh nonce that an answer contains, or None.
 
     Source: `new_token` since 2.8.5, in an answer to a nonce in the second half of its life.
     """
-    return parse_nonce(fields.get(_NEW_NONCE))
+    return parse_nonce(answer.get(_NEW_NONCE))
 
 
 def parse_namespaces(answer: Mapping[str, Any]) -> List[str]:
@@ -180,12 +180,12 @@ def parse_offers_chat(answer: Mapping[str, Any]) -> bool:
 # ------------------------------------------------------------------- files, discussions and bots
 
 
-def parse_upload(fields: Mapping[str, Any], name: str, purpose: str) -> File:
+def parse_upload(answer: Mapping[str, Any], name: str, purpose: str) -> File:
     """
     Return the file that an upload created.
 
     Args:
-        fields: the answer's JSON object.
+        answer: the JSON object.
         name: the file's name.
         purpose: what it was uploaded for.
 
@@ -194,7 +194,7 @@ def parse_upload(fields: Mapping[str, Any], name: str, purpose: str) -> File:
 
     Source: mwai-ui/v1/files/upload and mwai/v1/simpleFileUpload.
     """
-    data = as_dict(fields.get("data"))
+    data = as_dict(answer.get("data"))
     file_id, url = as_id(data.get("id")), as_str(data.get("url"))
     if not file_id or not url:
         raise ProtocolError("the site's response does not name the uploaded file")
@@ -209,13 +209,13 @@ def parse_upload(fields: Mapping[str, Any], name: str, purpose: str) -> File:
     )
 
 
-def parse_files(fields: Mapping[str, Any]) -> List[File]:
+def parse_files(answer: Mapping[str, Any]) -> List[File]:
     """
     Return the files in a list.
 
     Source: mwai-ui/v1/files/list. A row's `refId` is the id that questions and deletions take.
     """
-    return [_file(row) for row in list_of(as_dict(fields.get("data")), "files", dict)]
+    return [_file(row) for row in list_of(as_dict(answer.get("data")), "files", dict)]
 
 
 def _file(row: Mapping[str, Any]) -> File:
@@ -241,7 +241,7 @@ def _file_type(url: str) -> str:
     return "image" if path.endswith(_IMAGE_EXTENSIONS) else "file"
 
 
-def parse_deleted(fields: Mapping[str, Any]) -> int:
+def parse_deleted(answer: Mapping[str, Any]) -> int:
     """
     Return how many files were deleted.
 
@@ -251,19 +251,19 @@ def parse_deleted(fields: Mapping[str, Any]) -> int:
     Source: mwai-ui/v1/files/delete: `deleted` since 3.2.8. Before, the route does not know the ids
     of uploads, deletes nothing, and answers ``{"success": true}``.
     """
-    deleted = as_count(fields.get("deleted"))
+    deleted = as_count(answer.get("deleted"))
     if not deleted:
         raise nothing_deleted(is_old=deleted is None)
     return deleted
 
 
-def parse_discussions(fields: Mapping[str, Any]) -> List[Discussion]:
+def parse_discussions(answer: Mapping[str, Any]) -> List[Discussion]:
     """
     Return the discussions in a list.
 
     Source: mwai-ui/v1/discussions/list. A row's `messages` are JSON within the JSON.
     """
-    return [_discussion(row) for row in list_of(fields, "chats", dict)]
+    return [_discussion(row) for row in list_of(answer, "chats", dict)]
 
 
 def _discussion(row: Mapping[str, Any]) -> Discussion:
