@@ -19,7 +19,6 @@ from chatgpt4online._protocol.failures import (
     error_from_response,
     page_error,
 )
-from chatgpt4online._protocol.fields import check_size, parse_json, plain_text
 from chatgpt4online._protocol.headers import is_from_firewall
 from chatgpt4online.errors import ChatGPT4OnlineError, ProtocolError, StreamInterrupted
 from chatgpt4online.types import Event
@@ -147,11 +146,11 @@ class Response:
         try:
             text = body.decode("utf-8")
             body.clear()
-            check_size(text)
+            fields.check_size(text)
         except UnicodeDecodeError:
             raise self._broken() from None
         try:
-            return parse_json(text)
+            return fields.parse_json(text)
         except ProtocolError:
             raise self._broken() from None
 
@@ -172,7 +171,8 @@ class Response:
             return page_error(
                 self.status, self.headers, page, now=time(), request_info=self._get_request_info()
             )
-        return ProtocolError(f"unexpected response, not from AI Engine: {plain_text(page)[:80]!r}")
+        beginning = fields.plain_text(page)[:80]
+        return ProtocolError(f"unexpected response, not from AI Engine: {beginning!r}")
 
     def page(self) -> str:
         """Return the body as text, or its beginning if it is very long."""
