@@ -1,4 +1,8 @@
-"""From other libraries' exceptions to ours, in one place."""
+"""
+From other libraries' exceptions to ours, in one place.
+
+What the site refuses is in `_protocol.failures`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What requests look like: the widget's headers or plain ones, the caller's, credential, nonce."""
+"""
+What requests look like: the widget's headers or plain ones, the caller's, credential, nonce.
+
+The widget's own are in `_protocol.headers`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A request to one of a site's routes, which may have to be sent more than once."""
+"""
+A request to one of a site's routes, which may have to be sent more than once.
+
+What its body says is in `_protocol.request`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Turn a status, headers and a body into an exception that says what to do next."""
+"""
+Turn a status, headers and a body into an exception that says what to do next.
+
+What prevents an answer from arriving is in `_http.failures`.
+"""
 
 from __future__ import annotations
 

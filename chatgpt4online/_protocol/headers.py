@@ -1,4 +1,8 @@
-"""Headers and cookies: what requests send, and what those of responses mean."""
+"""
+Headers and cookies: what requests send, and what those of responses mean.
+
+Which of them a client's request has is in `_http.headers`.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 Request bodies: chat, files and discussions.
 
-Pure except that `new_chat_id` draws from `os.urandom`.
+Pure except that `new_chat_id` draws from `os.urandom`. How a body is sent is in `_http.request`.
 """
 
 from __future__ import annotations
