@@ -89,22 +89,27 @@ def _one_by_one(
     error = OSError(_NO_ADDRESS)
     for address in addresses:
         call.raise_if_ended()
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
         try:
-            for option in options:
-                sock.setsockopt(*option)
-            sock.settimeout(call.within(limit))
-            call.watch(sock)
-            sock.connect(address.sockaddr)
+            return _connected(address, call, limit, options), address
         except OSError as failure:
-            sock.close()
             error = failure
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock, address
     raise error
+
+
+def _connected(
+    address: Address, call: Call, limit: Optional[float], options: Sequence[SocketOption]
+) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            sock.setsockopt(*option)
+        sock.settimeout(call.within(limit))
+        call.watch(sock)
+        sock.connect(address.sockaddr)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _in_order(addresses: Sequence[Address], last: Optional[Address]) -> List[Address]:
@@ -144,7 +149,11 @@ class _Race:
 
     def _begin(self, address: Address) -> None:
         self._call.raise_if_ended()
-        sock = socket.socket(address.family, socket.SOCK_STREAM)
+        try:
+            sock = socket.socket(address.family, socket.SOCK_STREAM)
+        except OSError as error:  # the system has no such family, or no more files
+            self._error = error
+            return
         self._pending[sock] = address
         try:
             for option in self._options:

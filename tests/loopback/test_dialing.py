@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any, Iterator, List
 
 import pytest
-from support import HELLO, PHP, SOON, RawServer, answering, background, wait_for
+from support import HELLO, PHP, SOON, RawServer, answering, background, ends_after
 
 from chatgpt4online import Client
 from chatgpt4online._http import connection, dialing
@@ -17,6 +17,9 @@ from chatgpt4online._http.dialing import Address
 
 ANSWER = PHP.answer(HELLO).bytes
 REFUSING = Address(socket.AF_INET, ("127.0.0.1", 1))
+#: Addresses that the system cannot try: of a family that it lacks, and one that takes no TCP.
+NO_FAMILY = Address(0xFFF, ("::1", 1))
+BROADCAST = Address(socket.AF_INET, ("127.255.255.255", 80))
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +65,8 @@ def test_a_silent_address_costs_a_quarter_of_a_second(
 ) -> None:
     """The second address is tried before the first has used up the time limit."""
     resolve_to(monkeypatch, silent, address_of(site))
-    with Client(site.url, timeout=(SOON, SOON)) as client:
-        assert client.chat("Hi", deadline=SOON / 2) == "Hello"
+    with Client(site.url, timeout=(SOON, SOON)) as client, ends_after(0.25):
+        assert client.chat("Hi") == "Hello"
 
 
 def test_the_address_that_worked_is_first(
@@ -110,17 +113,6 @@ def test_the_limit_holds_on_a_frozen_clock(
         dialing.connect(("a", 1), [silent], Call(), limit=0.05, options=[])
 
 
-def test_closing_ends_it(silent: Address) -> None:
-    """Ending the call ends connecting."""
-    call = Call()
-    connecting = background(
-        lambda: dialing.connect(("a", 1), [silent], call, limit=SOON, options=[])
-    )
-    wait_for(lambda: call._sockets is not None)
-    call.end("closed")
-    assert isinstance(connecting.exception(SOON), (CallEnded, OSError))
-
-
 def test_nothing_is_left_open(silent: Address, site: RawServer) -> None:
     """Sockets that lose the race are closed: a warning for each would be an error here."""
     monkey = [silent, silent, address_of(site)]
@@ -137,20 +129,25 @@ def test_no_address() -> None:
 def test_a_replaced_socket_class(
     limit: Any, site: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a library has replaced `socket.socket`, addresses are tried one after the other."""
+    """
+    Where a library has replaced `socket.socket`, addresses are tried one after the other.
+
+    Each has the whole limit and the options; one that cannot be tried makes room for the next.
+    """
 
     class Replaced(socket.socket):
-        made: List[int] = []  # noqa: RUF012
+        made: List[Any] = []  # noqa: RUF012
 
         def connect(self, address: Any) -> None:
-            self.made.append(self.gettimeout() is None or self.gettimeout())  # type: ignore[arg-type]
+            keepalive = self.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            self.made.append((self.gettimeout(), bool(keepalive)))
             super().connect(address)
 
     monkeypatch.setattr(socket, "socket", Replaced)
-    addresses = [REFUSING, address_of(site)]
+    addresses = [NO_FAMILY, REFUSING, address_of(site)]
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
     dialing.connect(("a", 1), addresses, Call(), limit=limit, options=options).close()
-    assert len(Replaced.made) == 2
+    assert Replaced.made == [(limit, True)] * 2
     with pytest.raises(ConnectionRefusedError):
         dialing.connect(("a", 1), [REFUSING], Call(), limit=limit, options=[])
 
@@ -163,8 +160,25 @@ def test_few_hosts_are_remembered(site: RawServer, monkeypatch: pytest.MonkeyPat
     assert len(dialing._last_good) <= 3
 
 
-def test_an_address_that_cannot_be_tried(site: RawServer) -> None:
-    """An address whose socket cannot be set up makes room for the next."""
+@pytest.mark.parametrize("bad", [NO_FAMILY, BROADCAST], ids=["family", "address"])
+def test_an_address_that_cannot_be_tried(bad: Address, site: RawServer) -> None:
+    """An address that the system cannot try, such as IPv6 where it is off, ends no attempt."""
+    addresses = [bad, address_of(site)]
+    dialing.connect(("a", 1), addresses, Call(), limit=SOON, options=[]).close()
+
+
+def test_an_address_that_cannot_be_tried_while_another_is(
+    silent: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt under way goes on, though the system cannot try the next address."""
+    monkeypatch.setattr(dialing, "STAGGER", 0.01)
+    addresses = [silent, NO_FAMILY]
+    with pytest.raises(socket.timeout):
+        dialing.connect(("a", 1), addresses, Call(), limit=0.05, options=[])
+
+
+def test_an_option_that_cannot_be_set(site: RawServer) -> None:
+    """A socket whose options cannot be set is a failed attempt, and is closed."""
     with pytest.raises(OSError, match=r"\[Errno|\[WinError"):
         dialing.connect(("a", 1), [address_of(site)], Call(), limit=SOON, options=[(9999, 9999, 1)])
 
