@@ -39,7 +39,6 @@ PARTS = st.sampled_from(
         "\0",
     ]
 )
-HTML = st.lists(st.one_of(PARTS, st.text(max_size=5)), max_size=20).map("".join)
 LINKS = st.lists(
     st.one_of(st.sampled_from(["<", ">", ";", "rel=", '"', "https://api.w.org/", ","]), st.text()),
     max_size=10,
@@ -55,6 +54,17 @@ SYSTEM = st.fixed_dictionaries(
 PARAMS = st.fixed_dictionaries(
     dict.fromkeys(("mode", "startSentence", "textInputMaxLength", "aiName"), VALUES)
 )
+#: An element of a chatbot, whose attributes are JSON or nearly so.
+ELEMENTS = st.builds(
+    "<div class='mwai-chatbot-container' data-system='{}' data-params=\"{}\">".format,
+    st.one_of(SYSTEM.map(json.dumps).map(escape), PARTS),
+    st.one_of(PARAMS.map(json.dumps).map(escape), PARTS),
+)
+ROOTS = st.builds(
+    "<link rel='https://api.w.org/' href='{}'>".format,
+    st.one_of(st.sampled_from(["/wp-json/", "http://[", "//b.example/?rest_route=/"]), st.text()),
+)
+HTML = st.lists(st.one_of(PARTS, st.text(max_size=5), ELEMENTS, ROOTS), max_size=20).map("".join)
 
 
 def parsed(html: str, link: str = "") -> Page:

@@ -76,15 +76,22 @@ def test_plain_text(value: Any) -> None:
     assert text == text.strip()
 
 
-DATES = st.lists(
-    st.sampled_from(
-        ["Mon,", "23", "Nov", "2026", "00:00:00", "GMT", "-0000", "+9999", "0", "-1", ":"]
-    )
-).map(" ".join)
+DATES = st.builds(
+    " ".join,
+    st.tuples(
+        st.sampled_from(["Mon,", "Tue,", ""]),
+        st.sampled_from(["23", "1", "31", "0", "-1"]),
+        st.sampled_from(["Nov", "Feb", "Mai"]),
+        st.sampled_from(["2026", "2000", "1", "9999", "99999"]),
+        st.sampled_from(["00:00:00", "23:59", "25:00:00", ":"]),
+        st.sampled_from(["GMT", "-0000", "+9999", "+0200", ""]),
+    ),
+)
+SECONDS = st.one_of(st.integers(-9, 9), st.integers()).map(str)
 
 
 @quick
-@given(st.one_of(st.text(), DATES))
+@given(st.one_of(DATES, SECONDS, st.text()))
 @example("Mon, 23 Nov 0000 00:00:00 GMT")
 def test_retry_after(value: str) -> None:
     """Any Retry-After gives a non-negative number of seconds or None."""
@@ -125,8 +132,21 @@ URLS = st.one_of(
 )
 
 
+#: Where a redirect may lead, near enough to the site that some of them are followed.
+MOVED = st.builds(
+    "{}://{}{}{}/{}{}".format,
+    st.sampled_from([*["https"] * 3, "http"]),
+    st.sampled_from([*["example.com", "www.example.com"] * 2, "evil.example", "u@example.com"]),
+    st.sampled_from([*["", ":443"] * 2, ":8443", ":x"]),
+    st.sampled_from(["/wp-json", "/fr/wp-json", ""]),
+    st.sampled_from([*[CHAT] * 4, "mwai-ui/v1"]),
+    st.sampled_from(["", "", "?", "#x", "?x=1"]),
+)
+
+
 @quick
-@given(URLS)
+@given(st.one_of(MOVED, URLS))
+@example(f"https://www.example.com:443/fr/wp-json/{CHAT}#x")
 def test_moved_root(location: str) -> None:
     """Wherever a redirect leads, a question follows it only to the same host over https."""
     moved = moved_root(ROOT, CHAT, location)
@@ -163,18 +183,50 @@ def test_site(given_site: str) -> None:
     assert site.isascii()
 
 
+PROXIES = st.builds(
+    "{}://{}{}{}".format,
+    st.sampled_from(["http", "https", "socks5", "socks5h", "SOCKS4", "ftp"]),
+    st.sampled_from(["", "user:pass@", "user@", ":@"]),
+    st.sampled_from(["127.0.0.1", "[::1]", "proxy.example", "a", "[", ""]),
+    st.sampled_from(["", ":3128", ":0", ":x", ":99999", "/", "?x"]),
+)
+
+
 @quick
-@given(URLS)
+@given(st.one_of(PROXIES, URLS))
 def test_proxy(value: str) -> None:
-    """Any text is the URL of a proxy, or raises ValueError."""
+    """Any text is the URL of a proxy, with a host and a port that it may have, or an error."""
     try:
-        assert _settings.proxy_url(value) == value
+        given = _settings.proxy_url(value)
     except ValueError:
         return
+    assert given == value
+    parts = urlsplit(value)
+    assert parts.scheme in ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+    assert parts.hostname
+    assert parts.port in (None, *range(1 << 16))
+
+
+LATIN = st.characters(max_codepoint=0x17F)
+NAMES = st.one_of(
+    st.sampled_from(["X-A", "x-b", "Cookie", "Content-Type", "Content-Length", "x y", "\u00e9"]),
+    st.text(LATIN, max_size=5),
+)
+#: Headers of which many can be sent, some with a character that cannot.
+FIELDS = st.dictionaries(
+    st.sampled_from(["X-A", "x-b", "Cookie", "Content-Type"]),
+    st.one_of(
+        st.none(),
+        st.text(st.sampled_from("aZ9;= \t\u00e9\u00ff"), max_size=5),
+        st.text(LATIN, max_size=3),
+    ),
+    max_size=3,
+)
+ANY_FIELDS = st.dictionaries(NAMES, st.one_of(st.none(), st.text(max_size=5)), max_size=3)
 
 
 @quick
-@given(st.dictionaries(st.text(max_size=5), st.one_of(st.none(), st.text(max_size=5))))
+@given(st.one_of(FIELDS, ANY_FIELDS))
 def test_headers(headers: Dict[str, Any]) -> None:
     """Any headers can be sent by requests and http.client, or raise ValueError."""
     try:
