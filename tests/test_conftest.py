@@ -6,6 +6,7 @@ import os
 import socket
 
 import pytest
+from conftest import guard
 
 
 def test_connecting_elsewhere_fails() -> None:
@@ -29,7 +30,13 @@ def test_invalid_names_do_not_exist() -> None:
         socket.getaddrinfo("nowhere.invalid", 80)
 
 
-def test_settings_of_the_machine_are_hidden() -> None:
+def test_settings_of_the_machine_are_hidden(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Proxies and settings from the environment of the test run are hidden."""
-    hidden = ("HTTPS_PROXY", "https_proxy", "CHATGPT4ONLINE_SITE")
-    assert not [name for name in hidden if name in os.environ]
+    names = ("HTTPS_PROXY", "https_proxy", "CHATGPT4ONLINE_SITE")
+    monkeypatch.setattr(guard, "_hidden", {})
+    for name in names:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    guard.begin(request.node)
+    assert not [name for name in names if name in os.environ]

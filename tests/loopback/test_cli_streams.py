@@ -104,16 +104,19 @@ def test_a_full_disk(server: Server, option: str) -> None:
     assert shell('"$@" 2> /dev/full', "ask", "--site", server.url).returncode == 2
 
 
-def test_a_discarded_stream() -> None:
+def test_a_discarded_stream(tmp_path: Path) -> None:
     """A stream that nobody reads is discarded with what it still holds; another one stays."""
+    path = tmp_path / "file"
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as file:
         os.close(reader)
         file.write("lost")
         output.discard(file)
-    with os.fdopen(os.open(os.devnull, os.O_WRONLY), "w") as file:
+    with path.open("w", encoding="utf-8") as file:
+        file.write("held ")
         output.discard(file)
         file.write("kept")
+    assert path.read_text("utf-8") == "held kept"
 
 
 class Unwritable(io.StringIO):

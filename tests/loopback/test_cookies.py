@@ -89,6 +89,39 @@ def test_cookies_are_bounded(options: Any) -> None:
         assert "good0" in jar
 
 
+def jar_with(*domains: str, size: int) -> RequestsCookieJar:
+    """Return a jar with one cookie of this size for each domain, which may be given again."""
+    jar = RequestsCookieJar()
+    for number, domain in enumerate(domains):
+        jar.set(f"c{number}", "x" * size, domain=domain)
+    return jar
+
+
+def test_no_more_is_removed_than_needed() -> None:
+    """Of three cookies of 30,000 bytes, two stay."""
+    jar = jar_with(*["a.example"] * 3, size=30_000)
+    cookies.limit_size(jar)
+    assert len(jar) == 2
+
+
+def test_each_domain_is_bounded_by_itself() -> None:
+    """What one domain sets takes nothing from another."""
+    jar = jar_with("a.example", "b.example", "c.example", size=40_000)
+    cookies.limit_size(jar)
+    assert len(jar) == 3
+
+
+def test_a_cookie_that_is_gone_is_not_replaced() -> None:
+    """A cookie that was sent counts as replaced if the jar has another value, not if it is gone."""
+    url = "http://a.example/"
+    jar = RequestsCookieJar()
+    assert not cookies.has_replaced(jar, url, "a=1")
+    jar.set("a", "1", domain="a.example")
+    assert not cookies.has_replaced(jar, url, "a=1")
+    jar.set("a", "2", domain="a.example")
+    assert cookies.has_replaced(jar, url, "a=1")
+
+
 def test_attributes_of_cookies_are_bounded(options: Any) -> None:
     """A jar keeps no unknown attributes of a long cookie, which it would not count."""
     junk = "x" * 30_000

@@ -212,21 +212,6 @@ def test_a_callers_session_is_used_and_kept(server: Server) -> None:
 # Messages that are made as they are needed.
 
 
-def test_messages_are_drawn_as_they_are_needed(client: Client) -> None:
-    """Messages without end can be asked: no more are drawn than may be in progress, or wait."""
-    drawn: List[int] = []
-
-    def messages() -> Iterator[str]:
-        while True:
-            drawn.append(len(drawn))
-            yield "Hi"
-
-    for outcome in client.map(messages(), workers=2):
-        if outcome.index == 9:
-            break
-    assert len(drawn) <= 10 + 2 + 2
-
-
 def test_a_failing_iterator_loses_no_answer(server: Server, client: Client) -> None:
     """Where the caller's iterator raises, the answers to what it gave come first."""
 

@@ -83,7 +83,8 @@ def ends(server: Server, path: Path, stalled: int, **parts: Any) -> Tuple[int, s
             child.stdin.flush()
             began = monotonic()
             child.wait(PROCESS)
-            assert monotonic() - began < 3.0, "the process waited for the site"
+            late = monotonic() - began - 3.0
+            assert late < 0, f"it waited for the site, and ended {late:.3f} s after its time"
         finally:
             child.kill()
         assert child.stderr
@@ -317,7 +318,9 @@ def test_threads_end_with_their_run(server: Server, client: Client) -> None:
     """The threads of a run end with it; there are no more of them than are needed."""
     before = threading.active_count()
     found = client.map(map(str, range(10)), workers=50)
-    assert len(list(found)) == 10
+    next(found)
+    assert own_threads() <= 10
+    assert len(list(found)) == 9
     wait_for(lambda: own_threads() == 0)
     assert threading.active_count() - before <= 10 + 20  # the site's
 

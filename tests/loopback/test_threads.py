@@ -111,6 +111,7 @@ def test_a_silent_answer_delays_no_other() -> None:
 
     with RawServer(serve) as server, Client(server.url) as client:
         slow = [background(lambda: client.chat("slow")) for _ in range(10)]
+        wait_for(lambda: sum(b"slow" in each.body for each in server.questions) == 10)
         assert [client.chat("quick") for _ in range(20)] == ["Hello"] * 20
         assert not any(future.done() for future in slow)
         proceed.set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import threading
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Dict, Iterator, List
@@ -440,14 +439,6 @@ def test_limits_of_a_call_override_the_clients() -> None:
             client.chat("Hi", timeout=SOON, deadline=2 * LIMIT)
         with ends_after(LIMIT), pytest.raises(Timeout):
             client.chat("Hi", timeout=SOON)
-
-
-def test_a_finished_call_leaves_no_timer() -> None:
-    """A call that ends before its deadline leaves no timer thread behind."""
-    with RawServer(answering(PHP.answer().bytes)) as server, Client(server.url) as client:
-        for _ in range(10):
-            assert client.chat("Hi", deadline=SOON) == "Hello"
-        wait_for(lambda: not any(isinstance(t, threading.Timer) for t in threading.enumerate()))
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])

@@ -262,6 +262,23 @@ def messages(count: int) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
+def test_messages_are_drawn_as_they_are_needed(ordered: bool) -> None:
+    """Messages without end can be asked: no more are drawn than may be in progress, or wait."""
+    drawn: List[int] = []
+
+    def endless() -> Iterator[str]:
+        while True:
+            drawn.append(len(drawn))
+            yield "Hi"
+
+    with Client("http://127.0.0.1:9") as client:
+        found = client.map(endless(), executor=Echo(), workers=2, ordered=ordered)
+        for _ in range(10):
+            next(found)
+    assert len(drawn) <= 10 + 2 + 2
+
+
+@pytest.mark.parametrize("ordered", [True, False])
 def test_memory_is_flat(ordered: bool) -> None:
     """Memory stays flat, however many messages there are."""
     with Client("http://127.0.0.1:9") as client:

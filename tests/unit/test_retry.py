@@ -322,7 +322,7 @@ LEFT = st.builds(
     remaining=st.none() | st.floats(LONGEST_WAIT / 2, 2 * LONGEST_WAIT),
 )
 #: Any refusals, those that ask to wait, and those by an address that may be a redirect's.
-REFUSALS = st.one_of(
+REFUSALS: st.SearchStrategy[Tuple[Any, Dict[str, Any], Attempt]] = st.one_of(
     st.tuples(ERRORS, KNOWN, ATTEMPTS),
     st.tuples(ASKED_TO_WAIT, st.just({}), LEFT),
     st.tuples(st.sampled_from([NOT_FOUND, NO_ROUTE]), st.just({"moved": True}), LEFT),
