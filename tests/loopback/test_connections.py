@@ -136,14 +136,6 @@ def test_refusals_keep_their_connection() -> None:
         assert len(server.sessions) == len(server.questions) == 2
 
 
-def test_interim_responses_are_skipped() -> None:
-    """A `100 Continue` before the answer is skipped."""
-    answer = head("100 Continue") * 2 + PHP.answer().bytes
-    with RawServer(answering(answer)) as server, Client(server.url) as client:
-        assert [client.chat("Hi"), client.chat("Hi")] == ["Hello", "Hello"]
-        assert server.accepted == 1
-
-
 def test_limits_of_one_call_do_not_apply_to_the_next() -> None:
     """On a reused connection, the limits of the current call apply."""
     proceed = threading.Event()

@@ -573,21 +573,3 @@ def test_cookies_change() -> None:
             client.chat("Hi")
         sent = [each.headers.get("cookie") for each in server.questions]
         assert sent == [None, "a=1", "a=2", "a=2; b=1", "b=1"]
-
-
-def test_cookies_expire() -> None:
-    """An expired cookie is no longer sent."""
-
-    def serve(peer: Peer) -> None:
-        peer.question()
-        peer.send(PHP.answer(HELLO, "Set-Cookie: a=1; Max-Age=1").bytes)
-        answering(ANSWER)(peer)
-
-    with RawServer(serve) as server, Client(server.url) as client:
-        client.chat("Hi")
-
-        def is_expired() -> bool:
-            client.chat("Hi")
-            return "cookie" not in server.questions[-1].headers
-
-        wait_for(is_expired)

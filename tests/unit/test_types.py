@@ -96,11 +96,6 @@ def test_reply_is_its_text() -> None:
     assert (repr(reply), f"{reply}") == ("'Hi'", "Hi")
 
 
-def test_reply_to_str() -> None:
-    """``str(reply)`` is a plain str, which strict serializers accept."""
-    assert type(str(Reply("Hi"))) is str
-
-
 def test_reply_attributes() -> None:
     """A reply has the attributes that it was created with."""
     assert vars(Reply("Hi", **ATTRIBUTES)) == ATTRIBUTES
