@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import socket
 import traceback
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 import requests
+from support import dead_address
 
 from chatgpt4online import ChatGPT4OnlineError, Client
 from chatgpt4online.testing import Server
@@ -68,12 +68,11 @@ def test_logs(server: Server, log: pytest.LogCaptureFixture) -> None:
         assert part in messages
 
 
-def dead_port() -> int:
+@pytest.fixture
+def dead() -> Iterator[str]:
     """Return a port on which nothing listens."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    with dead_address() as address:
+        yield address.rpartition(":")[2]
 
 
 def traceback_of(error: BaseException) -> str:
@@ -93,9 +92,10 @@ FAILURES: List[Tuple[str, Dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("site", "settings"), FAILURES)
-def test_errors(site: str, settings: Dict[str, Any], log: pytest.LogCaptureFixture) -> None:
+def test_errors(
+    site: str, settings: Dict[str, Any], dead: str, log: pytest.LogCaptureFixture
+) -> None:
     """An error on the way to a site contains no secret, nor do its causes and the log."""
-    dead = dead_port()
 
     def fill(value: Any) -> Any:
         if isinstance(value, dict):

@@ -304,6 +304,14 @@ def tls_context(directory: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -
 
 
 @contextlib.contextmanager
+def dead_address() -> Iterator[str]:
+    """Yield the address of a port on which nobody listens, nor can another process meanwhile."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{sock.getsockname()[1]}"
+
+
+@contextlib.contextmanager
 def full_listener() -> Iterator[str]:
     """Yield the address of a listener whose backlog is full, so that connecting to it hangs."""
     with contextlib.ExitStack() as stack:
