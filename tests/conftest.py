@@ -38,7 +38,7 @@ LEAK_LIMIT = 5.0
 CONNECTED = {"docs", "integrations", "live", "loopback", "soak"}
 #: How a test fails on a busy machine, which misses a limit of tenths of a second, or frees a
 #: connection too late, but not three times in a row.
-BUSY = ["s after its time", "was silent for longer", r"\.connections"]
+BUSY = ["s after its time", "was silent for longer", "the deadline passed", r"\.connections"]
 
 #: Makes coverage.py measure the processes that are started with it.
 MEASURED = "COVERAGE_PROCESS_START"

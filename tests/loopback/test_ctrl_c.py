@@ -73,7 +73,7 @@ def ctrl_c_after(wait_for_it: Callable[[], object]) -> Iterator[None]:
         interrupted.set()
     delay = monotonic() - pressed[-1]
     assert presser.result(SOON) is None
-    assert delay < TOLERANCE
+    assert delay < TOLERANCE, f"it ended {delay:.3f} s after its time"
 
 
 @needs_signals
@@ -183,7 +183,7 @@ class InterruptAtLine:
 def test_ctrl_c_at_any_line_leaves_the_client_usable(server: Server) -> None:
     """Wherever Ctrl-C interrupts a call, the client's next call succeeds at once."""
     trace = sys.gettrace()
-    for number in range(1, 10**6, 61):
+    for number in range(1, 10**6, 97):
         interrupt = InterruptAtLine(number)
         with Client(server.url) as client:
             with contextlib.suppress(KeyboardInterrupt):

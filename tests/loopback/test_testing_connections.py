@@ -139,7 +139,7 @@ def test_many_threads_are_served_at_once(server: Server) -> None:
 
     def chat(name: int) -> None:
         with requests.Session() as session:
-            for number in range(5):
+            for number in range(2):
                 message = f"{name}/{number}"
                 answer = ask(session, server, message, stream=False).json()["reply"]
                 if answer != f"Echo(1 msgs): {message}":
@@ -152,7 +152,7 @@ def test_many_threads_are_served_at_once(server: Server) -> None:
         thread.join()
 
     assert failures == []
-    assert len(server.questions) == 320
+    assert len(server.questions) == 128
     assert server.connections == 64
 
 
@@ -237,7 +237,8 @@ def test_close_ends_every_pause() -> None:
     start = time.monotonic()
     server.close()
 
-    assert time.monotonic() - start < 0.5
+    late = time.monotonic() - start
+    assert late < 0.5, f"it ended {late:.3f} s after its time"
     assert threading.active_count() == before
     for client in clients:
         with closing(client):

@@ -6,7 +6,6 @@ import errno
 import importlib.util
 import os
 import sys
-import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, Iterator, List, Tuple
@@ -167,15 +166,16 @@ def test_elsewhere_a_refusal_is_final(
 
 
 class Lock:
-    """A lock that nobody releases; it records how long it is awaited at a time."""
+    """A lock that is released never, or at an acquisition; it records how long each waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, woken_at: int = 0) -> None:
         self.waits: List[float] = []
+        self._woken_at = woken_at
 
     def acquire(self, timeout: float = -1) -> bool:
-        """Return False, as when the time is over."""
+        """Return False, as when the time is over, unless it is woken now."""
         self.waits.append(timeout)
-        return False
+        return len(self.waits) == self._woken_at
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 0.5, 60.0])
@@ -189,8 +189,11 @@ def test_a_wait_is_in_short_steps(seconds: float, monkeypatch: pytest.MonkeyPatc
     assert max(lock.waits) <= 0.5
 
 
-def test_a_wait_without_limit_ends_when_it_is_woken() -> None:
-    """A wait may have no limit; waking ends it."""
+def test_a_wait_without_limit_ends_when_it_is_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait without a limit is in short steps, too, and goes on until it is woken."""
     wakeup = call.Wakeup()
-    threading.Timer(0.6, wakeup.set).start()
+    lock = Lock(woken_at=3)
+    monkeypatch.setattr(wakeup, "_lock", lock)
     assert wakeup.wait(None)
+    assert len(lock.waits) == 3
+    assert 0 < max(lock.waits) <= 0.5
