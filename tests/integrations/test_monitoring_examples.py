@@ -31,7 +31,7 @@ def nagios(server: Server, *further: str) -> Tuple[int, str]:
 
 
 def test_nagios_ok(server: Server) -> None:
-    """The expected answer is 0, with the time as performance data."""
+    """The expected answer ends the program with status 0, and its time is performance data."""
     server.says("At nine.")
     status, line = nagios(server)
     assert status == 0
@@ -43,7 +43,7 @@ def test_nagios_ok(server: Server) -> None:
     [(["--warning", "0.0001"], "took"), ([], "something prints 'Warning'")],
 )
 def test_nagios_warning(options: List[str], words: str) -> None:
-    """A slow answer, or one that its owner should look at, is 1."""
+    """A slow answer, or one that its owner should look at, ends the program with status 1."""
     with Server(prints="" if options else "Warning\n") as server:
         server.says("At nine.")
         status, line = nagios(server, *options)
@@ -53,7 +53,7 @@ def test_nagios_warning(options: List[str], words: str) -> None:
 
 
 def test_nagios_critical(server: Server) -> None:
-    """Another answer, a late one and none at all are 2."""
+    """Another answer, a late one and none at all end the program with status 2."""
     server.says("I do not | know.")
     status, line = nagios(server)
     assert status == 2
@@ -68,7 +68,7 @@ def test_nagios_critical(server: Server) -> None:
 
 @pytest.mark.parametrize("words", [[], ["ftp://example.com", "Hi", "nine"], ["a.test", "Hi", "("]])
 def test_nagios_unknown(words: List[str], server: Server) -> None:
-    """Wrong arguments are 3."""
+    """Wrong arguments end the program with status 3."""
     done = run(server, NAGIOS, *words)
     assert (done.returncode, done.stdout.split(" - ")[0]) == (3, "UNKNOWN")
 

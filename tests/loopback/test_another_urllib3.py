@@ -221,7 +221,7 @@ def test_an_error_of_the_progress_function_is_the_callers(user: Client) -> None:
 
 
 def test_everything_else(server: Server, user: Client) -> None:
-    """Conversations, discussions, maps, pages and checks work."""
+    """Conversations, discussions, maps, nonces and checks are as with urllib3 itself."""
     talk = user.conversation()
     assert talk.chat("Who?")
     assert [each.chat_id for each in user.discussions] == [talk.chat_id]
@@ -237,7 +237,7 @@ def test_bots_of_a_page(server: Server, client: Client) -> None:
 
 
 def test_the_public_api() -> None:
-    """The public API works."""
+    """The public API answers a question and lists its bots."""
     with Server(token=TOKEN) as server, Client(server.url, token=TOKEN) as client:
         assert client.api.text("Hi").endswith("Hi")
         assert client.api.bots()

@@ -201,7 +201,7 @@ def bot_check(client: Client) -> Optional[Check]:
 
 
 def test_the_default_bot_is_not_looked_up(site: Server) -> None:
-    """Each site has the default bot."""
+    """The default bot is not looked up: each site has it."""
     with Client(site.url, token="secret") as client:
         assert bot_check(client) is None
 

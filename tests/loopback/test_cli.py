@@ -1,3 +1,5 @@
+"""The commands ask, chat, serve and bots: what they send and print, and how they end."""
+
 from __future__ import annotations
 
 import importlib

@@ -77,7 +77,7 @@ def test_json(run: Run, server: Server) -> None:
 
 
 def test_json_without_an_answer(run: Run) -> None:
-    """What there is not is null."""
+    """If a check gets no answer, the answer's text and times are null in JSON."""
     (row,) = run("check", DOWN, "--ask", "--json").objects
     assert (row["level"], row["text"], row["seconds"]) == ("failed", None, None)
     assert row["first_seconds"] is None

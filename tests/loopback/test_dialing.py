@@ -170,7 +170,7 @@ def test_an_address_that_cannot_be_tried(bad: Address, site: RawServer) -> None:
 def test_an_address_that_cannot_be_tried_while_another_is(
     silent: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An attempt under way goes on, though the system cannot try the next address."""
+    """An attempt in progress goes on, though the system cannot try the next address."""
     monkeypatch.setattr(dialing, "STAGGER", 0.01)
     addresses = [silent, NO_FAMILY]
     with pytest.raises(socket.timeout):

@@ -1,3 +1,5 @@
+"""Replies in notebooks: the Markdown that they show contains no HTML of the site's."""
+
 from __future__ import annotations
 
 from html.parser import HTMLParser

@@ -70,7 +70,7 @@ def test_a_delta_does_not_wait_for_the_next(framing: str) -> None:
 
 
 def test_tls_does_not_delay_deltas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same holds over TLS."""
+    """Over TLS, too, a delta is yielded before the bytes of the next one are sent."""
     site = GatedSite(PHP, [live(text) for text in TEXTS] + [end("".join(TEXTS))])
     with RawServer(site.serve, tls_context(tmp_path, monkeypatch)) as server:
         assert read(site, server.url) == TEXTS

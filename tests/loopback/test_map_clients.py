@@ -74,7 +74,7 @@ def test_threads_ask_by_the_chat_of_a_subclass(server: Server) -> None:
 
 
 def test_processes_ask_by_the_chat_of_a_subclass(server: Server) -> None:
-    """In processes too."""
+    """In processes, questions go through a subclass's `chat`, which sees its attributes."""
     with Polite(server.url, "now") as client, ProcessPoolExecutor(1, get_context("spawn")) as pool:
         assert replies(list(client.map(["a"], executor=pool))) == ["Echo(1 msgs): a, now"]
 

@@ -141,7 +141,7 @@ BEFORE = """
 
 
 def test_own_dns_before_the_import(site: RawServer) -> None:
-    """It makes no difference whether it was replaced before the package was imported."""
+    """A `create_connection` that was replaced before the package was imported is used, too."""
     port = site.address.partition(":")[2]
     program = textwrap.dedent(BEFORE).format(port=port)
     done = subprocess.run(

@@ -120,7 +120,7 @@ def test_a_second_response_with_the_first(
 def test_a_second_response_after_a_body_of_one_read(
     route: str, context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same holds if one read returns the whole body, and leaves what follows in the buffer."""
+    """An unsolicited response that one read leaves in the buffer is not taken for an answer."""
     monkeypatch.setattr(body, "BLOCK", len(ANSWER.partition(b"\r\n\r\n")[2]))
     with site(route, answering(ANSWER + POISON), context) as reached, reached.client() as client:
         assert [client.chat("Hi") for _ in range(3)] == ["Hello"] * 3
@@ -128,7 +128,7 @@ def test_a_second_response_after_a_body_of_one_read(
 
 
 def test_a_second_response_with_a_user_session(context: ssl.SSLContext) -> None:
-    """The same holds for a session of the caller's."""
+    """With a session of the caller's, an unsolicited response is not taken for an answer."""
     serve = answering(padded(ANSWER, 8192) + POISON)
     with site("https", serve, context) as reached, requests.Session() as session:
         with reached.client(session) as client:

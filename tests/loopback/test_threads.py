@@ -50,7 +50,7 @@ def test_each_answer_belongs_to_its_question(server: Server, client: Client) -> 
 
 
 def test_each_stream_belongs_to_its_question() -> None:
-    """The same holds for streams, even if some are left early and the nonce expires."""
+    """Each stream gets its own answer, even if some are left early and the nonce expires."""
     with Server(framing="tiny") as server, Client(server.url) as client:
 
         def ask(message: str) -> str:

@@ -113,7 +113,7 @@ def test_challenges(page: str) -> None:
 
 @pytest.mark.parametrize("page", ORDINARY)
 def test_no_challenges(page: str) -> None:
-    """Any other page is not a BlockedError."""
+    """An ordinary page is no BlockedError under a status that is not a firewall's."""
     assert type(error_of_page(200, {}, page)) is ProtocolError
     assert type(error_of(503, {}, page)) is ServerError
     assert type(error_of(401, {}, page)) is AuthError

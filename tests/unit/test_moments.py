@@ -213,7 +213,7 @@ class InterruptedParser:
 
 
 def test_ctrl_c_before_a_parser_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The events of an interrupted stream are not another one's."""
+    """Where Ctrl-C interrupts a stream before its first event, no later stream gets its events."""
     monkeypatch.setattr(sse, "_parser", InterruptedParser())
     with pytest.raises(KeyboardInterrupt):
         next(sse._data(iter([HEL])))

@@ -330,7 +330,7 @@ def test_a_str_is_its_characters(function: Callable[[Any], Any], value: str) -> 
 
 @given(text=strategies.text())
 def test_any_str_is_its_characters(text: str) -> None:
-    """Whatever the characters are."""
+    """Any characters of a str subclass come out as a plain str of the same characters."""
     result = validate.plain_str(Odd(text))
     assert (type(result), result) == (str, text)
 
