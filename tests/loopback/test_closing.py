@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from concurrent.futures import Future
+from operator import length_hint
 from typing import Any, List, Optional
 
 import pytest
@@ -105,7 +106,7 @@ def test_closing_the_client_ends_the_wait_for_a_connection() -> None:
     """`Client.close` ends a call that is connecting."""
     with full_listener() as address, Client(f"http://{address}") as client:
         call = background(lambda: client.chat("Hi"))
-        wait_for(lambda: any(each._sockets for each in list(client._transport._calls)))
+        wait_for(lambda: any(length_hint(each._sockets) for each in client._transport._calls))
         client.close()
         interrupted(call)
 
