@@ -20,7 +20,7 @@ from ._protocol.advice import (
 from ._protocol.answers import parse_offers_chat
 from ._protocol.failures import check_object, is_invalid_nonce
 from ._protocol.front_end import is_from_cache, printed_before
-from ._protocol.prelude import LONGEST_PRELUDE, NAMESPACE_KEYS
+from ._protocol.prelude import MAX_PRELUDE, NAMESPACE_KEYS
 from .errors import (
     AuthError,
     BlockedError,
@@ -248,7 +248,7 @@ def _judge_web_server(response: Response) -> _Finding:
         ChatGPT4OnlineError: it was not received.
     """
     with response:
-        body = response.beginning(LONGEST_PRELUDE)
+        body = response.beginning(MAX_PRELUDE)
         response.finish()
     seconds = announced_timeout(response.headers.get("keep-alive", ""))
     printed = printed_before(body)

@@ -31,7 +31,7 @@ _USAGE_FIELDS = ("prompt_tokens", "completion_tokens", "total_tokens", "price")
 
 #: How many times to reopen a journal that `sort` replaces at the same moment. It is limited because
 #: on file systems without stable inode numbers a file never looks the same.
-_MORE_OPENINGS = 2
+_MAX_REOPENINGS = 2
 
 #: What parsing a line that is not an outcome may raise.
 _NOT_AN_OUTCOME = (
@@ -83,7 +83,7 @@ class Journal:
     def _open(self, path: Path) -> None:
         """Open and lock the file; again if `sort` has replaced it meanwhile."""
         self._open_once(path)
-        for _ in range(_MORE_OPENINGS):
+        for _ in range(_MAX_REOPENINGS):
             if not self.writes_to(path):
                 self._release()
                 self._open_once(path)

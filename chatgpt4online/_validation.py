@@ -15,7 +15,7 @@ Limits = Tuple[Optional[float], Optional[float]]
 
 LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 #: A longer time limit counts as no limit, because threads and sockets cannot wait longer.
-_LONGEST = 1e6
+_MAX_SECONDS = 1e6
 
 
 def plain_str(value: str) -> str:
@@ -92,7 +92,7 @@ def seconds(value: Optional[float], name: str) -> Optional[float]:
         raise TypeError(f"{name} must be a number of seconds, not {type_name(value)}")
     if not value > 0:  # also false for NaN
         raise ValueError(f"{name} must be more than 0 seconds")
-    return None if value > _LONGEST else float(value)
+    return None if value > _MAX_SECONDS else float(value)
 
 
 def type_name(value: Any) -> str:

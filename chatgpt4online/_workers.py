@@ -73,7 +73,7 @@ class Worker:
 
 
 #: How many clients a process keeps for later tasks. A Dask worker may live for months.
-_MOST_CLIENTS = 4
+_MAX_CLIENTS = 4
 
 #: The latest of them, by their settings.
 _clients: Dict[bytes, Client] = {}
@@ -83,7 +83,7 @@ def _unpickle_worker(settings: bytes, options: Mapping[str, Any]) -> Worker:
     client = _clients.get(settings)
     if client is None:
         client = _clients.setdefault(settings, pickle.loads(settings))  # noqa: S301 - our own
-        for oldest in list(_clients)[:-_MOST_CLIENTS]:
+        for oldest in list(_clients)[:-_MAX_CLIENTS]:
             _clients.pop(oldest, None)  # not closed: it may be asking in another thread
     return Worker(client, options)
 

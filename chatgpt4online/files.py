@@ -47,7 +47,7 @@ __all__ = ["Files"]
 T = TypeVar("T")
 
 #: The largest file to upload, in bytes, because the whole file is held in memory.
-LARGEST_FILE = 100 * 1000 * 1000
+MAX_FILE_SIZE = 100 * 1000 * 1000
 
 _NOT_BINARY = "a file must be opened in binary mode: open(path, 'rb')"
 
@@ -265,15 +265,15 @@ def _content(file: BinaryIO, name: object) -> Content:
         raise ValueError("give the file a name: its extension determines the media type")
     base = validate.text(os.path.basename(name), "a file's name")  # noqa: PTH119
     data = _read_whole(file)
-    if len(data) > LARGEST_FILE:
-        raise ValueError(f"{base} is larger than {LARGEST_FILE} bytes")
+    if len(data) > MAX_FILE_SIZE:
+        raise ValueError(f"{base} is larger than {MAX_FILE_SIZE} bytes")
     return Content(base, data, guess_type(base)[0] or "application/octet-stream")
 
 
 def _read_whole(file: BinaryIO) -> bytes:
     """Return the content of a file, at most one byte over the limit. Some files read in pieces."""
     pieces: List[bytes] = []
-    left = LARGEST_FILE + 1
+    left = MAX_FILE_SIZE + 1
     while left > 0:
         piece = file.read(left)
         if not isinstance(piece, bytes):

@@ -172,8 +172,8 @@ class Stream:
         if self._first_seconds is None:
             self._first_seconds = monotonic() - self._call.began
         self._size += len(delta)
-        if self._size > fields.MOST_BYTES:
-            raise ProtocolError(f"the answer is longer than {fields.MOST_BYTES} characters")
+        if self._size > fields.MAX_BYTES:
+            raise ProtocolError(f"the answer is longer than {fields.MAX_BYTES} characters")
 
     def _end(self, end: End) -> Optional[str]:
         """Keep the whole answer; return its text as one delta if there was none before."""

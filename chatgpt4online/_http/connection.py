@@ -66,7 +66,7 @@ from . import dialing, tls
 from .call import Call, current_call, shut_down
 
 #: Seconds after which an idle connection is not used again: routers forget connections.
-LONGEST_IDLE = 60.0
+MAX_IDLE = 60.0
 
 #: A connection is not used in the last second before the server may close it.
 _IDLE_MARGIN = 1.0
@@ -100,7 +100,7 @@ class WatchedConnection:
     sock: Any
     default_socket_options: Any
     #: Seconds that the connection may be idle before it is used again.
-    idle_limit = LONGEST_IDLE
+    idle_limit = MAX_IDLE
     #: When it is too late to use it again.
     idle_until = 0.0
     _handle: Optional[socket.socket] = None
@@ -185,7 +185,7 @@ def _require_call() -> Call:
 def _idle_limit(keep_alive: str) -> float:
     """Return how many seconds a connection may be idle, from its Keep-Alive header."""
     seconds = announced_timeout(keep_alive)
-    return LONGEST_IDLE if seconds is None else min(LONGEST_IDLE, seconds - _IDLE_MARGIN)
+    return MAX_IDLE if seconds is None else min(MAX_IDLE, seconds - _IDLE_MARGIN)
 
 
 def announced_timeout(keep_alive: str) -> Optional[float]:

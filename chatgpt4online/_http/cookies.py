@@ -15,7 +15,7 @@ from requests.cookies import get_cookie_header
 T = TypeVar("T")
 
 #: The most bytes of cookies that a jar keeps for one domain.
-MOST_BYTES = 64 * 1024
+MAX_BYTES = 64 * 1024
 
 #: Of a longer line, in characters, these attributes are kept: a jar would keep any other, too.
 _LONG_LINE = 512
@@ -71,12 +71,12 @@ def _repaired(line: str) -> str:
 
 
 def limit_size(jar: CookieJar) -> None:
-    """Remove cookies, the largest first, of each domain that has more than `MOST_BYTES` of them."""
+    """Remove cookies, the largest first, of each domain that has more than `MAX_BYTES` of them."""
     cookies = _all(jar)
     for domain in {cookie.domain for cookie in cookies}:
         of_domain = sorted((each for each in cookies if each.domain == domain), key=_size)
         size = sum(map(_size, of_domain))
-        while size > MOST_BYTES:
+        while size > MAX_BYTES:
             largest = of_domain.pop()
             size -= _size(largest)
             with suppress(KeyError):  # another thread was quicker

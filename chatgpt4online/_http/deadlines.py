@@ -27,7 +27,7 @@ monotonic = partial(time.monotonic)
 
 #: Entries of finished calls are dropped when the heap exceeds this size and has doubled since the
 #: last time.
-_FEWEST_TO_PRUNE = 1000
+_MIN_TO_PRUNE = 1000
 
 
 class _Entry(NamedTuple):
@@ -69,7 +69,7 @@ class _Watcher:
             self._is_running = False
 
     def _end_calls(self, entries: List[_Entry]) -> None:
-        limit = _FEWEST_TO_PRUNE
+        limit = _MIN_TO_PRUNE
         while True:
             entry = self._next(entries)
             if entry is not None:
@@ -79,7 +79,7 @@ class _Watcher:
             if len(entries) > limit:
                 entries = [each for each in entries if each.is_due()]
                 heapq.heapify(entries)
-                limit = max(_FEWEST_TO_PRUNE, 2 * len(entries))
+                limit = max(_MIN_TO_PRUNE, 2 * len(entries))
 
     def _next(self, entries: List[_Entry]) -> Optional[_Entry]:
         """Return the next call that is announced; None if the first deadline passes before."""

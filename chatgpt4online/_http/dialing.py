@@ -28,7 +28,7 @@ Host = Tuple[str, int]
 
 #: The address that worked last, by host and port.
 _last_good: Dict[Host, Any] = {}
-_MOST_REMEMBERED = 256
+_MAX_REMEMBERED = 256
 _NO_ADDRESS = "the host has no address"
 
 
@@ -72,7 +72,7 @@ def connect(
             sock, address = race.run(ordered)
         finally:
             race.close()
-    if len(_last_good) >= _MOST_REMEMBERED:
+    if len(_last_good) >= _MAX_REMEMBERED:
         _last_good.clear()
     _last_good[host] = address
     sock.settimeout(call.within(limit))  # of a TLS handshake, or a proxy's answer

@@ -29,7 +29,7 @@ from . import tracebacks
 from .call import Call, CallEnded
 
 #: The most characters of a reason that are shown: it may be a line of 64 KiB that the site sent.
-_LONGEST_REASON = 200
+_MAX_REASON = 200
 
 _BROKEN_URL = (
     http.client.InvalidURL,
@@ -247,7 +247,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, (OSError, http.client.HTTPException)) and not isinstance(
         inner, (requests.RequestException, HTTPError)
     ):
-        words = plain_text(getattr(inner, "strerror", None) or str(inner))[:_LONGEST_REASON]
+        words = plain_text(getattr(inner, "strerror", None) or str(inner))[:_MAX_REASON]
         return words or _name(inner)
     if isinstance(inner, requests.exceptions.InvalidSchema) and "SOCKS" in str(inner):
         return "a SOCKS proxy needs PySocks (pip install 'requests[socks]')"

@@ -17,7 +17,7 @@ from chatgpt4online.errors import ProtocolError
 BLOCK = 64 * 1024
 
 #: The longest line of chunked framing, in bytes; http.client has the same limit for header lines.
-LONGEST_LINE = 64 * 1024
+MAX_LINE = 64 * 1024
 
 #: Lets zlib tell gzip from zlib by the first two bytes.
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
@@ -109,7 +109,7 @@ class Chunked:
         return min(stop, len(data))
 
     def _hold(self, line: bytes) -> None:
-        self.broken = len(line) > LONGEST_LINE
+        self.broken = len(line) > MAX_LINE
         self._line = line
 
     def _take_line(self, line: bytes) -> None:

@@ -13,7 +13,7 @@ from chatgpt4online._protocol.advice import RequestInfo
 from chatgpt4online._protocol.answers import parse_new_nonce
 from chatgpt4online._protocol.events import End, Failure
 from chatgpt4online._protocol.failures import (
-    LONGEST_TAIL,
+    MAX_TAIL,
     check_page,
     check_success,
     error_from_response,
@@ -35,7 +35,7 @@ CheckAnswer = Callable[[object, int, Callable[[], RequestInfo]], Dict[str, Any]]
 log = logging.getLogger("chatgpt4online")
 
 #: The most bytes of a page that are read.
-_LONGEST_PAGE = 4 * 1024 * 1024
+_MAX_PAGE = 4 * 1024 * 1024
 
 
 class Response:
@@ -92,7 +92,7 @@ class Response:
             if start is not None:
                 del finder.head[: start.at]
                 return finder.head, start.is_stream
-            if len(finder.head) > fields.MOST_BYTES:
+            if len(finder.head) > fields.MAX_BYTES:
                 raise self.translate(_too_large())
 
     def items(self) -> Iterator[Union[str, Event, End, Failure]]:
@@ -116,7 +116,7 @@ class Response:
             if not data:
                 return
             del first[:BLOCK]
-            self.tail = (self.tail + data[-LONGEST_TAIL:])[-LONGEST_TAIL:]
+            self.tail = (self.tail + data[-MAX_TAIL:])[-MAX_TAIL:]
             yield data
 
     def json(
@@ -176,7 +176,7 @@ class Response:
 
     def page(self) -> str:
         """Return the body as text, or its beginning if it is very long."""
-        page = self._text(limit=_LONGEST_PAGE)
+        page = self._text(limit=_MAX_PAGE)
         if self._body.was_cut and not self.read():  # else it goes on beyond the limit
             raise self.translate(StreamInterrupted("the page stopped before its end."))
         try:
@@ -212,7 +212,7 @@ class Response:
             head += data
         return bytes(head[:limit])
 
-    def _text(self, first: bytes = b"", limit: int = prelude.LONGEST_PRELUDE) -> str:
+    def _text(self, first: bytes = b"", limit: int = prelude.MAX_PRELUDE) -> str:
         """Return the beginning of the body as text."""
         return self.beginning(limit, first).decode("utf-8", "replace")
 
@@ -255,4 +255,4 @@ class Response:
 
 
 def _too_large() -> ProtocolError:
-    return ProtocolError(f"the answer is larger than {fields.MOST_BYTES} bytes")
+    return ProtocolError(f"the answer is larger than {fields.MAX_BYTES} bytes")

@@ -21,17 +21,17 @@ from chatgpt4online.errors import (
 )
 
 #: The longest Retry-After, in seconds, that is waited for; beyond it, the error is raised.
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 
 #: Redirects that are followed for one request.
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 
 #: How many times a request is sent again with a fresh nonce while other threads replace it. If a
 #: site binds nonces to a cookie that each answer replaces, it refuses half of the requests.
-MOST_RENEWALS = 20
+MAX_RENEWALS = 20
 
 FIRST_BACKOFF = 0.5  # seconds; doubled for each further one
-LONGEST_BACKOFF = 8.0
+MAX_BACKOFF = 8.0
 
 
 class FailureKind(enum.Enum):
@@ -128,9 +128,9 @@ class Rule(NamedTuple):
 RULES: Mapping[FailureKind, Rule] = {
     FailureKind.NOT_CONNECTED: Rule(RetryAction.WAIT),
     FailureKind.STALE_NONCE: Rule(RetryAction.RENEW_NONCE, max_uses=1),
-    FailureKind.REPLACED_NONCE: Rule(RetryAction.RENEW_NONCE, max_uses=MOST_RENEWALS),
+    FailureKind.REPLACED_NONCE: Rule(RetryAction.RENEW_NONCE, max_uses=MAX_RENEWALS),
     FailureKind.ASKED_TO_WAIT: Rule(RetryAction.WAIT),
-    FailureKind.MOVED: Rule(RetryAction.FOLLOW, max_uses=MOST_REDIRECTS),
+    FailureKind.MOVED: Rule(RetryAction.FOLLOW, max_uses=MAX_REDIRECTS),
     FailureKind.NEW_ADDRESS_GONE: Rule(RetryAction.USE_ORIGINAL, max_uses=1),
     FailureKind.UNCERTAIN: Rule(RetryAction.WAIT, only_idempotent=True),
     FailureKind.FINAL: Rule(RetryAction.RAISE),
@@ -177,11 +177,11 @@ def decide(
 
 
 def _may_wait(delay: float, remaining: Optional[float]) -> bool:
-    return delay <= LONGEST_WAIT and (remaining is None or delay < remaining)
+    return delay <= MAX_WAIT and (remaining is None or delay < remaining)
 
 
 def _backoff(retries: int, jitter: float) -> float:
-    return min(FIRST_BACKOFF * 2.0**retries, LONGEST_BACKOFF) * jitter
+    return min(FIRST_BACKOFF * 2.0**retries, MAX_BACKOFF) * jitter
 
 
 def classify(

@@ -25,7 +25,7 @@ KEPT_LOCATION = "x-kept-location"
 _SET_COOKIE = "set-cookie"
 
 #: The most prepared requests that are kept; a client uses about a dozen.
-_MOST_PREPARED = 64
+_MAX_PREPARED = 64
 
 #: Headers that the protocol needs, whatever a caller's session has.
 _NEEDED = {"content-type"}
@@ -65,7 +65,7 @@ class OwnSession:
         key = (outgoing.method, outgoing.url)
         prepared = self._prepared.get(key)
         if prepared is None:
-            if len(self._prepared) >= _MOST_PREPARED:  # as where many pages are read
+            if len(self._prepared) >= _MAX_PREPARED:  # as where many pages are read
                 self._prepared.clear()
             prepared = self._prepared[key] = self._prepare(outgoing)
         request = self._fill(prepared.request, outgoing)

@@ -21,8 +21,8 @@ from chatgpt4online.types import Event
 
 #: The most lines of one event, and the most bytes that sseclient copies to join them: for each
 #: line, it copies those before it. The plugin sends one line.
-_MOST_LINES = 1000
-_MOST_COPIED = 64 * 1024 * 1024
+_MAX_LINES = 1000
+_MAX_COPIED = 64 * 1024 * 1024
 
 #: From this size on, in bytes, the memory of an event matters.
 _LONG = 128 * 1024
@@ -111,7 +111,7 @@ def _checked_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
         del block
         found.reverse()
         while found:
-            if b"\n" in found[-1] or len(found[-1]) > fields.MOST_BYTES:
+            if b"\n" in found[-1] or len(found[-1]) > fields.MAX_BYTES:
                 _check_event(found[-1])
             yield found.pop() + b"\n\n"
 
@@ -123,14 +123,14 @@ def _has_single_lines(block: bytes) -> bool:
 
 def _check_event(event: bytes) -> None:
     _check_size(len(event))
-    most = min(_MOST_LINES, _MOST_COPIED // len(event))
+    most = min(_MAX_LINES, _MAX_COPIED // len(event))
     if event.count(b"\n") >= most:
         raise ProtocolError(f"an event has more than {most} lines")
 
 
 def _check_size(size: int) -> None:
-    if size > fields.MOST_BYTES:
-        raise ProtocolError(f"an event is larger than {fields.MOST_BYTES} bytes")
+    if size > fields.MAX_BYTES:
+        raise ProtocolError(f"an event is larger than {fields.MAX_BYTES} bytes")
 
 
 def _whole_events(chunks: Iterable[bytes]) -> Iterator[bytes]:

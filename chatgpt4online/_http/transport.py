@@ -46,7 +46,7 @@ log = logging.getLogger("chatgpt4online")
 _SENDING_ERRORS = (requests.RequestException, Warning)
 
 #: The most responses whose ends are awaited, so that no site keeps more connections open.
-_MOST_DEFERRED = 64
+_MAX_DEFERRED = 64
 
 _REDIRECTS = (301, 302, 307, 308)
 _random = SystemRandom()  # the caller's seed stays the caller's
@@ -177,7 +177,7 @@ class Transport:
         self._deferred.append(body)
         if self._is_closed:
             _close_idle(self._session, self._deferred)
-        while len(self._deferred) > _MOST_DEFERRED:
+        while len(self._deferred) > _MAX_DEFERRED:
             with suppress(IndexError):  # another thread was quicker
                 self._deferred.popleft().close()
 

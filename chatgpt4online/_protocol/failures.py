@@ -32,7 +32,7 @@ from .fields import as_dict, as_int, parse_json, plain_text, sentence
 from .headers import is_from_firewall
 
 #: How many of a stream's last bytes are kept, to quote what PHP printed before it broke off.
-LONGEST_TAIL = 2048
+MAX_TAIL = 2048
 
 #: Text by which the pages that firewalls and CDNs send instead of an answer are recognized.
 _CHALLENGE = (
@@ -43,7 +43,7 @@ _CHALLENGE = (
 )
 
 #: The most characters of JSON, sent in place of a page, that are examined.
-_LONGEST_REFUSAL = 10_000
+_MAX_REFUSAL = 10_000
 
 
 # -------------------------------------------------------------------- JSON under a success status
@@ -143,11 +143,11 @@ def interrupted(tail: bytes) -> StreamInterrupted:
     Return the error for a stream without an end. It quotes what PHP printed between the events.
 
     Args:
-        tail: the last bytes of the stream, at most `LONGEST_TAIL`.
+        tail: the last bytes of the stream, at most `MAX_TAIL`.
 
     Source: PHP prints a fatal error, such as one about memory, to the answer that it breaks off.
     """
-    whole = tail if len(tail) < LONGEST_TAIL else tail.partition(b"\n")[2]
+    whole = tail if len(tail) < MAX_TAIL else tail.partition(b"\n")[2]
     lines = [line for line in whole.splitlines() if not line.startswith(FIELD_PREFIXES)]
     printed = plain_text(b"\n".join(lines).decode("utf-8", "replace"))
     quoted = f" The site printed: {sentence(printed)}" if printed else ""
@@ -293,7 +293,7 @@ def check_page(
         page: the page.
         request_info: what was sent, and as whom.
     """
-    json_text = page[:_LONGEST_REFUSAL] if page.lstrip().startswith("{") else ""
+    json_text = page[:_MAX_REFUSAL] if page.lstrip().startswith("{") else ""
     if _is_challenge(headers, json_text):
         raise error_from_response(status, headers, json_text, now=0.0, request_info=request_info)
 

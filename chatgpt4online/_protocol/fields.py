@@ -20,10 +20,10 @@ from chatgpt4online.errors import ProtocolError
 #: The most bytes of one event or JSON body. A text in it may take as many in memory, where one
 #: character beyond U+00FF makes Python take 2 bytes for each, and one beyond U+FFFF 4 bytes. The
 #: deltas of one stream may have as many characters in all.
-MOST_BYTES = 8 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 
 #: The most values of one JSON text, counted by its commas and opening brackets.
-MOST_VALUES = 500_000
+MAX_VALUES = 500_000
 
 #: What the json module of Python 3.8 turns into objects, but later ones do not: escapes.
 _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
@@ -31,7 +31,7 @@ _ESCAPES_ARE_VALUES = sys.version_info < (3, 9)
 #: What a str takes in memory besides its characters, in bytes.
 _STR_OVERHEAD = sys.getsizeof("\U00010000")
 
-_MOST_DIGITS = 1000
+_MAX_DIGITS = 1000
 _TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", re.ASCII)
 #: No character's number has this many digits.
 _LONG_REFERENCE = "&#(?:[xX][0-9a-fA-F]{8,}|[0-9]{8,});?"
@@ -78,14 +78,14 @@ def check_size(text: str) -> None:
     Parsing takes at most 12 times what the text takes in memory, and 150 bytes per value.
 
     Raises:
-        ProtocolError: the text exceeds `MOST_BYTES` or `MOST_VALUES`.
+        ProtocolError: the text exceeds `MAX_BYTES` or `MAX_VALUES`.
     """
-    if len(text) <= MOST_VALUES:
+    if len(text) <= MAX_VALUES:
         return  # in memory, it takes at most 4 bytes for each
-    if sys.getsizeof(text) - _STR_OVERHEAD > MOST_BYTES:
-        raise ProtocolError(f"a text of the answer takes more than {MOST_BYTES} bytes in memory")
-    if _count_values(text) > MOST_VALUES:
-        raise ProtocolError(f"the JSON of the answer has more than {MOST_VALUES} values")
+    if sys.getsizeof(text) - _STR_OVERHEAD > MAX_BYTES:
+        raise ProtocolError(f"a text of the answer takes more than {MAX_BYTES} bytes in memory")
+    if _count_values(text) > MAX_VALUES:
+        raise ProtocolError(f"the JSON of the answer has more than {MAX_VALUES} values")
 
 
 def _count_values(text: str) -> int:
@@ -97,7 +97,7 @@ def _count_values(text: str) -> int:
 
 def _integer(digits: str) -> int:
     """Return an integer. Too many digits raise, because older Pythons need quadratic time."""
-    if len(digits) > _MOST_DIGITS:
+    if len(digits) > _MAX_DIGITS:
         raise ValueError
     return int(digits)
 

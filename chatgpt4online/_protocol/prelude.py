@@ -16,7 +16,7 @@ from .events import EVENT_TYPES, FIELD_PREFIXES
 from .fields import json_end, parse_json
 
 #: An answer starts within this many bytes; an error quotes a page up to here.
-LONGEST_PRELUDE = 64 * 1024
+MAX_PRELUDE = 64 * 1024
 
 #: The first keys of answers, by their sender. Errors of WordPress begin with ``code``.
 PLUGIN_KEYS = frozenset({"success", "code"})
@@ -36,7 +36,7 @@ _BLANKS = re.compile(rb"[ \t\n\r\f\v]*")
 #: The most candidates that are parsed to find an answer.
 _MAX_ATTEMPTS = 8
 #: So many bytes decide whether a body begins as a stream or as a page.
-_LONGEST_WORD = 16
+_MAX_WORD = 16
 
 Bytes = Union[bytes, bytearray]
 
@@ -87,14 +87,14 @@ class StartFinder:
     def _find_beginning(self, *, ended: bool) -> Optional[Start]:
         """Return where a body starts that begins as a stream or as a page."""
         head = self.head
-        self._begin = _skip_blanks(head, self._begin, LONGEST_PRELUDE, self._searched)
+        self._begin = _skip_blanks(head, self._begin, MAX_PRELUDE, self._searched)
         self._searched = max(self._begin, len(head) - len(b"--"))
-        body = bytes(head[self._begin : self._begin + _LONGEST_WORD])
+        body = bytes(head[self._begin : self._begin + _MAX_WORD])
         if body.startswith(FIELD_PREFIXES):
             return Start(self._begin, is_stream=True)
         if body.lower().startswith(_PAGE):
             return Start(self._begin, is_stream=False)
-        if ended or len(head) >= LONGEST_PRELUDE + _LONGEST_WORD or not _is_undecided(body):
+        if ended or len(head) >= MAX_PRELUDE + _MAX_WORD or not _is_undecided(body):
             self._is_noise = True
             self._line = self._searched = self._begin
         return None
@@ -104,7 +104,7 @@ class StartFinder:
         head = self.head
         end = len(head) if ended else _last_line_end(head, self._searched)
         self._searched = len(head)
-        at = head.find(b"data:", self._line, min(end, LONGEST_PRELUDE))
+        at = head.find(b"data:", self._line, min(end, MAX_PRELUDE))
         while at >= 0 and self._attempts < _MAX_ATTEMPTS:
             # Only then: finding the end of its line for each "data:" would take quadratic time.
             if _EVENT.match(head, at + len(b"data:")):
@@ -112,7 +112,7 @@ class StartFinder:
                 self._attempts += 1
                 if _is_event(line) or (not is_whole and _is_cut(line)):
                     return Start(at, is_stream=True)
-            at = head.find(b"data:", at + 1, min(end, LONGEST_PRELUDE))
+            at = head.find(b"data:", at + 1, min(end, MAX_PRELUDE))
         self._line = max(self._line, end)
         return None
 
@@ -199,7 +199,7 @@ def _find_json(head: Bytes, begin: int, keys: FrozenSet[str]) -> int:
         return begin
     places = [
         match.start()
-        for match in _FIRST_KEY.finditer(head, begin, begin + LONGEST_PRELUDE)
+        for match in _FIRST_KEY.finditer(head, begin, begin + MAX_PRELUDE)
         if match[1].decode("ascii", "replace") in keys
     ]
     last = places[: -_MAX_ATTEMPTS - 1 : -1]

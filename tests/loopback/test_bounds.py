@@ -42,7 +42,7 @@ BLOCK = b"x" * 65536
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lower the limit, since measuring memory is slow."""
-    monkeypatch.setattr(fields, "MOST_BYTES", LIMIT)
+    monkeypatch.setattr(fields, "MAX_BYTES", LIMIT)
 
 
 @pytest.mark.parametrize("own", [True, False], ids=["own session", "user session"])

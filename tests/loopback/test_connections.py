@@ -230,7 +230,7 @@ def test_an_endless_response_costs_only_its_connection() -> None:
 
 def test_endless_responses_keep_few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many responses never end, only so many connections wait for their ends."""
-    monkeypatch.setattr(transport, "_MOST_DEFERRED", 2)
+    monkeypatch.setattr(transport, "_MAX_DEFERRED", 2)
     answer = PHP.answer()
     with RawServer(holding(answer.head, *answer.parts)) as server, Client(server.url) as client:
         assert [client.chat("Hi") for _ in range(4)] == ["Hello"] * 4

@@ -154,7 +154,7 @@ def test_a_replaced_socket_class(
 
 def test_few_hosts_are_remembered(site: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many hosts are asked, few are remembered."""
-    monkeypatch.setattr(dialing, "_MOST_REMEMBERED", 3)
+    monkeypatch.setattr(dialing, "_MAX_REMEMBERED", 3)
     for port in range(10):
         dialing.connect(("a", port), [address_of(site)], Call(), limit=SOON, options=[]).close()
     assert len(dialing._last_good) <= 3

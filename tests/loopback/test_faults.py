@@ -116,7 +116,7 @@ def _rows_apply(
 ) -> None:
     """Trust the rows' authority, set their limit, and hardly wait between attempts."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority))
-    monkeypatch.setattr(fields, "MOST_BYTES", LIMIT)
+    monkeypatch.setattr(fields, "MAX_BYTES", LIMIT)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
 
 

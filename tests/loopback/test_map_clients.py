@@ -279,7 +279,7 @@ def test_a_process_keeps_the_latest_clients(
             replies(list(client.map(["a"], executor=Pickling())))
     assert server.connections == 20
     gc.collect()
-    wait_until(lambda: server.open_connections == _workers._MOST_CLIENTS)
+    wait_until(lambda: server.open_connections == _workers._MAX_CLIENTS)
 
 
 def test_settings_can_be_read_and_not_changed() -> None:

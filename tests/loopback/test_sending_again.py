@@ -57,7 +57,7 @@ ANSWER = PHP.answer().bytes
 def _hardly_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait hardly any time between attempts."""
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.001)
-    monkeypatch.setattr(retry, "LONGEST_BACKOFF", 0.01)
+    monkeypatch.setattr(retry, "MAX_BACKOFF", 0.01)
 
 
 @pytest.fixture(params=["own session", "caller's session"])
@@ -219,7 +219,7 @@ def test_waits_are_random(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr(transport._random, "random", lambda: number)
     monkeypatch.setattr(retry, "FIRST_BACKOFF", 0.08)
-    monkeypatch.setattr(retry, "LONGEST_BACKOFF", 8.0)
+    monkeypatch.setattr(retry, "MAX_BACKOFF", 8.0)
     client = Client(f"http://127.0.0.1:{free_port()}", retries=1)
     with client, pytest.raises(TransportError):
         client.chat("Hi")

@@ -38,7 +38,7 @@ from chatgpt4online import (
     ServerError,
     Timeout,
 )
-from chatgpt4online._http.retry import MOST_RENEWALS
+from chatgpt4online._http.retry import MAX_RENEWALS
 from chatgpt4online._protocol.routes import START_SESSION
 from chatgpt4online.testing import Request, Server
 
@@ -380,7 +380,7 @@ def test_refusals_that_replace_a_cookie(*, own: bool) -> None:
         client = Client(server.url, session=None if own else session)
         with client, pytest.raises(AuthError):
             client.chat("Hi")
-        assert len(server.questions) == MOST_RENEWALS + 1
+        assert len(server.questions) == MAX_RENEWALS + 1
 
 
 def refusing(peer: Peer) -> None:

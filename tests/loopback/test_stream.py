@@ -273,7 +273,7 @@ def test_interrupted_by_the_caller(
 
 def test_too_long(server: Server, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text over the limit raises ProtocolError, however small its deltas are."""
-    monkeypatch.setattr(fields, "MOST_BYTES", 2_000)
+    monkeypatch.setattr(fields, "MAX_BYTES", 2_000)
     server.says(*["1234567890" * 10] * 20, final="x")
     server.says(*["1234567890" * 10] * 21, final="x")
     assert len("".join(client.stream("Hi"))) == 2_000

@@ -306,7 +306,7 @@ def test_a_file_over_the_limit(
     server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file over the limit is read to one byte over it, and nothing is sent."""
-    monkeypatch.setattr(files, "LARGEST_FILE", 5 * 10**6)
+    monkeypatch.setattr(files, "MAX_FILE_SIZE", 5 * 10**6)
     file: Any = Endless()
     with pytest.raises(ValueError, match=r"endless\.png is larger than 5000000 bytes"):
         client.files.upload(file)
@@ -316,13 +316,13 @@ def test_a_file_over_the_limit(
 
 def test_a_file_at_the_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file as large as the limit is uploaded."""
-    monkeypatch.setattr(files, "LARGEST_FILE", len(PNG))
+    monkeypatch.setattr(files, "MAX_FILE_SIZE", len(PNG))
     assert client.files.upload(io.BytesIO(PNG), name="dot.png").name == "dot.png"
 
 
 def test_the_limit_is_100_mb() -> None:
     """Files of up to 100 MB are accepted."""
-    assert files.LARGEST_FILE == 100_000_000
+    assert files.MAX_FILE_SIZE == 100_000_000
 
 
 # ----------------------------------------------------------------------------------------- progress

@@ -21,7 +21,7 @@ from chatgpt4online._protocol.fields import parse_json
 
 WIRE = Path(__file__).parent.parent / "wire"
 BOM = b"\xef\xbb\xbf"
-LONGEST = prelude.LONGEST_PRELUDE
+LONGEST = prelude.MAX_PRELUDE
 
 Item = Union[str, Event, End, Failure]
 

@@ -98,7 +98,7 @@ def test_one_thread_for_all_deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_entries_of_finished_calls_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many calls with a long deadline leave nothing behind."""
-    monkeypatch.setattr(deadlines, "_FEWEST_TO_PRUNE", 10)
+    monkeypatch.setattr(deadlines, "_MIN_TO_PRUNE", 10)
     watcher = deadlines._Watcher()
     monkeypatch.setattr(deadlines, "_watcher", watcher)
     entries: List[Any] = []

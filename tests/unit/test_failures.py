@@ -23,7 +23,7 @@ from chatgpt4online import (
 from chatgpt4online._protocol import routes
 from chatgpt4online._protocol.advice import UNKNOWN_REQUEST
 from chatgpt4online._protocol.failures import (
-    LONGEST_TAIL,
+    MAX_TAIL,
     error_from_response,
     interrupted,
     is_stale_nonce,
@@ -44,9 +44,9 @@ TAILS = {
     "one that drives terminals": (b"Fatal\x1b[2J error\n", "Fatal[2J error."),
     "fields": (b"event: a\nid: 1\nretry: 1\n: comment\ndata: Hi\n\n", None),
     "half an event": (b'data: {"type":"live","da', None),
-    "the rest of a long line": (b"x" * LONGEST_TAIL, None),
+    "the rest of a long line": (b"x" * MAX_TAIL, None),
     "the rest of a long line, and more": (
-        b"x" * LONGEST_TAIL + b"\n\nFatal error: No\n",
+        b"x" * MAX_TAIL + b"\n\nFatal error: No\n",
         "Fatal error: No.",
     ),
     "nothing": (b"", None),
@@ -57,7 +57,7 @@ TAILS = {
 def test_what_broke_a_stream(name: str) -> None:
     """What PHP prints before it breaks off a stream is quoted, and no answer is."""
     tail, quoted = TAILS[name]
-    message = str(interrupted(tail[-LONGEST_TAIL:]))
+    message = str(interrupted(tail[-MAX_TAIL:]))
     assert message.startswith("the answer stopped before its end.")
     assert ("The site printed: " in message) == (quoted is not None)
     assert (quoted or "") in message

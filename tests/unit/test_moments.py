@@ -53,7 +53,7 @@ def entry(number: int, call: Call, seconds: float = 0.0) -> Any:
 
 def test_the_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
     """The watcher ends due calls in order, forgets dead ones, and can be started again."""
-    monkeypatch.setattr(deadlines, "_FEWEST_TO_PRUNE", 1)
+    monkeypatch.setattr(deadlines, "_MIN_TO_PRUNE", 1)
     watcher: Any = deadlines._Watcher()
     first, second, finished, dropped = Call(), Call(), Call(), Call()
     finished.finish()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chatgpt4online._protocol.prelude import (
     INDEX_KEYS,
-    LONGEST_PRELUDE,
+    MAX_PRELUDE,
     USER_KEYS,
     Start,
     StartFinder,
@@ -101,8 +101,8 @@ def test_json_after_noise(noise: bytes) -> None:
         b"\n<HTML>\n" + HEL,
         b"x\n" + HEL.replace(b"live", b"other"),
         b'x\ndata: {"type":"live"}\n\n',
-        b"x" * LONGEST_PRELUDE + HEL,
-        b"x" * LONGEST_PRELUDE + ANSWER,
+        b"x" * MAX_PRELUDE + HEL,
+        b"x" * MAX_PRELUDE + ANSWER,
     ],
 )
 def test_quotations_are_not_answers(body: bytes) -> None:
@@ -145,8 +145,8 @@ HOSTILE = [
     b'{"success":true}' * 4_000,
     b"<!--" * 16_000,
     b"<!---->" * 9_000,
-    b" " * LONGEST_PRELUDE,
-    b"[" * LONGEST_PRELUDE,
+    b" " * MAX_PRELUDE,
+    b"[" * MAX_PRELUDE,
     b'x{"success":' + b"[" * 60_000,
     b'x{"success":' + b"9" * 60_000,
 ]

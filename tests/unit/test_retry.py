@@ -23,9 +23,9 @@ from chatgpt4online import (
     TransportError,
 )
 from chatgpt4online._http.retry import (
-    LONGEST_WAIT,
-    MOST_REDIRECTS,
-    MOST_RENEWALS,
+    MAX_REDIRECTS,
+    MAX_RENEWALS,
+    MAX_WAIT,
     RULES,
     Attempt,
     Decision,
@@ -156,8 +156,8 @@ USED_UP: List[Tuple[FailureKind, Attempt, Attempt]] = [
     (FailureKind.STALE_NONCE, Attempt(renewals=0), Attempt(renewals=1)),
     (
         FailureKind.REPLACED_NONCE,
-        Attempt(renewals=MOST_RENEWALS - 1),
-        Attempt(renewals=MOST_RENEWALS),
+        Attempt(renewals=MAX_RENEWALS - 1),
+        Attempt(renewals=MAX_RENEWALS),
     ),
     (FailureKind.MOVED, Attempt(moves=4), Attempt(moves=5)),
     (FailureKind.NEW_ADDRESS_GONE, Attempt(reverts=0), Attempt(reverts=1)),
@@ -277,8 +277,8 @@ STATUS_TYPES: List[Type[StatusError]] = [
     ServerError,
     StatusError,
 ]
-WAITS = st.none() | st.floats(0, 2 * LONGEST_WAIT)
-COUNTS = st.integers(0, 2 * MOST_REDIRECTS)
+WAITS = st.none() | st.floats(0, 2 * MAX_WAIT)
+COUNTS = st.integers(0, 2 * MAX_REDIRECTS)
 ERRORS = st.one_of(
     st.builds(
         lambda error_type, **fields: error_type(**fields),
@@ -313,13 +313,13 @@ KNOWN = st.fixed_dictionaries(
 )
 #: Refusals with a Retry-After, short enough to wait for or not.
 ASKED_TO_WAIT = st.builds(
-    status, st.sampled_from([429, 503]), retry_after=st.floats(0, 1.1 * LONGEST_WAIT)
+    status, st.sampled_from([429, 503]), retry_after=st.floats(0, 1.1 * MAX_WAIT)
 )
 LEFT = st.builds(
     Attempt,
     retries=st.just(0),
     max_retries=st.integers(1, 2),
-    remaining=st.none() | st.floats(LONGEST_WAIT / 2, 2 * LONGEST_WAIT),
+    remaining=st.none() | st.floats(MAX_WAIT / 2, 2 * MAX_WAIT),
 )
 #: Any refusals, those that ask to wait, and those by an address that may be a redirect's.
 REFUSALS: st.SearchStrategy[Tuple[Any, Dict[str, Any], Attempt]] = st.one_of(
@@ -380,7 +380,7 @@ def test_every_request_ends(failures: List[FailureKind], retries: int, idempoten
         sent += 1
     else:
         pytest.fail("it is sent on and on")
-    assert sent <= 1 + retries + MOST_RENEWALS + MOST_REDIRECTS + 1
+    assert sent <= 1 + retries + MAX_RENEWALS + MAX_REDIRECTS + 1
 
 
 @given(st.sampled_from(FailureKind), ATTEMPTS, WAITS, st.booleans(), st.floats(0.5, 1.0))
@@ -395,6 +395,6 @@ def test_no_wait_is_too_long(
     decision = decide(
         failure, idempotent=idempotent, attempt=attempt, retry_after=retry_after, jitter=jitter
     )
-    assert 0.0 <= decision.delay <= LONGEST_WAIT
+    assert 0.0 <= decision.delay <= MAX_WAIT
     if decision.action is RetryAction.WAIT and attempt.remaining is not None:
         assert decision.delay < attempt.remaining

@@ -162,7 +162,7 @@ def test_broken_event() -> None:
 
 def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event may be as large as the limit, whatever its chunks; not a byte larger."""
-    monkeypatch.setattr(fields, "MOST_BYTES", 100)
+    monkeypatch.setattr(fields, "MAX_BYTES", 100)
     text = "x" * (100 - len(HEL) + len("Hel"))
     event = HEL.replace(b"Hel", text.encode())
     assert items(HEL, HEL, event[:50], event[50:]) == ["Hel", "Hel", text]
@@ -175,7 +175,7 @@ def test_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_limit_is_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stream may be longer than the limit of an event."""
-    monkeypatch.setattr(fields, "MOST_BYTES", 100)
+    monkeypatch.setattr(fields, "MAX_BYTES", 100)
     assert items(*[HEL] * 100) == ["Hel"] * 100
     assert items(HEL * 100) == ["Hel"] * 100
 
