@@ -64,22 +64,24 @@ class Settings:
         site = from_environment(site, "SITE", routes.DEFAULT_SITE)
         bot = from_environment(bot, "BOT", None if custom_id else routes.DEFAULT_BOT)
         self.site: str = site_url(site)
-        self.bot = validate.optional(validate.identifier, bot, "bot")
-        self.custom_id = validate.optional(validate.identifier, custom_id, "custom_id")
-        self.context_id = validate.optional(validate.count, context_id, "context_id")
+        self.bot: Optional[str] = validate.optional(validate.identifier, bot, "bot")
+        self.custom_id: Optional[str] = validate.optional(
+            validate.identifier, custom_id, "custom_id"
+        )
+        self.context_id: Optional[int] = validate.optional(validate.count, context_id, "context_id")
         variable = environment if _is_environment_site(self.site) else _no_credential
         auth = login(auth) or login_from_url(site) or _login(variable)
         self.login: Optional[Credential] = auth and basic(auth, self.site)
         #: One from the environment is validated when it is used.
-        self.token = variable("TOKEN") if token is None else bearer_token(token)
-        self.model = validate.optional(validate.identifier, model, "model")
+        self.token: Optional[str] = variable("TOKEN") if token is None else bearer_token(token)
+        self.model: Optional[str] = validate.optional(validate.identifier, model, "model")
         self.history: str = validate.one_of(history, ("messages", "prompt"), "history")
         self.headers: SecretHeaders = secret_headers(headers)
-        self.proxy = proxy_url(proxy)
+        self.proxy: Optional[str] = proxy_url(proxy)
         self.timeout: Limits = validate.limits(timeout)
-        self.deadline = validate.seconds(deadline, "deadline")
+        self.deadline: Optional[float] = validate.seconds(deadline, "deadline")
         self.retries: int = validate.count(retries, "retries")
-        self.session = requests_session(session)
+        self.session: Optional[requests.Session] = requests_session(session)
 
     def __repr__(self) -> str:
         return f"<Settings {self.site}>"
