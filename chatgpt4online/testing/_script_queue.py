@@ -177,12 +177,12 @@ class RequestScripts:
         Args:
             before_wordpress: take the script only if it runs before WordPress.
         """
-        while True:
-            entry = next(filter(self._is_match, self._queues.entries(self._route)), None)
-            if entry is None or (before_wordpress and not entry.script.before_wordpress):
-                return NO_SCRIPT
-            if self._queues.use(self._route, entry):
-                return entry.script
+        entry = next(filter(self._is_match, self._queues.entries(self._route)), None)
+        if entry is None or (before_wordpress and not entry.script.before_wordpress):
+            return NO_SCRIPT
+        if self._queues.use(self._route, entry):
+            return entry.script
+        return self.take(before_wordpress=before_wordpress)
 
     def _is_match(self, entry: _Entry) -> bool:
         if entry not in self._matches:

@@ -212,7 +212,7 @@ def test_bad_arguments(
 
 
 def test_incomplete_rows(server: Server, ada: Client) -> None:
-    """Turns with unknown roles and values of other types are left out of a discussion."""
+    """What is no turn or no time, by its role, type or form, is left out of a discussion."""
     messages = [
         {"role": "user", "content": "a"},
         {"role": "function", "content": "b"},
@@ -221,7 +221,8 @@ def test_incomplete_rows(server: Server, ada: Client) -> None:
     ]
     body = row(chatId=123, title=None, messages=json.dumps(messages), created="2026-11-23 00:40:50")
     server.sends(body, content_type="application/json", route=LIST)
-    server.sends(row(messages="5"), content_type="application/json", route=LIST)
+    bad = row(messages="5", created="2026-02-31 00:00:00", updated="2026-11-23")
+    server.sends(bad, content_type="application/json", route=LIST)
     moment = datetime(2026, 11, 23, 0, 40, 50, tzinfo=timezone.utc)
     turns = ({"role": "user", "content": "a"},)
     assert ada.discussions.list() == [Discussion("123", None, turns, None, moment, None)]  # type: ignore[arg-type]
