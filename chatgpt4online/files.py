@@ -110,7 +110,7 @@ class Files:
 
         Raises:
             ValueError: the file has no name, or is larger than 100 MB.
-            TypeError: it is neither a path nor a binary file, or `progress` is no function.
+            TypeError: it is neither a path nor a binary file, or `progress` cannot be called.
             OSError: it cannot be read.
             ReplyError: the site does not accept this file; `message` says why.
             ChatGPT4OnlineError: anything else went wrong.

@@ -212,7 +212,7 @@ def test_bad_arguments(
 
 
 def test_incomplete_rows(server: Server, ada: Client) -> None:
-    """What is no turn or no time, by its role, type or form, is left out of a discussion."""
+    """Values that are neither turns nor times are left out of a discussion."""
     messages = [
         {"role": "user", "content": "a"},
         {"role": "function", "content": "b"},
