@@ -242,7 +242,7 @@ class _Site:
 
 def _judge_web_server(response: Response) -> _Finding:
     """
-    Return whether a response of start_session came from a cache or behind other output.
+    Say whether a response of start_session came from a cache or behind other output.
 
     Raises:
         ChatGPT4OnlineError: it was not received.

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Callable, Dict, Iterable, Optional, Tuple, Typ
 from . import _disk
 from ._json import finite_json
 from ._protocol.answers import parse_reply
+from ._protocol.fields import as_dict
 from .errors import ChatGPT4OnlineError
 from .types import Outcome, Reply, Usage, has_content
 
@@ -253,17 +254,13 @@ def _line(outcome: Outcome) -> bytes:
         "message": row.pop("message"),
         **extra_fields(outcome.message),
         **row,
-        "raw": None if reply is None else _object(reply.raw),
+        # A subclass's reply may have anything there.
+        "raw": None if reply is None else as_dict(reply.raw),
     }
     try:
         return _encoded(finite_json(fields)) + b"\n"
     except RecursionError:
         return _with_empty_stack(partial(_readable, fields))
-
-
-def _object(raw: object) -> Dict[str, Any]:
-    """Return the JSON object of a reply, which may be anything if a subclass made the reply."""
-    return raw if isinstance(raw, dict) else {}
 
 
 def extra_fields(message: object) -> Dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from . import _disk
 from . import _validation as validate
 from ._options import ChatOptions, Unpack, hide_headers
+from ._protocol.fields import as_word
 from ._protocol.request import (
     continuation_fields,
     message_text,
@@ -185,7 +186,7 @@ class Conversation:
         validate.identifier(chat_id, "chat_id")
         validate.optional(validate.text, response_id, "response_id")
         talk = cls(client, chat_id=chat_id, messages=state["messages"])
-        talk._response_id = response_id if response_id and response_id.strip() else None
+        talk._response_id = as_word(response_id)
         talk._answered = _copied(talk.messages)
         return talk
 

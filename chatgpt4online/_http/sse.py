@@ -102,7 +102,7 @@ def parse(chunks: Iterable[bytes]) -> Iterator[Union[str, Event, End, Failure]]:
 
 
 def _checked_events(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield whole events: the usual ones together, others alone and without keeping them."""
+    """Yield whole events: the usual ones together, others one by one, without keeping them."""
     for block in _whole_events(chunks):
         if len(block) <= _LONG and _has_single_lines(block):
             yield block  # splitting it would cost a tenth of a small event
